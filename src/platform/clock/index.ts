@@ -1,0 +1,2 @@
+export { fixedClock, systemClock } from './clock.ts'
+export type { Clock } from './clock.ts'

@@ -1,0 +1,2 @@
+export { WaypostError, errorCatalogue } from './catalogue.ts'
+export type { ErrorCode } from './catalogue.ts'

@@ -1,0 +1,2 @@
+export { createLogLines } from './log-lines.ts'
+export type { LogLines } from './log-lines.ts'

@@ -1,0 +1,43 @@
+/** Every reason for which a click, event or inbound postback is refused or not counted, with what a person should know.
+ * docs/reasons.md lists the same; a test compares the two.
+ */
+export const refusalReasons = {
+  target_missing: 'The link names no campaign, flow or offer.',
+  link_unknown: 'No link has this code.',
+  campaign_unknown: 'No campaign has this id.',
+  campaign_paused: 'The campaign is paused.',
+  flow_unknown: 'No flow has this id.',
+  no_flow_matched: 'No flow of the campaign accepts this visitor, and it has no default flow.',
+  offer_unknown: 'No offer has this id.',
+  offer_paused: 'The offer is paused or archived.',
+  offer_not_started: 'The offer has not started yet.',
+  offer_expired: 'The offer has ended.',
+  affiliate_unknown: 'No affiliate has this id.',
+  affiliate_blocked: 'The affiliate is blocked or not a member of the advertiser.',
+  no_landing: 'The offer has no active landing.',
+  type_missing: 'The event has no type.',
+  type_unknown: 'The event type is neither built in nor declared by the offer.',
+  click_id_missing: 'There is no click id.',
+  click_id_invalid: 'The click id is no UUID.',
+  click_unknown: 'No click has this id.',
+  click_refused: 'The click itself was refused or went to no offer.',
+  click_expired: 'The click is older than the offer allows for conversions.',
+  field_invalid: 'A field has a value of the wrong kind or length.',
+  sub2_invalid: 'sub2 is longer than 200 characters or not of the form key-value|key2-value2.',
+  amount_invalid: 'The amount is no decimal number or too large.',
+  currency_invalid: 'The currency is no ISO 4217 code.',
+  duplicate: 'The same event or conversion was recorded before.',
+  literal_macro: 'A parameter holds an unfilled macro such as {payout}: the sender did not replace it.',
+  status_missing: 'The postback has neither a status nor a goal.',
+  status_unmapped: 'The status or goal has no mapping for this offer; map it and replay.',
+  status_ignored: 'The mapping of this offer says to ignore this status.',
+  transition_illegal: 'The conversion cannot go from its status to the new one.',
+  secret_missing: 'The offer demands a secret or a signature and there was none.',
+  secret_wrong: 'The secret is not that of the offer.',
+  signature_wrong: 'The signature does not match.',
+  signature_expired: 'The timestamp of the signature is more than five minutes off.',
+  signature_replayed: 'The same signed postback was received before.',
+  address_not_allowed: 'The sender is not on the address list of the offer.',
+} as const
+
+export type RefusalReason = keyof typeof refusalReasons

@@ -1,0 +1,188 @@
+/** The configuration as the edge and the pipeline see it: immutable, one version, plain JSON without classes, so that it
+ * goes to disk and back unchanged. Compiled by `configuration` from PostgreSQL. Amounts are integer micros.
+ */
+export type Snapshot = {
+  /** Grows by one with each change. */
+  readonly version: number
+  /** ISO 8601. */
+  readonly created_at: string
+  /** Where requests go that have no target of their own; left out: a plain 404 page. */
+  readonly fallback_url?: string
+  readonly advertisers: readonly Advertiser[]
+  readonly affiliates: readonly Affiliate[]
+  readonly offers: readonly Offer[]
+  readonly campaigns: readonly Campaign[]
+  readonly links: readonly Link[]
+  readonly endpoints: readonly PostbackEndpoint[]
+}
+
+export type Advertiser = {
+  readonly advertiser_id: string
+  readonly name: string
+  /** IANA zone for days in reports and caps. */
+  readonly timezone: string
+  readonly currency: string
+  readonly status: 'active' | 'paused'
+  /** Hosts of its pages: allowed as CORS origins for events. `*.example.com` covers every subdomain. */
+  readonly domains: readonly string[]
+  readonly fallback_url?: string
+}
+
+export type Affiliate = {
+  readonly affiliate_id: string
+  readonly name: string
+  readonly status: 'active' | 'blocked'
+  /** Advertisers that took this affiliate on. */
+  readonly advertiser_ids: readonly string[]
+}
+
+/** CPA pays on leads and sales as priced, CPL on leads only, CPS on sales only, revshare a share of the sale. */
+export type PricingModel = 'cpa' | 'cpl' | 'cps' | 'revshare'
+export type ConversionType = 'lead' | 'sale'
+export type ConversionStatus = 'pending' | 'approved' | 'rejected'
+
+/** What one kind of conversion is worth. The first price whose `goal` (else `type`) fits is taken. */
+export type Price = {
+  /** Event name (`reg`, `deposit`, a custom one) that this price is for; left out: every event of `type`. */
+  readonly goal?: string
+  readonly type: ConversionType
+  /** Owed to the affiliate per conversion. */
+  readonly payout_micros: number
+  /** Earned from the advertiser per conversion. */
+  readonly revenue_micros: number
+  /** Revshare: basis points of the sale (10 000 = all of it). */
+  readonly payout_share_bp?: number
+  readonly revenue_share_bp?: number
+  /** Status a new conversion gets where the sender names none. */
+  readonly status: 'pending' | 'approved'
+}
+
+/** What a partner's status or goal word means here. `ignore`: recorded, no conversion. */
+export type StatusMapping = { readonly type?: ConversionType; readonly status: ConversionStatus | 'ignore' }
+
+export type Offer = {
+  readonly offer_id: string
+  readonly advertiser_id: string
+  readonly name: string
+  readonly status: 'active' | 'paused' | 'archived'
+  /** Milliseconds since the epoch. */
+  readonly starts_at?: number
+  readonly ends_at?: number
+  readonly model: PricingModel
+  readonly currency: string
+  readonly prices: readonly Price[]
+  /** Days an approved payout waits in hold; 0: none. */
+  readonly hold_days: number
+  readonly landings: readonly Landing[]
+  /** Event type → conversion type, lower case; by default reg → lead, lead → lead, deposit → sale, sale → sale. */
+  readonly event_map: Readonly<Record<string, ConversionType>>
+  /** Further event names accepted from its pages, lower case. */
+  readonly custom_events: readonly string[]
+  /** Partner's word, lower case → meaning. */
+  readonly status_map: Readonly<Record<string, StatusMapping>>
+  readonly postback: {
+    /** Any of these is accepted as `secret`; empty together with `hmac_secrets`: no secret is asked for. */
+    readonly secrets: readonly string[]
+    readonly hmac_secrets: readonly string[]
+    /** Addresses or CIDR blocks; empty: any. */
+    readonly allowed_addresses: readonly string[]
+  }
+  /** A visitor is unique again after this many hours. */
+  readonly unique_ttl_hours: number
+  /** Conversions of older clicks are refused; 0: never. */
+  readonly click_lifetime_days: number
+  readonly fallback_url?: string
+}
+
+export type Landing = {
+  readonly landing_id: string
+  /** http(s) URL with macros such as {clickid}, {sub1}. */
+  readonly url: string
+  /** Integer ≥ 0; 0 takes no new visitors. */
+  readonly weight: number
+}
+
+export type Campaign = {
+  readonly campaign_id: string
+  readonly advertiser_id: string
+  readonly name: string
+  readonly status: 'active' | 'paused'
+  /** Affiliate or buyer whose traffic this is, where the link names none. */
+  readonly affiliate_id?: string
+  readonly flows: readonly Flow[]
+  readonly unique_ttl_hours: number
+  readonly fallback_url?: string
+}
+
+/** A forced flow is tried before, a default flow after the regular ones. */
+export type FlowKind = 'forced' | 'regular' | 'default'
+
+export type Flow = {
+  readonly flow_id: string
+  readonly kind: FlowKind
+  readonly status: 'active' | 'paused'
+  /** Among the regular flows that accept the visitor one is drawn by weight; all 0: the first by position. */
+  readonly weight: number
+  /** Left out: accepts everyone. */
+  readonly rule?: Rule
+  /** Drawn by weight among those that are active. */
+  readonly offers: readonly { readonly offer_id: string; readonly weight: number }[]
+  /** Left out: the landings of the offer. */
+  readonly landings?: readonly Landing[]
+}
+
+/** A condition tree over the facts of a request. */
+export type Rule =
+  { readonly all: readonly Rule[] } | { readonly any: readonly Rule[] } | { readonly not: Rule } | Condition
+
+export type Condition = {
+  readonly field: RuleField
+  readonly op: 'is' | 'is_not' | 'in' | 'not_in' | 'contains' | 'starts_with'
+  readonly value: string | number | boolean | readonly (string | number)[]
+}
+
+export type RuleField =
+  | 'country' | 'region' | 'city' | 'asn' | 'isp' | 'is_proxy' | 'is_hosting'
+  | 'os' | 'browser' | 'device_type' | 'device_brand' | 'language' | 'bot'
+  | 'referrer' | 'source_id' | 'affiliate_id' | `sub${number}` | `utm_${string}` // prettier-ignore
+
+/** A short link: `GET /<code>`. Its parameters are those that the query does not give. */
+export type Link = {
+  readonly code: string
+  readonly campaign_id?: string
+  readonly flow_id?: string
+  readonly offer_id?: string
+  readonly affiliate_id?: string
+}
+
+/** What an outbound postback may be sent for. */
+export type PostbackTrigger = 'lead' | 'sale' | 'rejected' | 'hold_released' | 'status_changed' | 'event'
+
+/** A receiver of outbound postbacks. */
+export type PostbackEndpoint = {
+  readonly endpoint_id: string
+  readonly name: string
+  readonly status: 'active' | 'paused'
+  /** All given parts must match the conversion; none given: every conversion of the installation. */
+  readonly scope: {
+    readonly advertiser_id?: string
+    readonly affiliate_id?: string
+    readonly campaign_id?: string
+    readonly offer_id?: string
+  }
+  readonly triggers: readonly PostbackTrigger[]
+  readonly method: 'GET' | 'POST'
+  /** URL with macros. */
+  readonly url: string
+  /** POST: a JSON or form template with macros; left out: a standard JSON body. */
+  readonly body?: string
+  readonly content_type?: 'application/json' | 'application/x-www-form-urlencoded'
+  /** Signing secret, `whsec_…` of Standard Webhooks; left out: unsigned. */
+  readonly secret?: string
+  /** Milliseconds for the whole attempt. */
+  readonly timeout_ms: number
+  readonly max_concurrency: number
+  readonly max_attempts: number
+  /** Lets this endpoint be on a private or loopback address; off unless the operator says so. */
+  readonly allow_private_address: boolean
+}
