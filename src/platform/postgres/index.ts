@@ -1,0 +1,6 @@
+export { startEmbeddedPostgres } from './embedded-postgres.ts'
+export type { EmbeddedPostgres, EmbeddedPostgresOptions } from './embedded-postgres.ts'
+export { createPool, isConnectionFailure } from './pool.ts'
+export type { Pool, Tx } from './pool.ts'
+export { inTransaction } from './transaction.ts'
+export { migratePostgres } from './migrate.ts'

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import { inTransaction, migratePostgres } from '#platform/postgres'
+import { withDatabase, withTx } from '#test-kit'
+
+test('reads int8 and int8 arrays as bigint, timestamptz as Date', async (t) => {
+  const tx = await withTx(t)
+  const { rows } = await tx.query(`SELECT 9007199254740993::int8 AS big, ARRAY[1, NULL]::int8[] AS bigs, now() AS at`)
+  assert.equal(rows[0].big, 9007199254740993n)
+  assert.deepEqual(rows[0].bigs, [1n, null])
+  assert.ok(rows[0].at instanceof Date)
+})
+
+test('commits what the work did and rolls back when it throws', async (t) => {
+  const { pool } = await withDatabase(t)
+  await pool.query('CREATE TABLE notes (text text)')
+  assert.equal(
+    await inTransaction(pool, async (tx) => (await tx.query(`INSERT INTO notes VALUES ('kept')`)).rowCount),
+    1,
+  )
+  const failing = inTransaction(pool, async (tx) => {
+    await tx.query(`INSERT INTO notes VALUES ('lost')`)
+    throw new Error('no')
+  })
+  await assert.rejects(failing, /^Error: no$/)
+  assert.deepEqual((await pool.query('SELECT text FROM notes')).rows, [{ text: 'kept' }])
+})
+
+test('does not report success when the work swallowed a failed statement', async (t) => {
+  const { pool } = await withDatabase(t)
+  const swallowing = inTransaction(pool, async (tx) => {
+    await assert.rejects(tx.query('SELECT 1 / 0'))
+  })
+  await assert.rejects(swallowing, /rolled back/)
+})
+
+test('migrates once', async (t) => {
+  const { pool } = await withDatabase(t)
+  assert.deepEqual(await migratePostgres(pool), [])
+})
+
+test('refuses a migration that was changed after it was applied', async (t) => {
+  const { pool } = await withDatabase(t)
+  await pool.query(`UPDATE schema_migrations SET sha256 = 'other' WHERE name LIKE '001%'`)
+  await assert.rejects(migratePostgres(pool), /001_control_plane.sql was changed after it was applied/)
+})

@@ -1,0 +1,3 @@
+export { withDatabase, withTx } from './databases.ts'
+export { withClickHouse } from './facts.ts'
+export { withTempDir } from './directories.ts'

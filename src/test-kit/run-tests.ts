@@ -1,0 +1,30 @@
+/** Runs every test: starts one PostgreSQL for all of them, hands its address to the test processes, stops it at the end.
+ * Arguments that are no options name test files or patterns; the rest goes to node:test.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { availableParallelism } from 'node:os'
+
+import { startTestPostgres } from './test-postgres.ts'
+
+const PATTERNS = ['src/**/*.test.ts', 'test/tidy/**/*.test.ts', 'sdk/**/*.test.ts', 'bench/**/*.test.ts']
+
+const given = process.argv.slice(2)
+const options = given.filter((argument) => argument.startsWith('--'))
+const patterns = given.filter((argument) => !argument.startsWith('--'))
+
+const postgres = await startTestPostgres()
+const tests = spawn(
+  process.execPath,
+  [
+    '--test',
+    `--test-concurrency=${Math.min(availableParallelism(), 8)}`,
+    ...options,
+    ...(patterns.length > 0 ? patterns : PATTERNS),
+  ],
+  { stdio: 'inherit', env: { ...process.env, WAYPOST_TEST_POSTGRES_URL: postgres.url } },
+)
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void tests.kill(signal))
+const [code] = (await once(tests, 'exit')) as [number | null]
+await postgres.stop()
+process.exitCode = code ?? 1
