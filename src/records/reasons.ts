@@ -6,6 +6,8 @@ export const refusalReasons = {
   link_unknown: 'No link has this code.',
   campaign_unknown: 'No campaign has this id.',
   campaign_paused: 'The campaign is paused.',
+  advertiser_paused: 'The advertiser is paused.',
+  flow_paused: 'The flow is paused.',
   flow_unknown: 'No flow has this id.',
   no_flow_matched: 'No flow of the campaign accepts this visitor, and it has no default flow.',
   offer_unknown: 'No offer has this id.',
