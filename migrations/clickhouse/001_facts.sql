@@ -191,6 +191,8 @@ CREATE TABLE conversions (
   conversion_id UUID CODEC(ZSTD(1)),
   revision UInt32,
   sign Int8,
+  -- Of conversion_revisions: says after a crash whether a range has arrived.
+  seq UInt64 CODEC(Delta, ZSTD(1)),
   revised_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
   click_id UUID CODEC(ZSTD(1)),
   click_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),

@@ -11,12 +11,30 @@ CREATE TABLE consumer_positions (
   PRIMARY KEY (consumer, log_partition)
 );
 
+-- What became of every record of a partition, counted in the transaction that moves the position: the sum of all columns
+-- is the position. `waypost reconcile` compares them with the log and with the facts.
+CREATE TABLE pipeline_counters (
+  log_partition text PRIMARY KEY,
+  clicks bigint NOT NULL DEFAULT 0,
+  duplicate_clicks bigint NOT NULL DEFAULT 0,
+  events bigint NOT NULL DEFAULT 0,
+  duplicate_events bigint NOT NULL DEFAULT 0,
+  postbacks bigint NOT NULL DEFAULT 0,
+  -- Readable bytes that are no record of ours.
+  undecodable bigint NOT NULL DEFAULT 0,
+  -- Offsets that the log could not read back or had dropped already.
+  damaged bigint NOT NULL DEFAULT 0
+);
+
 CREATE TABLE conversions (
   conversion_id uuid PRIMARY KEY,
   advertiser_id text NOT NULL,
   click_id uuid NOT NULL,
   type text NOT NULL CHECK (type IN ('lead', 'sale')),
   goal text NOT NULL,
+  -- The goal where the offer tells it apart from others of its type (a custom event, a price of its own), else empty: reg and
+  -- lead are the same lead, a `kyc` that the offer declares is another one.
+  goal_key text NOT NULL DEFAULT '',
   txid text NOT NULL DEFAULT '-',
   affiliate_id text,
   campaign_id text,
@@ -35,12 +53,15 @@ CREATE TABLE conversions (
   -- The click's record as it was logged: what postbacks and support need, without asking the facts.
   click jsonb NOT NULL,
   -- Identity of a conversion: an upsell is another txid.
-  UNIQUE (click_id, type, txid)
+  UNIQUE (click_id, type, goal_key, txid)
 );
 CREATE INDEX conversions_by_time ON conversions (advertiser_id, created_at DESC, conversion_id DESC);
 CREATE INDEX conversions_on_hold ON conversions (hold_until) WHERE status = 'approved' AND NOT is_hold_released;
 
--- Every state a conversion ever had, append only. `seq` is the order in which facts take them over.
+-- Every state a conversion ever had, append only. `seq` is the order in which facts take them over: writers insert
+-- under one advisory lock that they hold until they commit (src/conversions/record-revisions.ts), so a lower number never
+-- appears after a higher one and a reader may keep the last number as its place. Ordering by transaction id instead was
+-- rejected: ids start over when a dump is loaded into a new server.
 CREATE TABLE conversion_revisions (
   seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   conversion_id uuid NOT NULL REFERENCES conversions,
@@ -53,9 +74,9 @@ CREATE TABLE conversion_revisions (
   sale_amount_micros bigint NOT NULL,
   is_hold_released boolean NOT NULL,
   cause text NOT NULL CHECK (cause IN ('event', 'postback', 'hold_released', 'api')),
+  -- Who changed it, for causes of the API; else empty.
+  revised_by text NOT NULL DEFAULT '',
   revised_at timestamptz NOT NULL,
-  -- Lets a reader take only rows of finished transactions: those below the oldest one running.
-  transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
   UNIQUE (conversion_id, revision)
 );
 
@@ -94,7 +115,8 @@ CREATE TABLE ledger_entries (
   currency text NOT NULL,
   PRIMARY KEY (transaction_id, account_id)
 );
-CREATE INDEX ledger_entries_of_account ON ledger_entries (account_id);
+-- A balance is the sum of its entries, read from the index alone.
+CREATE INDEX ledger_entries_of_account ON ledger_entries (account_id) INCLUDE (amount_micros);
 
 -- Invariant 7: all entries of a transaction come in one statement and sum to zero per currency. A check per statement
 -- costs one aggregate over the new rows; later additions to a transaction fail because they alone cannot balance it to
@@ -141,6 +163,8 @@ CREATE TABLE inbound_postbacks (
   currency text,
   ip inet,
   raw text NOT NULL,
+  -- The record as it was logged: what a replay judges again.
+  record jsonb NOT NULL,
   outcome text NOT NULL CHECK (outcome IN ('converted', 'updated', 'refused')),
   reason text,
   conversion_id uuid REFERENCES conversions
