@@ -1,25 +1,31 @@
 import { createClient, type ClickHouseClient } from '@clickhouse/client'
-import { createChdbConnection } from 'chdb/connection'
+
+import { connectEngine } from './embedded-engine.ts'
 
 /** The official ClickHouse client, over an engine in this process or a server. */
 export type FactsClient = ClickHouseClient
 
+const SERVER_TIMEOUT_MS = 60_000
+
 /** Opens the facts: an engine inside this process with its data in a directory, or a server.
- * A process has one such directory at a time, and a directory belongs to one process.
+ * A process has one such directory at a time, and a directory belongs to one process. Clients opened on the same directory
+ * run beside each other: give readers one of their own, so that a long report does not hold up the writer.
  * @param place.url http(s)://user:password@host:port/database
+ * @param place.connections statements that run at the same time on the embedded engine, default 1; more wait in line
  * @throws {Error} the directory is in use by another process, or the server does not answer
  */
 export async function openClickHouse(
-  place: { readonly path: string } | { readonly url: string },
+  place: { readonly path: string; readonly connections?: number } | { readonly url: string },
 ): Promise<FactsClient> {
-  const client = 'url' in place ? createClient({ url: place.url }) : createClient({ connection: embedded(place.path) })
-  await client.command({ query: 'SELECT 1' })
-  return client
+  const client =
+    'url' in place
+      ? createClient({ url: place.url, request_timeout: SERVER_TIMEOUT_MS, application: 'waypost' })
+      : createClient({ connection: await connectEngine(place.path, place.connections ?? 1) })
+  try {
+    await client.command({ query: 'SELECT 1' })
+    return client
+  } catch (error) {
+    await client.close()
+    throw error
+  }
 }
-
-type ClientConnection = NonNullable<NonNullable<Parameters<typeof createClient>[0]>['connection']>
-
-/** The package is written against `@clickhouse/client-common`, whose types the client carries as a copy of its own: the same
- * shapes by structure, except for the private fields of one class, which makes TypeScript tell them apart.
- */
-const embedded = (path: string): ClientConnection => createChdbConnection({ path }) as unknown as ClientConnection
