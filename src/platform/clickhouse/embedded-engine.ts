@@ -1,0 +1,106 @@
+/** ClickHouse inside this process. The library (about 170 MB of mapped code) is loaded at the first use only, so that a process
+ * that never opens the facts does not pay for it.
+ */
+import type { createClient } from '@clickhouse/client'
+
+type ClientConnection = NonNullable<NonNullable<Parameters<typeof createClient>[0]>['connection']>
+type Method = 'query' | 'command' | 'exec' | 'insert'
+type Params = Parameters<ClientConnection[Method]>[0]
+
+/** Half of the machine for the engine as a whole, because PostgreSQL and the edge live beside it; its own default is nine tenths. */
+const ENGINE_ARGUMENTS = [
+  '--max_server_memory_usage_to_ram_ratio=0.5',
+  '--mark_cache_size=67108864',
+  '--index_mark_cache_size=16777216',
+  '--log_level=none',
+] as const
+
+/** A connection for the client that spreads statements over some connections to the engine of a directory.
+ * @throws {Error} another process has the directory open
+ */
+export async function connectEngine(path: string, connections: number): Promise<ClientConnection> {
+  const [{ Session }, { createChdbConnection }] = await Promise.all([import('chdb'), import('chdb/connection')])
+  try {
+    // The first connection of a process decides the arguments of its engine, and only a session takes arguments. It stays
+    // open as long as the others, because the engine ends with its last connection.
+    const session = new Session(path, { connectionArgs: ENGINE_ARGUMENTS })
+    const lines = Array.from({ length: connections }, () => new EngineLine(own(createChdbConnection({ path }))))
+    return spread(lines, () => session.close())
+  } catch (cause) {
+    throw new Error(`The facts in ${path} cannot be opened: another process may be using them.`, { cause })
+  }
+}
+
+/** The package is written against `@clickhouse/client-common`, whose types the client carries as a copy of its own: the same
+ * shapes by structure, except for the private fields of one class, which makes TypeScript tell them apart.
+ */
+const own = (connection: unknown): ClientConnection => connection as ClientConnection
+
+function spread(lines: readonly EngineLine[], afterClose: () => void): ClientConnection {
+  const leastBusy = (): EngineLine => lines.reduce((best, line) => (line.waiting < best.waiting ? line : best))
+  const connection: Pick<ClientConnection, Method | 'ping' | 'close'> = {
+    query: (params) => leastBusy().run('query', params),
+    command: (params) => leastBusy().run('command', params),
+    exec: (params) => leastBusy().run('exec', params),
+    insert: (params) => leastBusy().run('insert', params),
+    ping: (params) => leastBusy().ping(params),
+    close: async () => {
+      await Promise.all(lines.map((line) => line.close()))
+      afterClose()
+    },
+  }
+  return connection as ClientConnection
+}
+
+/** One connection to the engine; its statements run one after the other.
+ *
+ * The package turns the settings of a statement into `SET` statements, and those stay for all that follow: an insert without
+ * a deduplication token would be dropped as a repeat of an earlier one that had a token. Every statement therefore first
+ * puts back what earlier ones have set.
+ */
+class EngineLine {
+  readonly #connection: ClientConnection
+  readonly #changed = new Set<string>()
+  #waiting = 0
+
+  constructor(connection: ClientConnection) {
+    this.#connection = connection
+  }
+
+  /** Statements that run or wait. */
+  get waiting(): number {
+    return this.#waiting
+  }
+
+  async run<M extends Method>(
+    method: M,
+    params: Parameters<ClientConnection[M]>[0],
+  ): Promise<Awaited<ReturnType<ClientConnection[M]>>> {
+    const call = this.#connection[method].bind(this.#connection) as (
+      params: Params,
+    ) => Promise<Awaited<ReturnType<ClientConnection[M]>>>
+    this.#waiting++
+    try {
+      return await call(this.#withFreshSettings(params))
+    } finally {
+      this.#waiting--
+    }
+  }
+
+  #withFreshSettings(params: Params): Params {
+    const settings = params.clickhouse_settings ?? {}
+    const stale = [...this.#changed].filter((name) => !(name in settings))
+    for (const name of Object.keys(settings)) this.#changed.add(name)
+    for (const name of stale) this.#changed.delete(name)
+    if (stale.length === 0) return params
+    return { ...params, query: `${stale.map((name) => `SET ${name} = DEFAULT; `).join('')}${params.query}` }
+  }
+
+  ping(params: Parameters<ClientConnection['ping']>[0]): ReturnType<ClientConnection['ping']> {
+    return this.#connection.ping(params)
+  }
+
+  close(): Promise<void> {
+    return this.#connection.close()
+  }
+}
