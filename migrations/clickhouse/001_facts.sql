@@ -92,7 +92,7 @@ CREATE TABLE clicks (
 ) ENGINE = MergeTree
 PARTITION BY toYYYYMMDD(at)
 ORDER BY (advertiser_id, campaign_id, toStartOfHour(at), at, click_id)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE events (
   at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
@@ -182,7 +182,7 @@ CREATE TABLE events (
 ) ENGINE = MergeTree
 PARTITION BY toYYYYMMDD(at)
 ORDER BY (advertiser_id, campaign_id, toStartOfHour(at), type, at, event_id)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- One revision of a conversion is one row of sign 1 with its values, and for every revision after the first one more of
 -- sign -1 with the values before it: sums over value * sign are right at every moment and need no FINAL.
@@ -270,4 +270,4 @@ CREATE TABLE conversions (
 ) ENGINE = MergeTree
 PARTITION BY toYYYYMMDD(at)
 ORDER BY (advertiser_id, campaign_id, toStartOfHour(at), type, conversion_id, revision, sign)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1;
