@@ -1,0 +1,166 @@
+import { drawSeed, totalWeight } from './draw.ts'
+import { compileLandingUrl, type LandingUrl } from './landing-url.ts'
+import { compileRule, type CompiledRule } from './compile-rule.ts'
+import type { Advertiser, Affiliate, Campaign, Flow, Landing, Link, Offer, Snapshot } from './snapshot.ts'
+
+/** Everything of a snapshot that a request looks up, by id, with templates, rules and draws prepared. Numbers (`index`)
+ * are positions in the snapshot's own lists: the trace names things by them.
+ */
+export type CompiledSnapshot = {
+  readonly version: number
+  readonly snapshot: Snapshot
+  readonly fallback: LandingUrl | undefined
+  readonly advertisers: ReadonlyMap<string, CompiledAdvertiser>
+  readonly affiliates: ReadonlyMap<string, CompiledAffiliate>
+  readonly offers: ReadonlyMap<string, CompiledOffer>
+  readonly campaigns: ReadonlyMap<string, CompiledCampaign>
+  readonly flows: ReadonlyMap<string, { readonly campaign: CompiledCampaign; readonly flow: CompiledFlow }>
+  readonly links: ReadonlyMap<string, { readonly index: number; readonly link: Link }>
+}
+
+export type CompiledAdvertiser = { readonly advertiser: Advertiser; readonly fallback: LandingUrl | undefined }
+
+export type CompiledAffiliate = { readonly affiliate: Affiliate; readonly advertiserIds: ReadonlySet<string> }
+
+export type CompiledLanding = {
+  readonly landing: Landing
+  readonly index: number
+  readonly weight: number
+  readonly url: LandingUrl
+}
+
+/** Landings of a flow or an offer. */
+export type CompiledLandings = {
+  readonly all: readonly CompiledLanding[]
+  readonly byId: ReadonlyMap<string, CompiledLanding>
+  /** Those that take new visitors. */
+  readonly open: readonly CompiledLanding[]
+  readonly weight: number
+  readonly seed: number
+}
+
+export type CompiledOffer = {
+  readonly offer: Offer
+  readonly index: number
+  readonly advertiser: CompiledAdvertiser | undefined
+  readonly landings: CompiledLandings
+  readonly fallback: LandingUrl | undefined
+}
+
+export type CompiledFlow = {
+  readonly flow: Flow
+  readonly index: number
+  readonly accepts: CompiledRule | undefined
+  readonly offers: readonly { readonly offer: CompiledOffer; readonly weight: number }[]
+  readonly offerSeed: number
+  /** Its own landings; undefined: those of the offer. */
+  readonly landings: CompiledLandings | undefined
+}
+
+export type CompiledCampaign = {
+  readonly campaign: Campaign
+  readonly index: number
+  readonly advertiser: CompiledAdvertiser | undefined
+  readonly flows: readonly CompiledFlow[]
+  readonly offerIds: ReadonlySet<string>
+  readonly flowSeed: number
+  readonly fallback: LandingUrl | undefined
+}
+
+const compileFallback = (url: string | undefined): LandingUrl | undefined =>
+  url === undefined ? undefined : compileLandingUrl(url, false)
+
+const mapBy = <T, R>(items: readonly T[], keyOf: (item: T) => string, compile: (item: T, index: number) => R) =>
+  new Map(items.map((item, index) => [keyOf(item), compile(item, index)]))
+
+function compileLandings(landings: readonly Landing[], seed: number): CompiledLandings {
+  const all = landings.map((landing, index) => ({
+    landing,
+    index,
+    weight: landing.weight,
+    url: compileLandingUrl(landing.url, true),
+  }))
+  const open = all.filter((landing) => landing.weight > 0)
+  return { all, byId: new Map(all.map((one) => [one.landing.landing_id, one])), open, weight: totalWeight(open), seed }
+}
+
+/** Prepares a snapshot for requests: done once per version, some milliseconds for thousands of offers. Ids that name
+ * nothing (they cannot come from `apply`) are left out of the flows that name them.
+ */
+export function compileSnapshot(snapshot: Snapshot): CompiledSnapshot {
+  const seedOf = (node: string): number => drawSeed(snapshot.version, node)
+  const advertisers = mapBy(snapshot.advertisers, (one) => one.advertiser_id, compileAdvertiser)
+  const offers = mapBy(
+    snapshot.offers,
+    (one) => one.offer_id,
+    (offer, index): CompiledOffer => ({
+      offer,
+      index,
+      advertiser: advertisers.get(offer.advertiser_id),
+      landings: compileLandings(offer.landings, seedOf(`landing:${offer.offer_id}`)),
+      fallback: compileFallback(offer.fallback_url),
+    }),
+  )
+  const campaigns = mapBy(
+    snapshot.campaigns,
+    (one) => one.campaign_id,
+    (campaign, index): CompiledCampaign => ({
+      campaign,
+      index,
+      advertiser: advertisers.get(campaign.advertiser_id),
+      flows: campaign.flows.map((flow, position) => compileFlow(flow, position, offers, seedOf)),
+      offerIds: new Set(campaign.flows.flatMap((flow) => flow.offers.map((offer) => offer.offer_id))),
+      flowSeed: seedOf(`flow:${campaign.campaign_id}`),
+      fallback: compileFallback(campaign.fallback_url),
+    }),
+  )
+  return {
+    version: snapshot.version,
+    snapshot,
+    fallback: compileFallback(snapshot.fallback_url),
+    advertisers,
+    offers,
+    campaigns,
+    affiliates: mapBy(snapshot.affiliates, (one) => one.affiliate_id, compileAffiliate),
+    flows: new Map(
+      [...campaigns.values()].flatMap((campaign) =>
+        campaign.flows.map((flow) => [flow.flow.flow_id, { campaign, flow }] as const),
+      ),
+    ),
+    links: mapBy(
+      snapshot.links,
+      (one) => one.code,
+      (link, index) => ({ link, index }),
+    ),
+  }
+}
+
+const compileAdvertiser = (advertiser: Advertiser): CompiledAdvertiser => ({
+  advertiser,
+  fallback: compileFallback(advertiser.fallback_url),
+})
+
+const compileAffiliate = (affiliate: Affiliate): CompiledAffiliate => ({
+  affiliate,
+  advertiserIds: new Set(affiliate.advertiser_ids),
+})
+
+function compileFlow(
+  flow: Flow,
+  index: number,
+  offers: ReadonlyMap<string, CompiledOffer>,
+  seedOf: (node: string) => number,
+): CompiledFlow {
+  return {
+    flow,
+    index,
+    accepts: flow.rule === undefined ? undefined : compileRule(flow.rule),
+    offers: flow.offers.flatMap(({ offer_id, weight }) => {
+      const offer = offers.get(offer_id)
+      return offer === undefined ? [] : [{ offer, weight }]
+    }),
+    offerSeed: seedOf(`offer:${flow.flow_id}`),
+    landings:
+      flow.landings === undefined ? undefined : compileLandings(flow.landings, seedOf(`landing:${flow.flow_id}`)),
+  }
+}

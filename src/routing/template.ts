@@ -1,0 +1,110 @@
+import { macroNames, type MacroName } from './macros.ts'
+
+/** Where the filled text goes; decides how values are escaped. */
+export type TemplateContext = 'url' | 'json' | 'form' | 'text'
+
+type Hole = {
+  /** Undefined: no macro of ours; filled with nothing. */
+  readonly name: MacroName | undefined
+  /** `{_name}`: the value as it is, unescaped. */
+  readonly isRaw: boolean
+  /** `{status:lead=0 sale=1}`: words of the receiver, by our value. */
+  readonly words: ReadonlyMap<string, string> | undefined
+}
+
+/** Text with macros, taken apart once. */
+export type Template = {
+  readonly text: string
+  readonly context: TemplateContext
+  readonly segments: readonly (string | Hole)[]
+  /** Macros in it, canonical, each once, in order. */
+  readonly macros: readonly MacroName[]
+  /** Names in braces that are no macro of ours. */
+  readonly unknown: readonly string[]
+}
+
+/** Names start with a letter, so that the braces of JSON (`{"a":…}`) and `{}` stay text. */
+const MACRO = /\{\{(_?[a-zA-Z][\w-]*)(?::([^{}]*))?\}\}|\{(_?[a-zA-Z][\w-]*)(?::([^{}]*))?\}/g
+
+function parseWords(text: string): ReadonlyMap<string, string> {
+  const pairs = text.trim().split(/\s+/)
+  return new Map(
+    pairs.map((pair) => [pair.slice(0, pair.indexOf('=')).toLowerCase(), pair.slice(pair.indexOf('=') + 1)]),
+  )
+}
+
+function parseHole(written: string, argument: string | undefined): Hole {
+  const isRaw = written.startsWith('_')
+  return {
+    name: macroNames.get((isRaw ? written.slice(1) : written).toLowerCase()),
+    isRaw,
+    words: argument?.includes('=') === true ? parseWords(argument) : undefined,
+  }
+}
+
+/** Takes a text with macros apart: `{name}` or `{{name}}`, `{_name}` unescaped, `{name:a=b c=d}` translated.
+ * Names and aliases as in docs/http-edge.md, in any case.
+ * @example compileTemplate('https://x.example/?cid={click_id}', 'url').macros // ['click_id']
+ */
+export function compileTemplate(text: string, context: TemplateContext): Template {
+  const segments: (string | Hole)[] = []
+  const macros = new Set<MacroName>()
+  const unknown = new Set<string>()
+  let end = 0
+  for (const match of text.matchAll(MACRO)) {
+    const written = (match[1] ?? match[3])!
+    const hole = parseHole(written, match[2] ?? match[4])
+    if (match.index > end) segments.push(text.slice(end, match.index))
+    segments.push(hole)
+    if (hole.name === undefined) unknown.add(written)
+    else macros.add(hole.name)
+    end = match.index + match[0].length
+  }
+  if (end < text.length) segments.push(text.slice(end))
+  return { text, context, segments, macros: [...macros], unknown: [...unknown] }
+}
+
+const UNRESERVED = /^[\w.~-]*$/
+
+/** A value for a query or path; a lone surrogate, which has no encoding, becomes U+FFFD. */
+export const encodeForUrl = (value: string): string =>
+  UNRESERVED.test(value) ? value : encodeURIComponent(value.toWellFormed())
+
+/** What no header and no URL may carry is encoded even in a raw value; everything else stays. */
+const encodeUnprintable = (value: string): string =>
+  value.replace(/[^\x21-\x7e]+/g, (text) => encodeURIComponent(text.toWellFormed()))
+
+const escapeValue: Readonly<Record<TemplateContext, (value: string) => string>> = {
+  url: encodeForUrl,
+  form: encodeForUrl,
+  json: (value) => JSON.stringify(value).slice(1, -1),
+  text: (value) => value,
+}
+
+/** The text with its macros filled and escaped for its context. A macro without a value, and one that is none of ours,
+ * becomes empty: a literal `{payout}` never leaves.
+ * @param valueOf the value of a canonical macro; undefined: none
+ * @example fillMacros(compileTemplate('/?a={sub1}&b={nope}', 'url'), () => 'x y') // '/?a=x%20y&b='
+ */
+export function fillMacros(template: Template, valueOf: (name: MacroName) => string | undefined): string {
+  const escape = escapeValue[template.context]
+  const escapeRaw = template.context === 'url' ? encodeUnprintable : escapeValue.text
+  let text = ''
+  for (const segment of template.segments) {
+    if (typeof segment === 'string') text += segment
+    else text += fillHole(segment, valueOf, segment.isRaw ? escapeRaw : escape)
+  }
+  return text
+}
+
+function fillHole(
+  hole: Hole,
+  valueOf: (name: MacroName) => string | undefined,
+  escape: (value: string) => string,
+): string {
+  if (hole.name === undefined) return ''
+  const value = valueOf(hole.name)
+  if (value === undefined || value === '') return ''
+  const word = hole.words === undefined ? value : (hole.words.get(value.toLowerCase()) ?? value)
+  return escape(word)
+}

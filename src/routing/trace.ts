@@ -1,0 +1,269 @@
+import { refusalReasons, type RefusalReason } from '#records'
+import { listParts } from './compile-rule.ts'
+import type { Campaign, Condition, Flow, Landing, Offer, Rule, Snapshot } from './snapshot.ts'
+
+/** Whose fallback a refused visitor was sent to. */
+export type FallbackOwner = 'offer' | 'campaign' | 'advertiser' | 'installation'
+
+/** One thing that happened while a target was chosen. Numbers are positions in the snapshot's lists; flows count within
+ * their campaign, landings within the flow or offer that gave them.
+ */
+export type TraceStep =
+  | { readonly kind: 'link'; readonly link: number }
+  | { readonly kind: 'campaign'; readonly campaign: number }
+  | { readonly kind: 'offer_asked'; readonly offer: number }
+  | { readonly kind: 'flow_asked'; readonly flow: number }
+  | { readonly kind: 'flow_paused'; readonly flow: number }
+  | { readonly kind: 'flow_refused'; readonly flow: number; readonly part: number }
+  | { readonly kind: 'flow_unable'; readonly flow: number; readonly reason: RefusalReason }
+  | { readonly kind: 'flow_taken'; readonly flow: number }
+  | { readonly kind: 'flow_drawn'; readonly flow: number; readonly drawn: number; readonly total: number }
+  | { readonly kind: 'offer_out'; readonly offer: number; readonly reason: RefusalReason }
+  | { readonly kind: 'offer_taken'; readonly offer: number }
+  | { readonly kind: 'offer_drawn'; readonly offer: number; readonly drawn: number; readonly total: number }
+  | { readonly kind: 'landing_asked'; readonly landing: number }
+  | { readonly kind: 'landing_taken'; readonly landing: number }
+  | { readonly kind: 'landing_drawn'; readonly landing: number; readonly drawn: number; readonly total: number }
+  | { readonly kind: 'refused'; readonly reason: RefusalReason }
+  | { readonly kind: 'fallback'; readonly owner: FallbackOwner }
+  | { readonly kind: 'not_found' }
+  | { readonly kind: 'cut'; readonly steps: number }
+
+/** A letter, then numbers in base 36 with dots between, reasons as words: `c0.r0.2` would be ambiguous, so steps are
+ * separated by `;`. A usual smart-link click takes 20 to 40 bytes: `c0;r0.2;d2.h.2s;o4;l0`.
+ */
+const LETTER = {
+  link: 'k', campaign: 'c', offer_asked: 'q', flow_asked: 'a', flow_paused: 'p', flow_refused: 'r', flow_unable: 'u',
+  flow_taken: 'f', flow_drawn: 'd', offer_out: 'x', offer_taken: 'o', offer_drawn: 'e', landing_asked: 'b',
+  landing_taken: 'l', landing_drawn: 'g', refused: '!', fallback: '>', not_found: '0', cut: '*',
+} as const satisfies Record<TraceStep['kind'], string> // prettier-ignore
+
+const OWNER_LETTER = { offer: 'o', campaign: 'c', advertiser: 'a', installation: 'i' } as const
+
+/** A campaign with hundreds of flows may not blow up its records: the steps in the middle are counted, not kept. */
+const STEPS_MAX = 60
+const STEPS_KEPT_AT_END = 12
+
+const number = (value: number): string => value.toString(36)
+
+function encodeStep(step: TraceStep): string {
+  const letter = LETTER[step.kind]
+  switch (step.kind) {
+    case 'link':
+      return letter + number(step.link)
+    case 'campaign':
+      return letter + number(step.campaign)
+    case 'flow_asked':
+    case 'flow_paused':
+    case 'flow_taken':
+      return letter + number(step.flow)
+    case 'flow_refused':
+      return `${letter}${number(step.flow)}.${number(step.part)}`
+    case 'flow_unable':
+      return `${letter}${number(step.flow)}.${step.reason}`
+    case 'flow_drawn':
+      return `${letter}${number(step.flow)}.${number(step.drawn)}.${number(step.total)}`
+    case 'offer_asked':
+    case 'offer_taken':
+      return letter + number(step.offer)
+    case 'offer_out':
+      return `${letter}${number(step.offer)}.${step.reason}`
+    case 'offer_drawn':
+      return `${letter}${number(step.offer)}.${number(step.drawn)}.${number(step.total)}`
+    case 'landing_asked':
+    case 'landing_taken':
+      return letter + number(step.landing)
+    case 'landing_drawn':
+      return `${letter}${number(step.landing)}.${number(step.drawn)}.${number(step.total)}`
+    case 'refused':
+      return letter + step.reason
+    case 'fallback':
+      return letter + OWNER_LETTER[step.owner]
+    case 'not_found':
+      return letter
+    case 'cut':
+      return letter + number(step.steps)
+    default:
+      return step satisfies never
+  }
+}
+
+/** The steps as text for the click record: at most 100 bytes on average, never more than 60 steps. */
+export function encodeTrace(steps: readonly TraceStep[]): string {
+  let text = ''
+  for (const step of steps.length > STEPS_MAX ? cutMiddle(steps) : steps) {
+    text += text === '' ? encodeStep(step) : `;${encodeStep(step)}`
+  }
+  return text
+}
+
+function cutMiddle(steps: readonly TraceStep[]): readonly TraceStep[] {
+  const keptAtStart = STEPS_MAX - STEPS_KEPT_AT_END - 1
+  const cut = { kind: 'cut', steps: steps.length - keptAtStart - STEPS_KEPT_AT_END } as const
+  return [...steps.slice(0, keptAtStart), cut, ...steps.slice(-STEPS_KEPT_AT_END)]
+}
+
+const isReason = (text: string | undefined): text is RefusalReason =>
+  text !== undefined && Object.hasOwn(refusalReasons, text)
+
+const ownerOf = (letter: string): FallbackOwner | undefined =>
+  (Object.keys(OWNER_LETTER) as FallbackOwner[]).find((owner) => OWNER_LETTER[owner] === letter)
+
+function decodeStep(text: string): TraceStep | undefined {
+  const rest = text.slice(1)
+  const [head = '', second, third] = rest.split('.')
+  const first = Number.parseInt(head, 36)
+  const drawn = Number.parseInt(second ?? '', 36)
+  const total = Number.parseInt(third ?? '', 36)
+  const isDraw = !Number.isNaN(first + drawn + total)
+  if (text.startsWith('!')) return isReason(rest) ? { kind: 'refused', reason: rest } : undefined
+  if (text.startsWith('>')) return ownerOf(rest) && { kind: 'fallback', owner: ownerOf(rest)! }
+  if (text === '0') return { kind: 'not_found' }
+  if (Number.isNaN(first)) return undefined
+  switch (text[0]) {
+    case 'k': return { kind: 'link', link: first }
+    case 'c': return { kind: 'campaign', campaign: first }
+    case 'q': return { kind: 'offer_asked', offer: first }
+    case 'a': return { kind: 'flow_asked', flow: first }
+    case 'p': return { kind: 'flow_paused', flow: first }
+    case 'f': return { kind: 'flow_taken', flow: first }
+    case 'r': return Number.isNaN(drawn) ? undefined : { kind: 'flow_refused', flow: first, part: drawn }
+    case 'u': return isReason(second) ? { kind: 'flow_unable', flow: first, reason: second } : undefined
+    case 'd': return isDraw ? { kind: 'flow_drawn', flow: first, drawn, total } : undefined
+    case 'x': return isReason(second) ? { kind: 'offer_out', offer: first, reason: second } : undefined
+    case 'o': return { kind: 'offer_taken', offer: first }
+    case 'e': return isDraw ? { kind: 'offer_drawn', offer: first, drawn, total } : undefined
+    case 'b': return { kind: 'landing_asked', landing: first }
+    case 'l': return { kind: 'landing_taken', landing: first }
+    case 'g': return isDraw ? { kind: 'landing_drawn', landing: first, drawn, total } : undefined
+    case '*': return { kind: 'cut', steps: first }
+    default: return undefined
+  } // prettier-ignore
+}
+
+/** The steps of a trace; parts that are not understood (a newer version wrote them) are left out. Never throws. */
+export const decodeTrace = (trace: string): readonly TraceStep[] =>
+  trace.split(';').flatMap((text) => decodeStep(text) ?? [])
+
+/** What the steps before said, so that a flow or landing number finds its name. */
+type Place = { campaign: Campaign | undefined; flow: Flow | undefined; offer: Offer | undefined }
+
+const quote = (name: string | undefined): string => (name === undefined ? '(gone)' : `“${name}”`)
+
+/** The decision in sentences, in the order in which it was taken.
+ * @param snapshot the version that decided (`config_version` of the click)
+ */
+export function describeTrace(trace: string, snapshot: Snapshot): string[] {
+  const place: Place = { campaign: undefined, flow: undefined, offer: undefined }
+  return decodeTrace(trace).map((step) => describeStep(step, snapshot, place))
+}
+
+function describeStep(step: TraceStep, snapshot: Snapshot, place: Place): string {
+  switch (step.kind) {
+    case 'link':
+      return `The link ${quote(snapshot.links[step.link]?.code)} was opened.`
+    case 'campaign':
+      place.campaign = snapshot.campaigns[step.campaign]
+      return `The campaign is ${quote(place.campaign?.name)}.`
+    case 'flow_asked':
+    case 'flow_paused':
+    case 'flow_refused':
+    case 'flow_unable':
+    case 'flow_taken':
+    case 'flow_drawn':
+      return describeFlowStep(step, place)
+    case 'offer_asked':
+    case 'offer_out':
+    case 'offer_taken':
+    case 'offer_drawn':
+      return describeOfferStep(step, snapshot, place)
+    case 'landing_asked':
+    case 'landing_taken':
+    case 'landing_drawn':
+      return describeLandingStep(step, place)
+    case 'refused':
+      return `Refused: ${refusalReasons[step.reason]}`
+    case 'fallback':
+      return `The visitor was sent to the fallback of the ${step.owner}.`
+    case 'not_found':
+      return 'There is no fallback; the visitor got the plain page “not found”.'
+    case 'cut':
+      return `${step.steps} further steps were left out.`
+    default:
+      return step satisfies never
+  }
+}
+
+type FlowStep = Extract<TraceStep, { readonly flow: number }>
+
+function describeFlowStep(step: FlowStep, place: Place): string {
+  const flow = place.campaign?.flows[step.flow]
+  const name = `${flow === undefined || flow.kind === 'regular' ? 'Flow' : `The ${flow.kind} flow`} ${quote(flow?.flow_id)}`
+  if (step.kind !== 'flow_paused' && step.kind !== 'flow_refused' && step.kind !== 'flow_unable') place.flow = flow
+  switch (step.kind) {
+    case 'flow_asked':
+      return `${name} was named by the request.`
+    case 'flow_paused':
+      return `${name} is paused.`
+    case 'flow_refused':
+      return `${name} does not accept the visitor: ${describePart(flow?.rule, step.part)}.`
+    case 'flow_unable':
+      return `${name} accepts the visitor and cannot take them: ${refusalReasons[step.reason]}`
+    case 'flow_taken':
+      return `${name} took the visitor.`
+    case 'flow_drawn':
+      return `${name} was drawn by weight (number ${step.drawn + 1} of ${step.total}).`
+    default:
+      return step satisfies never
+  }
+}
+
+type OfferStep = Extract<TraceStep, { readonly offer: number }>
+
+function describeOfferStep(step: OfferStep, snapshot: Snapshot, place: Place): string {
+  const offer = snapshot.offers[step.offer]
+  if (step.kind !== 'offer_out') place.offer = offer
+  switch (step.kind) {
+    case 'offer_asked':
+      return `The offer ${quote(offer?.name)} was named by the request.`
+    case 'offer_out':
+      return `The offer ${quote(offer?.name)} was left out: ${refusalReasons[step.reason]}`
+    case 'offer_taken':
+      return `The offer is ${quote(offer?.name)}, the only one that can take the visitor.`
+    case 'offer_drawn':
+      return `The offer ${quote(offer?.name)} was drawn by weight (number ${step.drawn + 1} of ${step.total}).`
+    default:
+      return step satisfies never
+  }
+}
+
+type LandingStep = Extract<TraceStep, { readonly landing: number }>
+
+function describeLandingStep(step: LandingStep, place: Place): string {
+  const landings: readonly Landing[] = place.flow?.landings ?? place.offer?.landings ?? []
+  const name = quote(landings[step.landing]?.landing_id)
+  switch (step.kind) {
+    case 'landing_asked':
+      return `The landing ${name} was named by the request.`
+    case 'landing_taken':
+      return `The landing is ${name}, the only one that takes visitors.`
+    case 'landing_drawn':
+      return `The landing ${name} was drawn by weight (number ${step.drawn + 1} of ${step.total}).`
+    default:
+      return step satisfies never
+  }
+}
+
+const opWords: Readonly<Record<Condition['op'], string>> = {
+  is: 'is', is_not: 'is not', in: 'is one of', not_in: 'is none of', contains: 'contains', starts_with: 'starts with',
+} // prettier-ignore
+
+function describePart(rule: Rule | undefined, part: number): string {
+  const found = rule === undefined ? undefined : listParts(rule)[part]
+  if (found === undefined) return 'its rule was not met'
+  if ('all' in found) return 'not all of its conditions were met'
+  if ('any' in found) return 'none of its alternatives was met'
+  if ('not' in found) return 'what its rule excludes was the case'
+  const value = Array.isArray(found.value) ? found.value.join(', ') : String(found.value)
+  return `“${found.field} ${opWords[found.op]} ${value}” was not met`
+}
