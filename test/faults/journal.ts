@@ -4,7 +4,13 @@ import { promisify } from 'node:util'
 /** What the installation acknowledged to a client, one JSON line each. */
 export type Acknowledged =
   | { readonly kind: 'click'; readonly clickId: string; readonly at: number }
-  | { readonly kind: 'event'; readonly clickId: string; readonly type: string; readonly txid: string; readonly at: number }
+  | {
+      readonly kind: 'event'
+      readonly clickId: string
+      readonly type: string
+      readonly txid: string
+      readonly at: number
+    }
   | { readonly kind: 'postback'; readonly clickId: string; readonly txid: string; readonly at: number }
 
 export type Journal = {

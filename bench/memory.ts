@@ -1,0 +1,49 @@
+import { readdirSync, readFileSync } from 'node:fs'
+
+/** A process and what it takes of the machine's memory. */
+export type ProcessMemory = { readonly pid: number; readonly command: string; readonly pss_bytes: number }
+
+/** All processes that descend from `rootPid`, itself included, with their proportional set size: a page that n processes
+ * share counts 1/n for each, so the sum is what the machine really gives. Linux only.
+ * @see proc_pid_smaps(5)
+ */
+export function measureProcessTree(rootPid: number): readonly ProcessMemory[] {
+  const children = new Map<number, number[]>()
+  for (const entry of readdirSync('/proc')) {
+    const pid = Number(entry)
+    if (!Number.isInteger(pid)) continue
+    const parent = parentOf(pid)
+    if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), pid])
+  }
+  const measured: ProcessMemory[] = []
+  const waiting = [rootPid]
+  for (let pid = waiting.pop(); pid !== undefined; pid = waiting.pop()) {
+    waiting.push(...(children.get(pid) ?? []))
+    const memory = memoryOf(pid)
+    if (memory !== undefined) measured.push(memory)
+  }
+  return measured
+}
+
+/** A process that ends while it is looked at is left out. */
+function readProc(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+function parentOf(pid: number): number | undefined {
+  // The name in parentheses may hold blanks and parentheses itself; what follows the last one is plain numbers.
+  const stat = readProc(`/proc/${pid}/stat`)
+  return stat === undefined ? undefined : Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+}
+
+function memoryOf(pid: number): ProcessMemory | undefined {
+  const rollup = readProc(`/proc/${pid}/smaps_rollup`)
+  const kilobytes = rollup === undefined ? null : /^Pss:\s+(\d+) kB/m.exec(rollup)
+  if (kilobytes === null) return undefined
+  const command = (readProc(`/proc/${pid}/cmdline`) ?? '').split('\0').join(' ').trim()
+  return { pid, command: command.slice(0, 120), pss_bytes: Number(kilobytes[1]) * 1024 }
+}

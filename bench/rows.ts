@@ -1,0 +1,71 @@
+/** The table of the bench: what is measured and the bar that it must reach. Rows say the same in docs/benchmarks.md. */
+export type RowName = (typeof rowNames)[number]
+
+export const rowNames = ['redirect', 'event', 'latency', 'drain', 'visible', 'disk', 'start', 'memory'] as const
+
+export type Bar = { readonly direction: 'at_least' | 'at_most'; readonly value: number; readonly unit: string }
+
+export const rows: Readonly<Record<RowName, { readonly what: string; readonly bar: Bar }>> = {
+  redirect: {
+    what: 'durable click redirect (geo + UA + rules + flush before the 302) ÷ bare `node:http` 302, one edge process',
+    bar: { direction: 'at_least', value: 0.5, unit: '' },
+  },
+  event: {
+    what: 'durable event POST of 600 bytes ÷ bare `node:http` reading the body and answering 204',
+    bar: { direction: 'at_least', value: 0.45, unit: '' },
+  },
+  latency: {
+    what: 'p99 of a click at half of the maximum rate',
+    bar: { direction: 'at_most', value: 10, unit: 'ms' },
+  },
+  drain: {
+    what: 'pipeline draining a backlog of 1 M clicks and events into facts, conversions and ledger',
+    bar: { direction: 'at_least', value: 20_000, unit: 'records/s' },
+  },
+  visible: {
+    what: 'a click visible in reports at 1,000 events/s, p99',
+    bar: { direction: 'at_most', value: 2_000, unit: 'ms' },
+  },
+  disk: {
+    what: 'disk per click in facts, all columns filled as in the demo',
+    bar: { direction: 'at_most', value: 150, unit: 'bytes' },
+  },
+  start: {
+    what: 'second start to the first redirect',
+    bar: { direction: 'at_most', value: 5, unit: 's' },
+  },
+  memory: {
+    what: 'idle memory of all processes (proportional set size)',
+    bar: { direction: 'at_most', value: 900, unit: 'MB' },
+  },
+}
+
+/** A measured row. `details` holds every single figure that the one in front was made of. */
+export type Figure = {
+  readonly value: number
+  /** How it was measured, in one line for the reader of the table. */
+  readonly note: string
+  readonly details: Readonly<Record<string, unknown>>
+}
+
+export const isMet = (bar: Bar, value: number): boolean =>
+  bar.direction === 'at_least' ? value >= bar.value : value <= bar.value
+
+const withUnit = (value: number, unit: string): string => `${formatNumber(value)}${unit === '' ? '' : ` ${unit}`}`
+
+/** Three digits that count, thousands apart. */
+function formatNumber(value: number): string {
+  const rounded = Number(value.toPrecision(3))
+  return rounded.toLocaleString('en-US', { maximumFractionDigits: 3 })
+}
+
+/** The result as a Markdown table. */
+export function formatTable(figures: ReadonlyMap<RowName, Figure>): string {
+  const lines = [...figures].map(([name, figure]) => {
+    const { what, bar } = rows[name]
+    const sign = bar.direction === 'at_least' ? '≥' : '≤'
+    const verdict = isMet(bar, figure.value) ? 'met' : '**not met**'
+    return `| ${what} | ${sign} ${withUnit(bar.value, bar.unit)} | ${withUnit(figure.value, bar.unit)} | ${verdict} | ${figure.note} |`
+  })
+  return ['| what | bar | figure | | how |', '|---|---|---|---|---|', ...lines].join('\n')
+}
