@@ -1,3 +1,5 @@
+import { parseClickId, type ClickId } from '#platform/ids'
+
 import type { ClickRecord, LoggedRecord } from './records.ts'
 
 /** First byte of a payload: format and kind, so that a reader can skip records without parsing them. */
@@ -14,6 +16,21 @@ export function encodeRecord(record: LoggedRecord): Buffer {
 
 /** Whether a payload holds a click; reads one byte. */
 export const isClickPayload = (payload: Buffer): boolean => payload[0] === TAG.click
+
+/** How encodeRecord begins a click whose record names `kind` and `click_id` first. */
+const CLICK_START = Buffer.from('C{"kind":"click","click_id":"')
+
+/** The click id in a click's payload: 36 bytes at a known place where the record names `kind` and `click_id` first, as the
+ * edge does, else by parsing.
+ * @returns undefined where the payload is no click
+ */
+export function clickIdOf(payload: Buffer): ClickId | undefined {
+  if (payload.length > CLICK_START.length && CLICK_START.compare(payload, 0, CLICK_START.length) === 0)
+    return parseClickId(payload.latin1Slice(CLICK_START.length, CLICK_START.length + 36))
+  if (!isClickPayload(payload)) return undefined
+  const record = decodeRecord(payload)
+  return record?.kind === 'click' ? parseClickId(record.click_id) : undefined
+}
 
 /** A payload's record.
  * @returns undefined where the bytes are no record of ours: the caller reports the position and goes on

@@ -1,4 +1,4 @@
-export { decodeClick, decodeRecord, encodeRecord, eventIdentity, isClickPayload } from './codec.ts'
+export { clickIdOf, decodeClick, decodeRecord, encodeRecord, eventIdentity, isClickPayload } from './codec.ts'
 export { refusalReasons } from './reasons.ts'
 export type { RefusalReason } from './reasons.ts'
 export { builtInEventTypes, subNames } from './records.ts'

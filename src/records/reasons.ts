@@ -28,6 +28,7 @@ export const refusalReasons = {
   sub2_invalid: 'sub2 is longer than 200 characters or not of the form key-value|key2-value2.',
   amount_invalid: 'The amount is no decimal number or too large.',
   currency_invalid: 'The currency is no ISO 4217 code.',
+  currency_differs: 'The amount that sets the price is in another currency than the offer.',
   duplicate: 'The same event or conversion was recorded before.',
   literal_macro: 'A parameter holds an unfilled macro such as {payout}: the sender did not replace it.',
   status_missing: 'The postback has neither a status nor a goal.',

@@ -2,6 +2,9 @@
  * that never opens the facts does not pay for it.
  */
 import type { createClient } from '@clickhouse/client'
+import type { ChdbConnection } from 'chdb/connection'
+
+import type { LinesEngine, LinesInsert } from './insert-lines.ts'
 
 type ClientConnection = NonNullable<NonNullable<Parameters<typeof createClient>[0]>['connection']>
 type Method = 'query' | 'command' | 'exec' | 'insert'
@@ -18,13 +21,13 @@ const ENGINE_ARGUMENTS = [
 /** A connection for the client that spreads statements over some connections to the engine of a directory.
  * @throws {Error} another process has the directory open
  */
-export async function connectEngine(path: string, connections: number): Promise<ClientConnection> {
+export async function connectEngine(path: string, connections: number): Promise<ClientConnection & LinesEngine> {
   const [{ Session }, { createChdbConnection }] = await Promise.all([import('chdb'), import('chdb/connection')])
   try {
     // The first connection of a process decides the arguments of its engine, and only a session takes arguments. It stays
     // open as long as the others, because the engine ends with its last connection.
     const session = new Session(path, { connectionArgs: ENGINE_ARGUMENTS })
-    const lines = Array.from({ length: connections }, () => new EngineLine(own(createChdbConnection({ path }))))
+    const lines = Array.from({ length: connections }, () => new EngineLine(createChdbConnection({ path })))
     return spread(lines, () => session.close())
   } catch (cause) {
     throw new Error(`The facts in ${path} cannot be opened: another process may be using them.`, { cause })
@@ -36,20 +39,21 @@ export async function connectEngine(path: string, connections: number): Promise<
  */
 const own = (connection: unknown): ClientConnection => connection as ClientConnection
 
-function spread(lines: readonly EngineLine[], afterClose: () => void): ClientConnection {
+function spread(lines: readonly EngineLine[], afterClose: () => void): ClientConnection & LinesEngine {
   const leastBusy = (): EngineLine => lines.reduce((best, line) => (line.waiting < best.waiting ? line : best))
-  const connection: Pick<ClientConnection, Method | 'ping' | 'close'> = {
+  const connection: Pick<ClientConnection, Method | 'ping' | 'close'> & LinesEngine = {
     query: (params) => leastBusy().run('query', params),
     command: (params) => leastBusy().run('command', params),
     exec: (params) => leastBusy().run('exec', params),
     insert: (params) => leastBusy().run('insert', params),
+    insertLines: (insert) => leastBusy().insertLines(insert),
     ping: (params) => leastBusy().ping(params),
     close: async () => {
       await Promise.all(lines.map((line) => line.close()))
       afterClose()
     },
   }
-  return connection as ClientConnection
+  return connection as ClientConnection & LinesEngine
 }
 
 /** One connection to the engine; its statements run one after the other.
@@ -59,12 +63,14 @@ function spread(lines: readonly EngineLine[], afterClose: () => void): ClientCon
  * puts back what earlier ones have set.
  */
 class EngineLine {
+  readonly #engine: ChdbConnection
   readonly #connection: ClientConnection
   readonly #changed = new Set<string>()
   #waiting = 0
 
-  constructor(connection: ClientConnection) {
-    this.#connection = connection
+  constructor(engine: ChdbConnection) {
+    this.#engine = engine
+    this.#connection = own(engine)
   }
 
   /** Statements that run or wait. */
@@ -82,6 +88,21 @@ class EngineLine {
     this.#waiting++
     try {
       return await call(this.#withFreshSettings(params))
+    } finally {
+      this.#waiting--
+    }
+  }
+
+  /** Bytes go to the engine as they are: 20 000 clicks hold the event loop for 4 ms, as a statement's text for 90 to 170 ms. */
+  async insertLines({ table, lines, token }: LinesInsert): Promise<void> {
+    this.#waiting++
+    try {
+      await this.#engine.chdb.rawInsert({
+        table,
+        values: lines,
+        format: 'JSONEachRow',
+        settings: { insert_deduplication_token: token ?? '' },
+      })
     } finally {
       this.#waiting--
     }

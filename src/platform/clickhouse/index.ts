@@ -1,3 +1,5 @@
+export { insertLines } from './insert-lines.ts'
+export type { LinesInsert } from './insert-lines.ts'
 export { migrateClickHouse } from './migrate.ts'
 export { openClickHouse } from './open.ts'
 export type { FactsClient } from './open.ts'

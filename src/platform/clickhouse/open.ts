@@ -1,6 +1,7 @@
 import { createClient, type ClickHouseClient } from '@clickhouse/client'
 
 import { connectEngine } from './embedded-engine.ts'
+import { rememberEngine } from './insert-lines.ts'
 
 /** The official ClickHouse client, over an engine in this process or a server. */
 export type FactsClient = ClickHouseClient
@@ -20,7 +21,7 @@ export async function openClickHouse(
   const client =
     'url' in place
       ? createClient({ url: place.url, request_timeout: SERVER_TIMEOUT_MS, application: 'waypost' })
-      : createClient({ connection: await connectEngine(place.path, place.connections ?? 1) })
+      : await openEmbedded(place.path, place.connections ?? 1)
   try {
     await client.command({ query: 'SELECT 1' })
     return client
@@ -28,4 +29,11 @@ export async function openClickHouse(
     await client.close()
     throw error
   }
+}
+
+async function openEmbedded(path: string, connections: number): Promise<FactsClient> {
+  const connection = await connectEngine(path, connections)
+  const client = createClient({ connection })
+  rememberEngine(client, connection)
+  return client
 }
