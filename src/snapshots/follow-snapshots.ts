@@ -1,0 +1,169 @@
+import type { Clock } from '#platform/clock'
+import type { LogLines } from '#platform/log-lines'
+import { createPool, type Pool, type Tx } from '#platform/postgres'
+import type { Snapshot } from '#routing'
+import { readSnapshotFile, writeSnapshotFile } from './snapshot-file.ts'
+import { readNewestVersion, type VersionKey, type VersionRow } from './store.ts'
+
+/** The newest configuration that this process has seen. */
+export type SnapshotFollower = {
+  /** Undefined until there was ever one, in the database or on the disk. */
+  readonly current: () => Snapshot | undefined
+  /** Calls back after each change, in the order of registration; not for the snapshot that is there already.
+   * @returns stops the calls
+   */
+  readonly onChange: (listener: (snapshot: Snapshot) => void) => () => void
+  /** Whether the database confirmed the current version within the last five seconds. */
+  readonly isFresh: () => boolean
+  /** Resolves after the first attempt to ask the database, successful or not. */
+  readonly firstLook: () => Promise<void>
+  readonly stop: () => Promise<void>
+}
+
+export type FollowOptions = {
+  /** Left out: only what is on the disk. */
+  readonly databaseUrl?: string
+  /** Where the last snapshot is kept, 0600. */
+  readonly cacheFile: string
+  readonly logLines: LogLines
+  readonly clock: Clock
+}
+
+/** Notifications come at once; the poll finds what a lost connection missed. */
+const POLL_INTERVAL_MS = 1_000
+const FRESH_WITHIN_MS = 5_000
+const CHANNEL = 'waypost_config'
+
+/** Follows config_versions: LISTEN waypost_config and a look each second. Starts with the snapshot on the disk, so that a
+ * process that starts while PostgreSQL is down serves the last configuration; each new one is kept there.
+ * Failures of the database and a broken file are reported and survived.
+ */
+export function followSnapshots({ databaseUrl, cacheFile, logLines, clock }: FollowOptions): SnapshotFollower {
+  const listeners = new Set<(snapshot: Snapshot) => void>()
+  const wait = makeWait()
+  let current = readKept(cacheFile, logLines)
+  let known: VersionKey | undefined
+  let confirmedAt = Number.NEGATIVE_INFINITY
+  let isOutageReported = false
+  let isStopped = false
+
+  async function take(row: VersionRow): Promise<void> {
+    known = { version: row.version, created_at: row.created_at }
+    const isSame = current?.version === row.version && current.created_at === row.snapshot.created_at
+    current = row.snapshot
+    if (isSame) return
+    for (const listener of listeners) listener(row.snapshot)
+    await keep(cacheFile, row.snapshot, logLines)
+  }
+
+  async function lookUntilBroken(client: Tx): Promise<void> {
+    await client.query(`LISTEN ${CHANNEL}`)
+    while (!isStopped) {
+      const row = await readNewestVersion(client, known)
+      confirmedAt = clock.now()
+      isOutageReported = false
+      if (row !== undefined) await take(row)
+      firstLook.resolve()
+      await wait.upTo(POLL_INTERVAL_MS)
+    }
+  }
+
+  async function follow(pool: Pool): Promise<void> {
+    while (!isStopped) {
+      const failure = await withListener(pool, wait.wake, lookUntilBroken)
+      firstLook.resolve()
+      if (failure === undefined || isStopped) continue
+      if (!isOutageReported)
+        logLines.warn({ err: failure }, 'The database does not answer; the last configuration stays.')
+      isOutageReported = true
+      await wait.upTo(POLL_INTERVAL_MS)
+    }
+    await pool.end()
+  }
+
+  const firstLook = Promise.withResolvers<void>()
+  if (databaseUrl === undefined) firstLook.resolve()
+  const following =
+    databaseUrl === undefined
+      ? Promise.resolve()
+      : follow(createPool(databaseUrl, { max: 1, applicationName: 'waypost snapshots', statementTimeoutMs: 5_000 }))
+
+  return {
+    current: () => current,
+    onChange(listener) {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+    isFresh: () => clock.now() - confirmedAt < FRESH_WITHIN_MS,
+    firstLook: () => firstLook.promise,
+    async stop() {
+      isStopped = true
+      wait.wake()
+      await following
+    },
+  }
+}
+
+/** @returns why the connection ended; undefined when the work ended by itself */
+async function withListener(
+  pool: Pool,
+  wake: () => void,
+  work: (client: Tx) => Promise<void>,
+): Promise<Error | undefined> {
+  let client: Tx | undefined
+  try {
+    client = await pool.connect()
+    client.on('notification', wake)
+    // A connection that dies while nothing is asked must not cost a second.
+    client.on('end', wake)
+    await work(client)
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error))
+  } finally {
+    // The connection listens: it cannot be lent to anyone else.
+    client?.release(true)
+  }
+}
+
+function readKept(cacheFile: string, logLines: LogLines): Snapshot | undefined {
+  const kept = readSnapshotFile(cacheFile)
+  if (kept.kind === 'read') return kept.snapshot
+  if (kept.kind === 'broken') logLines.error({ file: cacheFile, why: kept.why }, 'The kept configuration is ignored.')
+  return undefined
+}
+
+async function keep(cacheFile: string, snapshot: Snapshot, logLines: LogLines): Promise<void> {
+  try {
+    await writeSnapshotFile(cacheFile, snapshot)
+  } catch (error) {
+    logLines.error({ err: error, file: cacheFile }, 'The configuration could not be kept on the disk.')
+  }
+}
+
+/** A pause that can be cut short; a wake-up that comes when nobody waits ends the next pause at once. */
+function makeWait(): { readonly upTo: (ms: number) => Promise<void>; readonly wake: () => void } {
+  let isAwake = false
+  let end: (() => void) | undefined
+  return {
+    upTo(ms) {
+      if (isAwake) {
+        isAwake = false
+        return Promise.resolve()
+      }
+      return new Promise((resolve) => {
+        const timer = setTimeout(() => end?.(), ms)
+        end = () => {
+          clearTimeout(timer)
+          end = undefined
+          isAwake = false
+          resolve()
+        }
+      })
+    },
+    wake() {
+      isAwake = true
+      end?.()
+    },
+  }
+}

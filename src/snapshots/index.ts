@@ -1,0 +1,2 @@
+export { followSnapshots } from './follow-snapshots.ts'
+export type { FollowOptions, SnapshotFollower } from './follow-snapshots.ts'
