@@ -8,8 +8,7 @@ export type LandingPageText = {
   readonly amounts: readonly number[]
 }
 
-const escapeHtml = (text: string): string =>
-  text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 
 /** A landing page of the demo advertiser: carries the snippet, reports the call to action, registrations and deposits.
  * @param edgeUrl origin of the edge that serves /t.js and takes the events

@@ -8,6 +8,8 @@ export type Visitor = {
   readonly country: string
   readonly browser: DemoUserAgent
   readonly acceptLanguage: string
+  /** Client hints of a Chromium browser; they say what its user agent hides. */
+  readonly clientHints: Readonly<Record<string, string>>
   /** Set-Cookie pairs that the edge gave this visitor, sent back at the next visit. */
   cookie: string
 }
@@ -82,13 +84,46 @@ function createVisitors(random: SeededRandom, addresses: WorldAddresses): () => 
   }))
   return () => {
     const { country, list } = random.pickWeighted(countries)
+    const browser = random.pickWeighted(demoUserAgents)
     return {
       ip: random.pick(list),
       country,
-      browser: random.pickWeighted(demoUserAgents),
+      browser,
       acceptLanguage: LANGUAGES[country] ?? 'en-US,en;q=0.8',
+      clientHints: createClientHints(random, browser),
       cookie: '',
     }
+  }
+}
+
+/** Phones that Chrome reports in its hints while its user agent says "K". */
+const MODELS = [
+  { model: 'SM-A155F', version: '14.0.0' }, { model: 'SM-A546B', version: '15.0.0' }, { model: 'SM-S921B', version: '15.0.0' },
+  { model: 'SM-G991B', version: '14.0.0' }, { model: '23129RAA4G', version: '14.0.0' }, { model: '2201117TG', version: '13.0.0' },
+  { model: 'Redmi Note 8 Pro', version: '11.0.0' }, { model: 'M2101K6G', version: '13.0.0' }, { model: 'CPH2591', version: '14.0.0' },
+  { model: 'RMX3834', version: '14.0.0' }, { model: 'V2247', version: '14.0.0' }, { model: 'TECNO KL4', version: '14.0.0' },
+  { model: 'Infinix X6531', version: '14.0.0' }, { model: 'moto g54 5G', version: '14.0.0' }, { model: 'Pixel 8', version: '15.0.0' },
+] // prettier-ignore
+
+/** The hints that a server may ask for and Chromium sends over https; other browsers send none. */
+function createClientHints(random: SeededRandom, { userAgent }: DemoUserAgent): Readonly<Record<string, string>> {
+  const chrome = /Chrome\/(\d+)\.0\.0\.0 (Mobile )?Safari\/537\.36$/.exec(userAgent)
+  if (chrome === null) return {}
+  const [, version, isMobile] = chrome
+  const common = {
+    'sec-ch-ua': `"Google Chrome";v="${version}", "Chromium";v="${version}", "Not/A)Brand";v="24"`,
+    'sec-ch-ua-mobile': isMobile === undefined ? '?0' : '?1',
+  }
+  if (isMobile === undefined) {
+    const platform = userAgent.includes('Windows') ? 'Windows' : userAgent.includes('Mac OS') ? 'macOS' : 'Linux'
+    return { ...common, 'sec-ch-ua-platform': `"${platform}"` }
+  }
+  const phone = random.pick(MODELS)
+  return {
+    ...common,
+    'sec-ch-ua-platform': '"Android"',
+    'sec-ch-ua-platform-version': `"${phone.version}"`,
+    'sec-ch-ua-model': `"${phone.model}"`,
   }
 }
 
@@ -133,6 +168,7 @@ function createVisit(random: SeededRandom, visitor: Visitor, target: string, sub
       'x-forwarded-for': visitor.ip,
       referer: source.referrer,
       accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8',
+      ...visitor.clientHints,
       ...(visitor.cookie === '' ? {} : { cookie: visitor.cookie }),
     },
   }
