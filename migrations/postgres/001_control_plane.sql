@@ -85,6 +85,13 @@ CREATE TABLE postback_endpoints (
   allow_private_address boolean NOT NULL
 );
 
+-- What belongs to the installation as a whole: one row at most.
+CREATE TABLE settings (
+  is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+  -- Where requests go that have no other target; NULL: a plain 404 page.
+  fallback_url text
+);
+
 -- Every version of the configuration, whole: the edge reads the newest, people read who changed what.
 CREATE TABLE config_versions (
   version integer PRIMARY KEY,

@@ -1,0 +1,237 @@
+import type { Campaign, Link } from '#routing'
+import { report, type Reading } from './check-shape.ts'
+import { sectionNames, type SectionName } from './file-schema.ts'
+import { problem } from './issues.ts'
+import { singular, type ConfigurationState } from './objects.ts'
+import type { ReadFile } from './read-file.ts'
+import type { Tree } from './yaml-tree.ts'
+
+/** Checks how the objects of the wanted configuration stand to each other. Tenants depend on it: nothing of one
+ * advertiser may lead to something of another. Unknown ids are reported elsewhere and passed over here.
+ */
+export function checkRelations(file: ReadFile, wanted: ConfigurationState, current: ConfigurationState): void {
+  checkOwnersStay(file, wanted, current)
+  const campaignOfFlow = checkFlowIds(file, wanted)
+  for (const id of file.campaigns.keys()) checkCampaign(id, file, wanted)
+  for (const code of file.links.keys()) checkLink(code, file, wanted, campaignOfFlow)
+  for (const id of file.endpoints.keys()) checkEndpoint(id, file, wanted)
+  checkLeftBehind(file, wanted, campaignOfFlow)
+}
+
+const treeOf = (file: ReadFile, section: SectionName, id: string): Tree | undefined => {
+  const object = file[section].get(id)
+  return object && file.reading.treeOf.get(object)
+}
+
+/** Clicks, conversions and bookings of an object carry its advertiser for ever. */
+function checkOwnersStay(file: ReadFile, wanted: ConfigurationState, current: ConfigurationState): void {
+  for (const section of ['offers', 'campaigns'] as const)
+    for (const id of file[section].keys()) {
+      const before = current[section].get(id)?.advertiser_id
+      const after = wanted[section].get(id)?.advertiser_id
+      if (before !== undefined && after !== undefined && before !== after)
+        report(
+          file.reading,
+          treeOf(file, section, id),
+          problem(
+            'reference_foreign',
+            `The ${singular[section]} belongs to "${before}" and stays there.`,
+            'Make another one with a new id.',
+          ),
+          'advertiser_id',
+        )
+    }
+}
+
+/** @returns campaign id by flow id, over the whole installation */
+function checkFlowIds(file: ReadFile, wanted: ConfigurationState): ReadonlyMap<string, string> {
+  const campaignOf = new Map<string, string>()
+  // Campaigns that the file does not name come first, so that a clash is reported where the file can be mended.
+  const inOrder = [...wanted.campaigns.values()].sort(
+    (left, right) => Number(file.campaigns.has(left.campaign_id)) - Number(file.campaigns.has(right.campaign_id)),
+  )
+  for (const campaign of inOrder)
+    campaign.flows.forEach(({ flow_id }, index) => {
+      const other = campaignOf.get(flow_id)
+      if (other !== undefined)
+        report(
+          file.reading,
+          flowTree(file, campaign, index),
+          problem(
+            'id_duplicate',
+            `The campaign "${other}" has a flow "${flow_id}" already.`,
+            'A link may name a flow alone: its id must be unique in the installation.',
+          ),
+          'flow_id',
+        )
+      else campaignOf.set(flow_id, campaign.campaign_id)
+    })
+  return campaignOf
+}
+
+function flowTree(file: ReadFile, campaign: Campaign, index: number): Tree | undefined {
+  const flow = file.campaigns.get(campaign.campaign_id)?.flows?.[index]
+  return flow === undefined ? treeOf(file, 'campaigns', campaign.campaign_id) : file.reading.treeOf.get(flow)
+}
+
+function checkCampaign(id: string, file: ReadFile, wanted: ConfigurationState): void {
+  const campaign = wanted.campaigns.get(id)
+  if (campaign === undefined) return
+  checkMember(file.reading, treeOf(file, 'campaigns', id), campaign.affiliate_id, campaign.advertiser_id, wanted)
+  campaign.flows.forEach((flow, index) => {
+    const foreign = flow.offers.find(({ offer_id }) =>
+      isForeign(wanted.offers.get(offer_id)?.advertiser_id, campaign.advertiser_id),
+    )
+    if (foreign !== undefined)
+      report(
+        file.reading,
+        flowTree(file, campaign, index),
+        problem(
+          'reference_foreign',
+          `The offer "${foreign.offer_id}" does not belong to the advertiser of the campaign.`,
+        ),
+      )
+  })
+}
+
+const isForeign = (owner: string | undefined, expected: string | undefined): boolean =>
+  owner !== undefined && expected !== undefined && owner !== expected
+
+function checkMember(
+  reading: Reading,
+  tree: Tree | undefined,
+  affiliateId: string | undefined,
+  advertiserId: string | undefined,
+  wanted: ConfigurationState,
+): void {
+  const affiliate = wanted.affiliates.get(affiliateId ?? '')
+  if (affiliate === undefined || advertiserId === undefined || affiliate.advertiser_ids.includes(advertiserId)) return
+  report(
+    reading,
+    tree,
+    problem(
+      'reference_foreign',
+      `The affiliate "${affiliateId}" is no member of the advertiser "${advertiserId}".`,
+      `Add "${advertiserId}" to its advertiser_ids.`,
+    ),
+    'affiliate_id',
+  )
+}
+
+function checkLink(
+  code: string,
+  file: ReadFile,
+  wanted: ConfigurationState,
+  campaignOfFlow: ReadonlyMap<string, string>,
+): void {
+  const link = wanted.links.get(code)
+  const tree = treeOf(file, 'links', code)
+  if (link === undefined || tree === undefined) return
+  checkLinkFlow(link, tree, file.reading, campaignOfFlow)
+  const campaign = wanted.campaigns.get(link.campaign_id ?? campaignOfFlow.get(link.flow_id ?? '') ?? '')
+  const offer = wanted.offers.get(link.offer_id ?? '')
+  if (isForeign(offer?.advertiser_id, campaign?.advertiser_id))
+    report(
+      file.reading,
+      tree,
+      problem('reference_foreign', `The offer "${offer?.offer_id}" does not belong to the advertiser of the campaign.`),
+      'offer_id',
+    )
+  checkMember(file.reading, tree, link.affiliate_id, campaign?.advertiser_id ?? offer?.advertiser_id, wanted)
+}
+
+function checkLinkFlow(link: Link, tree: Tree, reading: Reading, campaignOfFlow: ReadonlyMap<string, string>): void {
+  if (link.flow_id === undefined) return
+  const campaignId = campaignOfFlow.get(link.flow_id)
+  if (campaignId === undefined)
+    report(reading, tree, problem('reference_unknown', `No campaign has a flow "${link.flow_id}".`), 'flow_id')
+  else if (link.campaign_id !== undefined && link.campaign_id !== campaignId)
+    report(
+      reading,
+      tree,
+      problem('reference_unknown', `The flow "${link.flow_id}" is one of the campaign "${campaignId}".`),
+      'flow_id',
+    )
+}
+
+function checkEndpoint(id: string, file: ReadFile, wanted: ConfigurationState): void {
+  const scope = wanted.endpoints.get(id)?.scope
+  const tree = treeOf(file, 'endpoints', id)
+  if (scope === undefined) return
+  const owners = {
+    offer_id: wanted.offers.get(scope.offer_id ?? '')?.advertiser_id,
+    campaign_id: wanted.campaigns.get(scope.campaign_id ?? '')?.advertiser_id,
+  }
+  for (const key of ['offer_id', 'campaign_id'] as const)
+    if (isForeign(owners[key], scope.advertiser_id))
+      report(
+        file.reading,
+        tree,
+        problem(
+          'reference_foreign',
+          `The ${key.replace('_id', '')} "${scope[key]}" does not belong to the advertiser "${scope.advertiser_id}".`,
+        ),
+        key,
+      )
+  checkMember(file.reading, tree, scope.affiliate_id, scope.advertiser_id, wanted)
+}
+
+/** Objects that the file does not name may point to something that it takes away. */
+function checkLeftBehind(
+  file: ReadFile,
+  wanted: ConfigurationState,
+  campaignOfFlow: ReadonlyMap<string, string>,
+): void {
+  const users = new Map<string, string>()
+  const uses = (section: SectionName, id: string | undefined, user: string): void => {
+    if (id !== undefined) users.set(`${section} ${id}`, user)
+  }
+  for (const one of wanted.affiliates.values())
+    for (const advertiserId of one.advertiser_ids)
+      uses('advertisers', advertiserId, `the affiliate "${one.affiliate_id}"`)
+  for (const one of wanted.offers.values()) uses('advertisers', one.advertiser_id, `the offer "${one.offer_id}"`)
+  for (const one of wanted.campaigns.values()) {
+    const user = `the campaign "${one.campaign_id}"`
+    uses('advertisers', one.advertiser_id, user)
+    uses('affiliates', one.affiliate_id, user)
+    for (const flow of one.flows) for (const { offer_id } of flow.offers) uses('offers', offer_id, user)
+  }
+  for (const one of wanted.links.values()) {
+    const user = `the link "${one.code}"`
+    uses('campaigns', one.campaign_id, user)
+    uses('offers', one.offer_id, user)
+    uses('affiliates', one.affiliate_id, user)
+    if (one.flow_id !== undefined && !campaignOfFlow.has(one.flow_id) && !file.links.has(one.code))
+      report(
+        file.reading,
+        file.reading.file.root,
+        problem(
+          'object_in_use',
+          `The link "${one.code}" leads to the flow "${one.flow_id}", which the file takes away.`,
+          'Keep the flow, or change the link too.',
+        ),
+      )
+  }
+  for (const { endpoint_id, scope } of wanted.endpoints.values()) {
+    const user = `the endpoint "${endpoint_id}"`
+    uses('advertisers', scope.advertiser_id, user)
+    uses('affiliates', scope.affiliate_id, user)
+    uses('campaigns', scope.campaign_id, user)
+    uses('offers', scope.offer_id, user)
+  }
+  for (const section of sectionNames)
+    for (const [id, object] of file[section]) {
+      const user = object.state === 'absent' ? users.get(`${section} ${id}`) : undefined
+      if (user !== undefined)
+        report(
+          file.reading,
+          treeOf(file, section, id),
+          problem(
+            'object_in_use',
+            `The ${singular[section]} "${id}" cannot be removed: ${user} names it.`,
+            'Change or remove that one too.',
+          ),
+          'state',
+        )
+    }
+}

@@ -1,0 +1,93 @@
+import { isDeepStrictEqual } from 'node:util'
+
+import { formatAmount } from '#platform/money'
+import { sectionNames, type SectionName } from './file-schema.ts'
+import { singular, type ConfigurationState } from './objects.ts'
+
+/** One difference between two configurations. */
+export type Change = {
+  readonly kind: 'added' | 'changed' | 'removed'
+  /** `advertiser`, `offer`, … or `setting`. */
+  readonly object: string
+  readonly id: string
+  /** What is different in a changed object; secrets are masked. */
+  readonly fields: readonly FieldChange[]
+}
+/** One differing value: as JSON text, amounts as decimals; left out where there is none. */
+export type FieldChange = { readonly path: string; readonly before?: string; readonly after?: string }
+
+/** Everything in which two configurations differ, in the order of the file's sections. */
+export function describeChanges(before: ConfigurationState, after: ConfigurationState): readonly Change[] {
+  const changes = sectionNames.flatMap((section) => sectionChanges(section, before[section], after[section]))
+  if (before.fallback_url === after.fallback_url) return changes
+  return [
+    {
+      kind: 'changed',
+      object: 'setting',
+      id: 'fallback_url',
+      fields: fieldChanges('', before.fallback_url, after.fallback_url),
+    },
+    ...changes,
+  ]
+}
+
+function sectionChanges(
+  section: SectionName,
+  before: ReadonlyMap<string, object>,
+  after: ReadonlyMap<string, object>,
+): Change[] {
+  const object = singular[section]
+  const changes: Change[] = []
+  for (const [id, wanted] of after) {
+    const present = before.get(id)
+    if (present === undefined) changes.push({ kind: 'added', object, id, fields: [] })
+    else if (!isDeepStrictEqual(present, wanted))
+      changes.push({ kind: 'changed', object, id, fields: fieldChanges('', present, wanted) })
+  }
+  for (const id of before.keys()) if (!after.has(id)) changes.push({ kind: 'removed', object, id, fields: [] })
+  return changes
+}
+
+type Plain = Readonly<Record<string, unknown>>
+const isPlain = (value: unknown): value is Plain => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+function fieldChanges(path: string, before: unknown, after: unknown): FieldChange[] {
+  if (isDeepStrictEqual(before, after)) return []
+  if (isPlain(before) && isPlain(after))
+    return keysOf(before, after).flatMap((key) => fieldChanges(join(path, key), before[key], after[key]))
+  const entries = isIdList(before) && isIdList(after) ? listChanges(path, before, after) : []
+  // A list whose entries are equal one by one differs in their order only: then both are shown whole.
+  if (entries.length > 0) return entries
+  return [{ path: shownPath(path), ...shown('before', path, before), ...shown('after', path, after) }]
+}
+
+const keysOf = (before: Plain, after: Plain): string[] => [...new Set([...Object.keys(before), ...Object.keys(after)])]
+const join = (path: string, key: string): string => (path === '' ? key : `${path}.${key}`)
+
+const entryId = (entry: Plain): unknown => entry['flow_id'] ?? entry['landing_id'] ?? entry['offer_id']
+const isIdList = (value: unknown): value is readonly Plain[] =>
+  Array.isArray(value) && value.every((entry) => isPlain(entry) && entryId(entry) !== undefined)
+
+function listChanges(path: string, before: readonly Plain[], after: readonly Plain[]): FieldChange[] {
+  const earlier = new Map(before.map((entry) => [String(entryId(entry)), entry]))
+  const later = new Map(after.map((entry) => [String(entryId(entry)), entry]))
+  const ids = new Set([...earlier.keys(), ...later.keys()])
+  return [...ids].flatMap((id) => fieldChanges(`${path}[${id}]`, earlier.get(id), later.get(id)))
+}
+
+const shownPath = (path: string): string => path.replace(/_micros$/, '').replace(/_bp$/, '')
+
+function shown(key: 'before' | 'after', path: string, value: unknown): object {
+  return value === undefined ? {} : { [key]: shownValue(path, value) }
+}
+
+function shownValue(path: string, value: unknown): string {
+  if (/(^|\.)(secret|secrets|hmac_secrets)$/.test(path)) return '(secret)'
+  if (path.endsWith('_micros')) return formatAmount(BigInt(value as number), 2)
+  if (path.endsWith('_bp')) return `${Number(value) / 100}%`
+  if (/(^|\.)(starts_at|ends_at)$/.test(path)) return new Date(value as number).toISOString()
+  return JSON.stringify(value, maskSecrets)
+}
+
+const maskSecrets = (key: string, value: unknown): unknown =>
+  /^(secret|secrets|hmac_secrets)$/.test(key) ? '(secret)' : value

@@ -1,0 +1,365 @@
+import { Type, type Static, type TSchema } from 'typebox'
+
+/** The shape of a configuration file, once: the checker reads it, the JSON schema for editors and the tables of
+ * docs/configuration.md are made of it. Keys have the names of the snapshot (#routing); amounts are decimals.
+ *
+ * Beyond JSON Schema: `format` names a check of value-formats.ts, `refersTo` the section that an id must be in.
+ */
+const id = { pattern: '^[a-z0-9][a-z0-9_.-]{0,62}$' }
+
+const text = (description: string, maxLength = 200): ReturnType<typeof Type.String> =>
+  Type.String({ description, minLength: 1, maxLength })
+
+const formatted = (format: string, description: string, more: object = {}): ReturnType<typeof Type.String> =>
+  Type.String({ format, description, maxLength: 2_048, ...more })
+
+/** A decimal, written with or without quotes; kept as text until it is an integer. */
+const decimal = (format: 'amount' | 'share', description: string, more: object = {}) =>
+  Type.Unsafe<string>({ type: ['string', 'number'], format, description, ...more })
+
+const oneOf = <const Word extends string>(words: readonly Word[], description: string, byDefault?: Word) =>
+  Type.Unsafe<Word>({ type: 'string', enum: words, description, ...(byDefault && { default: byDefault }) })
+
+const integer = (minimum: number, maximum: number, description: string, byDefault?: number) =>
+  Type.Integer({ minimum, maximum, description, ...(byDefault !== undefined && { default: byDefault }) })
+
+const reference = (refersTo: SectionName, description: string) => Type.String({ refersTo, description })
+
+const list = <Item extends TSchema>(items: Item, description: string, more: object = {}) =>
+  Type.Array(items, { description, maxItems: 10_000, ...more })
+
+const strict = { additionalProperties: false }
+
+export const sectionNames = ['advertisers', 'affiliates', 'offers', 'campaigns', 'links', 'endpoints'] as const
+export type SectionName = (typeof sectionNames)[number]
+
+const fallbackUrl = formatted(
+  'redirect_url',
+  'Where visitors go that nothing accepts; macros are filled. Left out: the next wider one.',
+)
+const uniqueTtlHours = integer(1, 8_760, 'A visitor counts as unique again after this many hours.', 24)
+const weight = integer(0, 1_000_000, 'Share of the visitors, relative to the others; 0 takes no new ones.', 100)
+
+const landing = Type.Object(
+  {
+    landing_id: Type.String({ format: 'id', description: 'Id of the landing page, unique in its list.' }),
+    url: formatted('redirect_url', 'Address with macros such as `{clickid}`.'),
+    weight: Type.Optional(weight),
+  },
+  strict,
+)
+
+const price = Type.Object(
+  {
+    type: oneOf(['lead', 'sale'], 'What this price is for.'),
+    goal: Type.Optional(
+      Type.String({
+        format: 'event_name',
+        description: 'Only this event or goal; left out: all of the type. The first price that fits is taken.',
+      }),
+    ),
+    payout: Type.Optional(decimal('amount', 'Owed to the affiliate per conversion.', { default: '0' })),
+    revenue: Type.Optional(decimal('amount', 'Earned from the advertiser per conversion.', { default: '0' })),
+    payout_share: Type.Optional(decimal('share', 'Revshare: percentage of the sale owed to the affiliate.')),
+    revenue_share: Type.Optional(decimal('share', 'Revshare: percentage of the sale earned.')),
+    status: Type.Optional(
+      oneOf(['pending', 'approved'], 'Status of a new conversion where the sender names none.', 'approved'),
+    ),
+  },
+  strict,
+)
+
+const weightedOffer = Type.Object(
+  { offer_id: reference('offers', 'Id of the offer.'), weight: Type.Optional(weight) },
+  strict,
+)
+
+const flow = Type.Object(
+  {
+    flow_id: Type.String({
+      format: 'id',
+      description: 'Id of the flow, unique in the installation: a link may name it alone.',
+    }),
+    kind: Type.Optional(
+      oneOf(
+        ['forced', 'regular', 'default'],
+        '`forced` is tried before the regular flows, `default` after them.',
+        'regular',
+      ),
+    ),
+    status: Type.Optional(oneOf(['active', 'paused'], 'A paused flow is passed over.', 'active')),
+    weight: Type.Optional(
+      integer(
+        0,
+        1_000_000,
+        'Among the regular flows that accept a visitor one is drawn by weight. No flow with a weight: the first in order.',
+        0,
+      ),
+    ),
+    rule: Type.Optional(
+      Type.Unsafe<RuleValue>({
+        format: 'rule',
+        description: 'Whom the flow accepts; left out: everyone. See "Rules".',
+      }),
+    ),
+    offer_id: Type.Optional(reference('offers', 'Short for one entry in `offers`.')),
+    offers: Type.Optional(list(weightedOffer, 'Offers, drawn by weight.', { minItems: 1 })),
+    landings: Type.Optional(list(landing, 'Landings instead of those of the offer.', { minItems: 1 })),
+  },
+  strict,
+)
+
+/** A rule as read, checked by read-rule.ts. */
+export type RuleValue = { readonly rule: unknown }
+
+const advertiser = Type.Object(
+  {
+    state: Type.Optional(oneOf(['present', 'absent'], '`absent` removes it.', 'present')),
+    name: Type.Optional(text('Name in reports. Default: the id.')),
+    timezone: Type.Optional(
+      Type.String({ format: 'timezone', description: 'IANA zone of its days in reports and caps.', default: 'UTC' }),
+    ),
+    currency: Type.Optional(
+      Type.String({ format: 'currency', description: 'ISO 4217 code; its offers have it by default.', default: 'USD' }),
+    ),
+    status: Type.Optional(oneOf(['active', 'paused'], 'Paused: its links lead to the fallback.', 'active')),
+    domains: Type.Optional(
+      list(
+        formatted('domain', 'Host.'),
+        'Hosts of its pages, which may send events. `*.example.com` covers every subdomain.',
+        { maxItems: 1_000 },
+      ),
+    ),
+    fallback_url: Type.Optional(fallbackUrl),
+  },
+  strict,
+)
+
+const affiliate = Type.Object(
+  {
+    state: Type.Optional(oneOf(['present', 'absent'], '`absent` removes it.', 'present')),
+    name: Type.Optional(text('Name in reports. Default: the id.')),
+    status: Type.Optional(
+      oneOf(['active', 'blocked'], 'Clicks of a blocked affiliate lead to the fallback.', 'active'),
+    ),
+    advertiser_ids: Type.Optional(
+      list(reference('advertisers', 'Id of the advertiser.'), 'Advertisers that took it on.'),
+    ),
+  },
+  strict,
+)
+
+const statusMeaning = Type.String({
+  pattern: '^(((lead|sale)/)?(pending|approved|rejected)|ignore|none)$',
+  description:
+    'What the word means: `approved`, `sale/approved`, `ignore` (recorded, no conversion), `none` (not mapped).',
+})
+
+const inboundPostback = Type.Object(
+  {
+    secrets: Type.Optional(
+      list(Type.String({ format: 'shared_secret', description: 'Secret.' }), 'Any of these is accepted as `secret`.', {
+        maxItems: 10,
+      }),
+    ),
+    hmac_secrets: Type.Optional(
+      list(Type.String({ format: 'shared_secret', description: 'Secret.' }), 'Keys of HMAC-SHA256 signatures.', {
+        maxItems: 10,
+      }),
+    ),
+    allowed_addresses: Type.Optional(
+      list(
+        Type.String({ format: 'address_block', description: 'Address.' }),
+        'IP addresses or CIDR blocks; none: any.',
+        { maxItems: 1_000 },
+      ),
+    ),
+  },
+  strict,
+)
+
+const offer = Type.Object(
+  {
+    state: Type.Optional(oneOf(['present', 'absent'], '`absent` removes it.', 'present')),
+    advertiser_id: reference('advertisers', 'Whose offer it is.'),
+    name: Type.Optional(text('Name in reports. Default: the id.')),
+    status: Type.Optional(oneOf(['active', 'paused', 'archived'], 'Only an active offer takes clicks.', 'active')),
+    starts_at: Type.Optional(
+      Type.String({
+        format: 'date',
+        description:
+          'Takes no clicks before. `2026-09-01` (midnight in the zone of the advertiser) or `2026-09-01T09:00:00Z`.',
+      }),
+    ),
+    ends_at: Type.Optional(Type.String({ format: 'date', description: 'Takes no clicks from then on.' })),
+    model: Type.Optional(
+      oneOf(
+        ['cpa', 'cpl', 'cps', 'revshare'],
+        '`cpa` pays leads and sales, `cpl` leads, `cps` sales, `revshare` a share of the sale.',
+        'cpa',
+      ),
+    ),
+    currency: Type.Optional(
+      Type.String({ format: 'currency', description: 'ISO 4217 code. Default: that of the advertiser.' }),
+    ),
+    prices: list(price, 'What a conversion is worth.', { minItems: 1, maxItems: 100 }),
+    hold_days: Type.Optional(integer(0, 365, 'Days that an approved payout waits in hold.', 0)),
+    landing_url: Type.Optional(
+      formatted('redirect_url', 'Short for one entry in `landings`, whose id is that of the offer.'),
+    ),
+    landings: Type.Optional(list(landing, 'Landing pages, drawn by weight.', { minItems: 1, maxItems: 1_000 })),
+    event_map: Type.Optional(
+      Type.Record(Type.String(), oneOf(['lead', 'sale', 'none'], 'Conversion type; `none` takes a default away.'), {
+        format: 'event_name',
+        maxProperties: 200,
+        description:
+          'Event type → conversion type, over the defaults `reg: lead`, `lead: lead`, `deposit: sale`, `sale: sale`.',
+      }),
+    ),
+    custom_events: Type.Optional(
+      list(
+        Type.String({ format: 'event_name', description: 'Event name.' }),
+        'Further event names accepted from its pages.',
+        { maxItems: 200 },
+      ),
+    ),
+    status_map: Type.Optional(
+      Type.Record(Type.String(), statusMeaning, {
+        format: 'status_word',
+        maxProperties: 500,
+        description:
+          'Partner\'s status or goal word → meaning; upper and lower case count as equal. Over the defaults, see "Status words".',
+      }),
+    ),
+    postback: Type.Optional(inboundPostback),
+    unique_ttl_hours: Type.Optional(uniqueTtlHours),
+    click_lifetime_days: Type.Optional(integer(0, 3_650, 'Conversions of older clicks are refused; 0: never.', 90)),
+    fallback_url: Type.Optional(fallbackUrl),
+  },
+  strict,
+)
+
+const campaign = Type.Object(
+  {
+    state: Type.Optional(oneOf(['present', 'absent'], '`absent` removes it.', 'present')),
+    advertiser_id: reference('advertisers', 'Whose campaign it is.'),
+    name: Type.Optional(text('Name in reports. Default: the id.')),
+    status: Type.Optional(oneOf(['active', 'paused'], 'A paused campaign leads to the fallback.', 'active')),
+    affiliate_id: Type.Optional(reference('affiliates', 'Affiliate whose traffic this is where the link names none.')),
+    offer_id: Type.Optional(
+      reference('offers', 'Short for one default flow with this offer, whose id is that of the campaign.'),
+    ),
+    flows: Type.Optional(list(flow, 'Flows, in the order in which they are tried.', { minItems: 1, maxItems: 20_000 })),
+    unique_ttl_hours: Type.Optional(uniqueTtlHours),
+    fallback_url: Type.Optional(fallbackUrl),
+  },
+  strict,
+)
+
+const link = Type.Object(
+  {
+    state: Type.Optional(oneOf(['present', 'absent'], '`absent` removes it.', 'present')),
+    campaign_id: Type.Optional(reference('campaigns', 'Target.')),
+    flow_id: Type.Optional(
+      Type.String({ format: 'id', description: 'Target: a flow of the campaign, or of any where none is given.' }),
+    ),
+    offer_id: Type.Optional(reference('offers', 'Target.')),
+    affiliate_id: Type.Optional(reference('affiliates', 'Whose traffic it is.')),
+  },
+  strict,
+)
+
+const endpoint = Type.Object(
+  {
+    state: Type.Optional(oneOf(['present', 'absent'], '`absent` removes it.', 'present')),
+    name: Type.Optional(text('Name in lists. Default: the id.')),
+    status: Type.Optional(
+      oneOf(
+        ['active', 'paused'],
+        'A paused endpoint gets nothing; what it missed is recorded with this reason.',
+        'active',
+      ),
+    ),
+    advertiser_id: Type.Optional(reference('advertisers', 'Only conversions of this advertiser.')),
+    affiliate_id: Type.Optional(reference('affiliates', 'Only conversions of this affiliate.')),
+    campaign_id: Type.Optional(reference('campaigns', 'Only conversions of this campaign.')),
+    offer_id: Type.Optional(reference('offers', 'Only conversions of this offer.')),
+    triggers: Type.Optional(
+      list(
+        oneOf(['lead', 'sale', 'rejected', 'hold_released', 'status_changed', 'event'], 'Trigger.'),
+        'What it is sent for.',
+        { minItems: 1, maxItems: 6, default: ['lead', 'sale', 'rejected'] },
+      ),
+    ),
+    method: Type.Optional(oneOf(['GET', 'POST'], 'HTTP method.', 'GET')),
+    url: formatted('postback_url', 'Address with macros such as `{click_id}` and `{payout}`.'),
+    body: Type.Optional(
+      Type.String({
+        format: 'postback_body',
+        minLength: 1,
+        maxLength: 16_384,
+        description: 'POST: template with macros; left out: a standard JSON body.',
+      }),
+    ),
+    content_type: Type.Optional(
+      oneOf(['application/json', 'application/x-www-form-urlencoded'], 'POST: how the body is encoded.'),
+    ),
+    secret: Type.Optional(
+      Type.String({
+        format: 'signing_secret',
+        description: '`whsec_` and 24 to 64 bytes in base64 (Standard Webhooks); left out: unsigned.',
+      }),
+    ),
+    timeout_ms: Type.Optional(integer(100, 60_000, 'For the whole attempt.', 10_000)),
+    max_concurrency: Type.Optional(integer(1, 100, 'Attempts at the same time.', 4)),
+    max_attempts: Type.Optional(integer(1, 50, 'Attempts before it is given up.', 12)),
+    allow_private_address: Type.Optional(
+      Type.Boolean({ description: 'Lets it be on a private or loopback address.', default: false }),
+    ),
+  },
+  strict,
+)
+
+const section = <Item extends TSchema>(item: Item, description: string) =>
+  Type.Record(Type.String(id), item, { format: 'id', description, maxProperties: 100_000 })
+
+export const configurationFileSchema = Type.Object(
+  {
+    prune: Type.Optional(
+      Type.Boolean({
+        description:
+          'Retires every object that the file does not name: offers are archived, campaigns, advertisers and endpoints paused, affiliates blocked, links removed.',
+        default: false,
+      }),
+    ),
+    fallback_url: Type.Optional(
+      formatted(
+        'redirect_url',
+        'Where requests go that have no other target; left out: unchanged; empty: a plain 404 page.',
+      ),
+    ),
+    advertisers: Type.Optional(section(advertiser, 'Advertisers by id.')),
+    affiliates: Type.Optional(section(affiliate, 'Affiliates by id.')),
+    offers: Type.Optional(section(offer, 'Offers by id.')),
+    campaigns: Type.Optional(section(campaign, 'Campaigns by id.')),
+    links: Type.Optional(
+      Type.Record(Type.String(), link, {
+        format: 'link_code',
+        description: 'Short links by code: `GET /<code>`.',
+        maxProperties: 100_000,
+      }),
+    ),
+    endpoints: Type.Optional(section(endpoint, 'Receivers of outbound postbacks by id.')),
+  },
+  strict,
+)
+
+export type FileAdvertiser = Static<typeof advertiser>
+export type FileAffiliate = Static<typeof affiliate>
+export type FileOffer = Static<typeof offer>
+export type FilePrice = Static<typeof price>
+export type FileLanding = Static<typeof landing>
+export type FileCampaign = Static<typeof campaign>
+export type FileFlow = Static<typeof flow>
+export type FileLink = Static<typeof link>
+export type FileEndpoint = Static<typeof endpoint>

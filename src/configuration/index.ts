@@ -1,0 +1,7 @@
+export { applyConfiguration, checkConfiguration, ensureConfiguration } from './apply.ts'
+export type { Application, ApplyOptions } from './apply.ts'
+export type { Change, FieldChange } from './describe-changes.ts'
+export { configurationFileSchema } from './file-schema.ts'
+export { issueCodes } from './issues.ts'
+export type { Issue, IssueCode } from './issues.ts'
+export { printApplication } from './print-application.ts'

@@ -1,0 +1,143 @@
+import type { Advertiser, Affiliate, Campaign, PostbackEndpoint } from '#routing'
+import { report } from './check-shape.ts'
+import { checkRelations } from './check-relations.ts'
+import { sectionNames, type SectionName } from './file-schema.ts'
+import type { Issue } from './issues.ts'
+import { withoutEmpty, type ConfigurationState } from './objects.ts'
+import { readCampaign, readEndpoint, readLink } from './read-campaigns.ts'
+import type { ReadFile } from './read-file.ts'
+import { readOffer } from './read-offers.ts'
+import { problem } from './issues.ts'
+import { suggestWord } from './suggest.ts'
+
+/** What a file makes of the present configuration. With issues the wanted state is not to be used. */
+export type Plan = {
+  readonly wanted: ConfigurationState
+  /** Ids that the file marks absent and that exist: they are deleted, not retired. */
+  readonly removed: Readonly<Record<SectionName, readonly string[]>>
+  readonly issues: readonly Issue[]
+}
+
+/** Works out the wanted configuration: objects of the file replace those of the same id whole, the others stay, or are
+ * retired where the file prunes. Pure.
+ */
+export function planConfiguration(file: ReadFile, current: ConfigurationState): Plan {
+  const wanted = copyOf(current)
+  const removed = removeAbsent(file, wanted)
+  checkReferences(file, wanted)
+  readObjects(file, wanted)
+  if (file.prune) retireOthers(file, wanted)
+  setFallback(file, wanted)
+  checkRelations(file, wanted, current)
+  return { wanted, removed, issues: inFileOrder(file.reading.issues) }
+}
+
+function copyOf(state: ConfigurationState): ConfigurationState {
+  const copies = sectionNames.map((name) => [name, new Map<string, unknown>(state[name])])
+  return { ...state, ...(Object.fromEntries(copies) as ConfigurationState) }
+}
+
+function removeAbsent(file: ReadFile, wanted: ConfigurationState): Record<SectionName, string[]> {
+  const removed: Record<SectionName, string[]> = {
+    advertisers: [],
+    affiliates: [],
+    offers: [],
+    campaigns: [],
+    links: [],
+    endpoints: [],
+  }
+  for (const name of sectionNames)
+    for (const [id, object] of file[name])
+      if (object.state === 'absent' && wanted[name].delete(id)) removed[name].push(id)
+  return removed
+}
+
+/** Every id in the file must name an object that will exist; one that is broken in the file has its own issue already. */
+function checkReferences({ reading, named, ...file }: ReadFile, wanted: ConfigurationState): void {
+  for (const { section, id, tree } of reading.references) {
+    const isAbsent = file[section].get(id)?.state === 'absent'
+    if (!isAbsent && (named[section].has(id) || wanted[section].has(id))) continue
+    const nearest = suggestWord(id, [...named[section], ...wanted[section].keys()])
+    report(
+      reading,
+      tree,
+      problem(
+        'reference_unknown',
+        isAbsent ? `"${id}" is marked absent.` : `"${id}" is not in "${section}".`,
+        nearest && nearest !== id ? `Did you mean "${nearest}"?` : undefined,
+      ),
+    )
+  }
+}
+
+function readObjects(file: ReadFile, wanted: ConfigurationState): void {
+  const { reading } = file
+  for (const [id, one] of present(file.advertisers)) wanted.advertisers.set(id, advertiser(id, one))
+  for (const [id, one] of present(file.affiliates)) wanted.affiliates.set(id, affiliate(id, one))
+  for (const [id, one] of present(file.offers)) {
+    const { currency = 'USD', timezone = 'UTC' } = wanted.advertisers.get(one.advertiser_id) ?? {}
+    wanted.offers.set(id, readOffer(id, one, { currency, timezone }, reading))
+  }
+  for (const [id, one] of present(file.campaigns)) wanted.campaigns.set(id, readCampaign(id, one, reading))
+  for (const [id, one] of present(file.links)) wanted.links.set(id, readLink(id, one, reading))
+  for (const [id, one] of present(file.endpoints))
+    wanted.endpoints.set(id, readEndpoint(id, one, ownerOf(one, wanted), reading))
+}
+
+const present = <Item extends { readonly state?: string }>(objects: ReadonlyMap<string, Item>): [string, Item][] =>
+  [...objects].filter(([, object]) => object.state !== 'absent')
+
+const advertiser = (
+  id: string,
+  file: ReadFile['advertisers'] extends Map<string, infer Item> ? Item : never,
+): Advertiser =>
+  withoutEmpty<Advertiser>({
+    advertiser_id: id,
+    name: file.name ?? id,
+    timezone: file.timezone ?? 'UTC',
+    currency: file.currency ?? 'USD',
+    status: file.status ?? 'active',
+    domains: [...new Set(file.domains ?? [])],
+    fallback_url: file.fallback_url,
+  })
+
+const affiliate = (
+  id: string,
+  file: ReadFile['affiliates'] extends Map<string, infer Item> ? Item : never,
+): Affiliate => ({
+  affiliate_id: id,
+  name: file.name ?? id,
+  status: file.status ?? 'active',
+  advertiser_ids: [...new Set(file.advertiser_ids ?? [])].sort(),
+})
+
+type ScopeIds = { readonly campaign_id?: string; readonly offer_id?: string }
+
+const ownerOf = ({ campaign_id, offer_id }: ScopeIds, wanted: ConfigurationState): string | undefined =>
+  wanted.offers.get(offer_id ?? '')?.advertiser_id ?? wanted.campaigns.get(campaign_id ?? '')?.advertiser_id
+
+/** Pruning never deletes what may have clicks or money: it takes it out of service. A link has neither. */
+function retireOthers(file: ReadFile, wanted: ConfigurationState): void {
+  const others = <Item>(name: SectionName, objects: Map<string, Item>): [string, Item][] =>
+    [...objects].filter(([id]) => !file.named[name].has(id))
+  for (const [id, one] of others<Advertiser>('advertisers', wanted.advertisers))
+    wanted.advertisers.set(id, { ...one, status: 'paused' })
+  for (const [id, one] of others<Affiliate>('affiliates', wanted.affiliates))
+    wanted.affiliates.set(id, { ...one, status: 'blocked' })
+  for (const [id, one] of others('offers', wanted.offers)) wanted.offers.set(id, { ...one, status: 'archived' })
+  for (const [id, one] of others<Campaign>('campaigns', wanted.campaigns))
+    wanted.campaigns.set(id, { ...one, status: 'paused' })
+  for (const [id, one] of others<PostbackEndpoint>('endpoints', wanted.endpoints))
+    wanted.endpoints.set(id, { ...one, status: 'paused' })
+  for (const [code] of others('links', wanted.links)) wanted.links.delete(code)
+}
+
+function setFallback(file: ReadFile, wanted: ConfigurationState): void {
+  if (file.fallbackUrl === 'unchanged') {
+    if (file.prune) delete wanted.fallback_url
+  } else if (file.fallbackUrl === undefined) delete wanted.fallback_url
+  else wanted.fallback_url = file.fallbackUrl
+}
+
+const inFileOrder = (issues: readonly Issue[]): readonly Issue[] =>
+  [...issues].sort((left, right) => left.line - right.line || left.column - right.column)

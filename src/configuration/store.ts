@@ -1,0 +1,180 @@
+import type { Advertiser, Affiliate, Campaign, Link, Offer, PostbackEndpoint, Snapshot } from '#routing'
+import type { Pool, Tx } from '#platform/postgres'
+import { emptyState, withoutEmpty, type ConfigurationState } from './objects.ts'
+import { sectionNames, type SectionName } from './file-schema.ts'
+
+/** Tables of the configuration ↔ the shapes of the snapshot. All reads and writes are one statement per table. */
+
+type Row = Readonly<Record<string, unknown>>
+type Queryable = Pick<Pool | Tx, 'query'>
+
+const tables: Readonly<
+  Record<SectionName, { readonly table: string; readonly key: string; readonly columns: readonly string[] }>
+> = {
+  advertisers: {
+    table: 'advertisers',
+    key: 'advertiser_id',
+    columns: ['name', 'timezone', 'currency', 'status', 'domains', 'fallback_url'],
+  },
+  affiliates: { table: 'affiliates', key: 'affiliate_id', columns: ['name', 'status'] },
+  offers: {
+    table: 'offers',
+    key: 'offer_id',
+    columns: [
+      'advertiser_id', 'name', 'status', 'starts_at', 'ends_at', 'model', 'currency', 'prices', 'hold_days', 'landings', 'event_map',
+      'custom_events', 'status_map', 'postback', 'unique_ttl_hours', 'click_lifetime_days', 'fallback_url',
+    ], // prettier-ignore
+  },
+  campaigns: {
+    table: 'campaigns',
+    key: 'campaign_id',
+    columns: ['advertiser_id', 'name', 'status', 'affiliate_id', 'flows', 'unique_ttl_hours', 'fallback_url'],
+  },
+  links: { table: 'links', key: 'code', columns: ['campaign_id', 'flow_id', 'offer_id', 'affiliate_id'] },
+  endpoints: {
+    table: 'postback_endpoints',
+    key: 'endpoint_id',
+    columns: [
+      'advertiser_id', 'name', 'status', 'scope', 'triggers', 'method', 'url', 'body', 'content_type', 'secret', 'timeout_ms',
+      'max_concurrency', 'max_attempts', 'allow_private_address',
+    ], // prettier-ignore
+  },
+}
+
+/** Any number, the same for ever: two applies at once come one after the other. */
+const ADVISORY_LOCK = 7_229_002
+
+/** Makes this transaction the only one that changes the configuration. */
+export const lockConfiguration = async (tx: Tx): Promise<void> =>
+  void (await tx.query('SELECT pg_advisory_xact_lock($1)', [ADVISORY_LOCK]))
+
+/** The configuration as it stands in the tables, by id in the order of bytes. */
+export async function readState(database: Queryable): Promise<ConfigurationState> {
+  const state = emptyState()
+  for (const name of sectionNames) {
+    const { rows } = await database.query<Row>(selectAll(name))
+    for (const row of rows) state[name].set(String(row[tables[name].key]), fromRow[name](row) as never)
+  }
+  const { rows } = await database.query<{ fallback_url: string | null }>('SELECT fallback_url FROM settings')
+  const url = rows[0]?.fallback_url
+  return url === null || url === undefined ? state : { ...state, fallback_url: url }
+}
+
+const MEMBERSHIPS = `(SELECT coalesce(jsonb_agg(advertiser_id ORDER BY advertiser_id COLLATE "C"), '[]')
+  FROM affiliate_memberships m WHERE m.affiliate_id = affiliates.affiliate_id) AS advertiser_ids`
+
+function selectAll(name: SectionName): string {
+  const { table, key, columns } = tables[name]
+  const extra = name === 'affiliates' ? `, ${MEMBERSHIPS}` : ''
+  return `SELECT ${[key, ...columns].join(', ')}${extra} FROM ${table} ORDER BY ${key} COLLATE "C"`
+}
+
+const toMs = (value: unknown): number | undefined => (value instanceof Date ? value.getTime() : undefined)
+
+const fromRow: Readonly<Record<SectionName, (row: Row) => object>> = {
+  advertisers: (row) => withoutEmpty<Advertiser>(row as never),
+  affiliates: (row) => withoutEmpty<Affiliate>(row as never),
+  offers: (row) =>
+    withoutEmpty<Offer>({ ...row, starts_at: toMs(row['starts_at']), ends_at: toMs(row['ends_at']) } as never),
+  campaigns: (row) => withoutEmpty<Campaign>(row as never),
+  links: (row) => withoutEmpty<Link>(row as never),
+  endpoints: ({ advertiser_id: _tenant, ...row }) => withoutEmpty<PostbackEndpoint>(row as never),
+}
+
+const toRow = (name: SectionName, object: object): object => {
+  if (name === 'offers') {
+    const { starts_at, ends_at, ...offer } = object as Offer
+    return { ...offer, starts_at: toIso(starts_at), ends_at: toIso(ends_at) }
+  }
+  return name === 'endpoints' ? { ...object, advertiser_id: (object as PostbackEndpoint).scope.advertiser_id } : object
+}
+
+const toIso = (ms: number | undefined): string | undefined =>
+  ms === undefined ? undefined : new Date(ms).toISOString()
+
+/** Writes what differs: changed and new objects first, so that nothing points to a removed one any more, then removals. */
+export async function writeState(
+  tx: Tx,
+  before: ConfigurationState,
+  after: ConfigurationState,
+  changedIds: (name: SectionName) => ReadonlySet<string>,
+): Promise<void> {
+  for (const name of sectionNames) {
+    const changed = [...changedIds(name)].map((id) => after[name].get(id)).filter((object) => object !== undefined)
+    if (changed.length === 0) continue
+    await tx.query(upsert(name), [JSON.stringify(changed.map((object) => toRow(name, object)))])
+    if (name === 'affiliates') await writeMemberships(tx, changed as readonly Affiliate[])
+  }
+  for (const name of [...sectionNames].reverse()) {
+    const removed = [...before[name].keys()].filter((id) => !after[name].has(id))
+    if (removed.length > 0)
+      await tx.query(`DELETE FROM ${tables[name].table} WHERE ${tables[name].key} = ANY($1)`, [removed])
+  }
+  if (before.fallback_url !== after.fallback_url) await tx.query(UPSERT_SETTINGS, [after.fallback_url ?? null])
+}
+
+const UPSERT_SETTINGS = `
+  INSERT INTO settings (fallback_url) VALUES ($1)
+  ON CONFLICT (is_only) DO UPDATE SET fallback_url = EXCLUDED.fallback_url`
+
+function upsert(name: SectionName): string {
+  const { table, key, columns } = tables[name]
+  const all = [key, ...columns].join(', ')
+  return `
+    INSERT INTO ${table} (${all}) SELECT ${all} FROM jsonb_populate_recordset(NULL::${table}, $1::jsonb)
+    ON CONFLICT (${key}) DO UPDATE SET ${columns.map((column) => `${column} = EXCLUDED.${column}`).join(', ')}`
+}
+
+const INSERT_MEMBERSHIPS = `
+  INSERT INTO affiliate_memberships (affiliate_id, advertiser_id) SELECT * FROM unnest($1::text[], $2::text[])`
+
+async function writeMemberships(tx: Tx, affiliates: readonly Affiliate[]): Promise<void> {
+  await tx.query('DELETE FROM affiliate_memberships WHERE affiliate_id = ANY($1)', [
+    affiliates.map((one) => one.affiliate_id),
+  ])
+  const pairs = affiliates.flatMap((one) =>
+    one.advertiser_ids.map((advertiserId) => [one.affiliate_id, advertiserId] as const),
+  )
+  await tx.query(INSERT_MEMBERSHIPS, [
+    pairs.map(([affiliateId]) => affiliateId),
+    pairs.map(([, advertiserId]) => advertiserId),
+  ])
+}
+
+/** The snapshot that a configuration makes. */
+export function compileConfiguration(state: ConfigurationState, version: number, createdAtMs: number): Snapshot {
+  return withoutEmpty<Snapshot>({
+    version,
+    created_at: new Date(createdAtMs).toISOString(),
+    fallback_url: state.fallback_url,
+    advertisers: [...state.advertisers.values()],
+    affiliates: [...state.affiliates.values()],
+    offers: [...state.offers.values()],
+    campaigns: [...state.campaigns.values()],
+    links: [...state.links.values()],
+    endpoints: [...state.endpoints.values()],
+  })
+}
+
+/** The newest version; 0 where there is none. */
+export async function readVersion(database: Queryable): Promise<number> {
+  const { rows } = await database.query<{ version: number }>(
+    'SELECT coalesce(max(version), 0) AS version FROM config_versions',
+  )
+  return rows[0]?.version ?? 0
+}
+
+const INSERT_VERSION = `
+  INSERT INTO config_versions (version, snapshot, created_at, created_by, diff) VALUES ($1, $2, $3, $4, $5)`
+
+/** Stores a version whole and tells everybody who listens; they hear it when the transaction commits. */
+export async function storeVersion(tx: Tx, snapshot: Snapshot, by: string, diff: unknown): Promise<void> {
+  await tx.query(INSERT_VERSION, [
+    snapshot.version,
+    JSON.stringify(snapshot),
+    snapshot.created_at,
+    by,
+    JSON.stringify(diff),
+  ])
+  await tx.query("SELECT pg_notify('waypost_config', $1)", [String(snapshot.version)])
+}

@@ -1,0 +1,193 @@
+import ipaddr from 'ipaddr.js'
+import { parseAmount, parseCurrency } from '#platform/money'
+import { compileTemplate, macroNames } from '#routing'
+import { problem, type Problem } from './issues.ts'
+import { suggestWord } from './suggest.ts'
+
+/** The checks of one value that the schema calls `format`. Each takes the text as written and says what is wrong with it. */
+export type FormatName = keyof typeof formats
+export type FormatCheck = (text: string) => Problem | undefined
+
+const ID = /^[a-z0-9][a-z0-9_.-]{0,62}$/
+const LINK_CODE = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/
+const EVENT_NAME = /^[a-z0-9][a-z0-9_.-]{0,63}$/
+const HOST = /^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(:\d{1,5})?$/
+const DECIMAL = /^\d{1,10}(\.\d{1,6})?$/
+const SHARE = /^(\d{1,3})(?:\.(\d{1,2}))?%?$/
+const DAY = /^\d{4}-\d{2}-\d{2}$/
+const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/
+const SIGNING_SECRET = /^whsec_([A-Za-z0-9+/]+={0,2})$/
+// eslint-disable-next-line no-control-regex
+const PRINTABLE = /^[\x21-\x7e]{8,200}$/
+
+/** First words of the edge's own addresses: a link with such a code could never be reached. */
+export const reservedLinkCodes: ReadonlySet<string> = new Set([
+  'click', 'event', 'postback', 'pixel', 'pixel.gif', 't', 't.js', 'healthz', 'readyz', 'metrics', 'demo', 'favicon.ico', 'robots.txt',
+]) // prettier-ignore
+
+export const formats = {
+  id: (text) =>
+    ID.test(text) ? undefined : problem('id_invalid', `"${cut(text)}" is no id.`, lowerCaseHint(text, ID)),
+  link_code: (text) => {
+    if (!LINK_CODE.test(text))
+      return problem('id_invalid', `"${cut(text)}" is no link code.`, 'Use A-Z, a-z, 0-9, "_" and "-".')
+    return reservedLinkCodes.has(text.toLowerCase())
+      ? problem('id_invalid', `"${text}" is an address of the edge itself.`, 'Choose another code.')
+      : undefined
+  },
+  event_name: (text) =>
+    EVENT_NAME.test(text)
+      ? undefined
+      : problem('event_name_invalid', `"${cut(text)}" is no event name.`, lowerCaseHint(text, EVENT_NAME)),
+  status_word: (text) =>
+    text.trim() !== '' && text.length <= 64
+      ? undefined
+      : problem('value_out_of_range', 'A status word has 1 to 64 characters.'),
+  amount: (text) =>
+    DECIMAL.test(text) && parseAmount(text) !== undefined
+      ? undefined
+      : problem(
+          'amount_invalid',
+          `"${cut(text)}" is no amount.`,
+          'Write it like 12.50, without sign, currency or thousands separator.',
+        ),
+  share: (text) => {
+    const match = SHARE.exec(text)
+    return match !== null && shareToBasisPoints(text) <= 10_000
+      ? undefined
+      : problem('share_invalid', `"${cut(text)}" is no share.`, 'Write it like 40% or 12.5%.')
+  },
+  currency: (text) =>
+    /^[A-Z]{3}$/.test(text) && parseCurrency(text) !== undefined
+      ? undefined
+      : problem('currency_unknown', `"${cut(text)}" is no ISO 4217 code.`, currencyHint(text)),
+  timezone: (text) =>
+    isTimezone(text)
+      ? undefined
+      : problem('timezone_unknown', `"${cut(text)}" is no IANA time zone.`, timezoneHint(text)),
+  date: (text) =>
+    isDate(text)
+      ? undefined
+      : problem('date_invalid', `"${cut(text)}" is no date.`, 'Write 2026-09-01 or 2026-09-01T09:00:00Z.'),
+  redirect_url: (text) => checkUrl(text),
+  postback_url: (text) => checkUrl(text),
+  postback_body: (text) => checkMacros(compileTemplate(text, 'text').unknown),
+  domain: (text) =>
+    HOST.test(text)
+      ? undefined
+      : problem(
+          'domain_invalid',
+          `"${cut(text)}" is no host name.`,
+          'Write the host alone, without https:// and path, in lower case.',
+        ),
+  address_block: (text) =>
+    isAddressBlock(text) ? undefined : problem('address_invalid', `"${cut(text)}" is no IP address or CIDR block.`),
+  shared_secret: (text) =>
+    PRINTABLE.test(text)
+      ? undefined
+      : problem(
+          'secret_invalid',
+          'The secret is too short, too long or has blanks.',
+          'Use 8 to 200 printable ASCII characters without blanks.',
+        ),
+  signing_secret: (text) =>
+    isSigningSecret(text)
+      ? undefined
+      : problem(
+          'secret_invalid',
+          'The secret is no whsec_ secret.',
+          'Make one with: echo "whsec_$(openssl rand -base64 32)"',
+        ),
+} as const satisfies Record<string, FormatCheck>
+
+const cut = (text: string): string => (text.length > 80 ? `${text.slice(0, 80)}…` : text)
+
+const lowerCaseHint = (text: string, pattern: RegExp): string | undefined => {
+  const candidate = text
+    .trim()
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9_.-]+/g, '-')
+  return pattern.test(candidate) ? `Write "${candidate}".` : undefined
+}
+
+const currencyHint = (text: string): string | undefined =>
+  parseCurrency(text) === undefined ? undefined : `Write "${text.toUpperCase()}".`
+
+const timezones: ReadonlySet<string> = new Set(Intl.supportedValuesOf('timeZone'))
+
+/** Other spellings of a known zone (Asia/Kolkata beside Asia/Calcutta) are accepted, other cases are not: ClickHouse
+ * knows zones by their exact name. */
+function isTimezone(text: string): boolean {
+  if (timezones.has(text) || text === 'UTC') return true
+  if (!/^[A-Z][A-Za-z0-9_+-]*(\/[A-Z][A-Za-z0-9_+-]*)+$/.test(text)) return false
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: text })
+    return true
+  } catch {
+    return false
+  }
+}
+
+function timezoneHint(text: string): string | undefined {
+  const nearest = suggestWord(text, [...timezones, 'UTC'])
+  return nearest === undefined ? 'Write it like Europe/Berlin or UTC.' : `Did you mean "${nearest}"?`
+}
+
+function isDate(text: string): boolean {
+  if (!DAY.test(text) && !INSTANT.test(text)) return false
+  const day = text.slice(0, 10)
+  const parsed = new Date(`${day}T00:00:00Z`)
+  // 2026-02-30 parses as the second of March: a day that does not come back as it was is none.
+  return !Number.isNaN(parsed.getTime()) && parsed.toISOString().startsWith(day) && !Number.isNaN(Date.parse(text))
+}
+
+function checkUrl(text: string): Problem | undefined {
+  const hint = 'Write the whole address, like https://shop.example.com/?cid={clickid}.'
+  if (/\s/.test(text)) return problem('url_invalid', 'The URL has blanks in it.', hint)
+  const template = compileTemplate(text, 'url')
+  const url = URL.parse(template.segments.map((segment) => (typeof segment === 'string' ? segment : 'x')).join(''))
+  if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:'))
+    return problem('url_invalid', `"${cut(text)}" is no http or https URL.`, hint)
+  if (url.username !== '' || url.password !== '')
+    return problem(
+      'url_invalid',
+      'The URL has a user name or password in it.',
+      'Put secrets into the query or a signature.',
+    )
+  return checkMacros(template.unknown)
+}
+
+/** An unknown macro would be filled with nothing, which nobody notices until the numbers are missing. */
+function checkMacros(unknown: readonly string[]): Problem | undefined {
+  const [name] = unknown
+  if (name === undefined) return undefined
+  const nearest = suggestWord(name.replace(/^_/, ''), macroNames.keys())
+  return problem('macro_unknown', `There is no macro {${name}}.`, nearest && `Did you mean "{${nearest}}"?`)
+}
+
+function isAddressBlock(text: string): boolean {
+  if (!text.includes('/'))
+    return ipaddr.isValid(text) && (!ipaddr.IPv4.isIPv4(text) || ipaddr.IPv4.isValidFourPartDecimal(text))
+  return ipaddr.IPv4.isValidCIDRFourPartDecimal(text) || ipaddr.IPv6.isValidCIDR(text)
+}
+
+function isSigningSecret(text: string): boolean {
+  const match = SIGNING_SECRET.exec(text)
+  if (match === null) return false
+  const bytes = Buffer.from(match[1]!, 'base64')
+  return bytes.length >= 24 && bytes.length <= 64
+}
+
+/** Basis points of a share that passed its check.
+ * @example shareToBasisPoints('12.5%') // 1250
+ */
+export function shareToBasisPoints(text: string): number {
+  const [, units = '0', fraction = ''] = SHARE.exec(text) ?? []
+  return Number(units) * 100 + Number(fraction.padEnd(2, '0') || '0')
+}
+
+/** Milliseconds since the epoch of a date that passed its check; a bare day begins at midnight in the zone. */
+export function dateToMs(text: string, timezone: string): number {
+  if (!DAY.test(text)) return Date.parse(text)
+  return Temporal.PlainDate.from(text).toZonedDateTime({ timeZone: timezone }).epochMilliseconds
+}
