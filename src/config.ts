@@ -1,2 +1,177 @@
+/** The only reader of the environment: parsed once at the start, then plain values. */
+import { resolve } from 'node:path'
+import ipaddr from 'ipaddr.js'
+
+import { WaypostError } from '#platform/errors'
+
+export type Config = {
+  /** Absolute path. */
+  readonly dataDir: string
+  readonly edgeHost: string
+  /** 0 takes any free port. */
+  readonly edgePort: number
+  readonly apiHost: string
+  readonly apiPort: number
+  /** An owner's API key that exists after the start. */
+  readonly apiKey: string | undefined
+  /** Engines of the operator's own instead of the embedded ones. */
+  readonly databaseUrl: string | undefined
+  readonly clickhouseUrl: string | undefined
+  /** Keys that an event's sub2 may use. */
+  readonly sub2AllowedKeys: readonly string[]
+  /** Addresses or CIDR blocks whose X-Forwarded-For and CF-Connecting-IP are believed. */
+  readonly trustedProxies: readonly string[]
+  readonly logLevel: LogLevel
+  /** How long the event log is kept. */
+  readonly logRetention: { readonly minAgeMs: number; readonly maxAgeMs: number; readonly maxBytes: number }
+  /** How long a click can be found by its id for events and postbacks. */
+  readonly clickIndexDays: number
+  /** What looks like a mistake and is not used, one sentence each. */
+  readonly warnings: readonly string[]
+}
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** Every variable, what it is for and its value when it is not set. docs/operations.md has the same table; a test compares them. */
+export const environmentVariables = {
+  WAYPOST_DATA_DIR: { purpose: 'directory of everything that Waypost keeps', otherwise: './data' },
+  WAYPOST_EDGE_HOST: { purpose: 'address that the edge listens on', otherwise: '0.0.0.0' },
+  WAYPOST_EDGE_PORT: { purpose: 'port of clicks, events, postbacks and the snippet', otherwise: '8080' },
+  WAYPOST_API_HOST: { purpose: 'address that the API listens on', otherwise: '127.0.0.1' },
+  WAYPOST_API_PORT: { purpose: 'port of the API', otherwise: '8081' },
+  WAYPOST_API_KEY: { purpose: "an owner's API key that exists after the start", otherwise: '' },
+  DATABASE_URL: { purpose: 'PostgreSQL to use instead of the embedded one', otherwise: '' },
+  CLICKHOUSE_URL: { purpose: 'ClickHouse to use instead of the embedded one', otherwise: '' },
+  SUB2_ALLOWED_KEYS: {
+    purpose: 'keys that sub2 of an event may use, comma-separated',
+    otherwise: 'geo,dev,src,adset,lang,tier,abtest,campaign,creative,placement',
+  },
+  WAYPOST_TRUSTED_PROXIES: {
+    purpose: 'addresses or CIDR blocks of proxies whose forwarding headers are believed, comma-separated',
+    otherwise: '',
+  },
+  WAYPOST_LOG_LEVEL: { purpose: `least severe log line written: ${LOG_LEVELS.join(', ')}`, otherwise: 'info' },
+  WAYPOST_LOG_MIN_HOURS: { purpose: 'hours that the event log is kept whatever its size', otherwise: '24' },
+  WAYPOST_LOG_MAX_DAYS: { purpose: 'days after which the event log is dropped', otherwise: '30' },
+  WAYPOST_LOG_MAX_GB: { purpose: 'gigabytes above which the oldest of the event log is dropped', otherwise: '50' },
+  WAYPOST_CLICK_INDEX_DAYS: { purpose: 'days that a click can be found by its id', otherwise: '90' },
+} as const satisfies Record<string, { readonly purpose: string; readonly otherwise: string }>
+
+type Variable = keyof typeof environmentVariables
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+const GIGABYTE = 1_000_000_000
+
+/** Reads the configuration of the process.
+ * @throws {WaypostError} environment_invalid: the first variable whose value cannot be used, and what would be one
+ */
+export function readConfig(environment: Environment = process.env): Config {
+  const text = (name: Variable): string => environment[name]?.trim() || environmentVariables[name].otherwise
+  const integer = (name: Variable, min: number, max: number): number => parseInteger(name, text(name), min, max)
+  const list = (name: Variable): readonly string[] => splitList(text(name))
+
+  const config: Config = {
+    dataDir: resolve(text('WAYPOST_DATA_DIR')),
+    edgeHost: parseHost('WAYPOST_EDGE_HOST', text('WAYPOST_EDGE_HOST')),
+    edgePort: integer('WAYPOST_EDGE_PORT', 0, 65_535),
+    apiHost: parseHost('WAYPOST_API_HOST', text('WAYPOST_API_HOST')),
+    apiPort: integer('WAYPOST_API_PORT', 0, 65_535),
+    apiKey: parseApiKey(text('WAYPOST_API_KEY')),
+    databaseUrl: parseUrl('DATABASE_URL', text('DATABASE_URL'), ['postgres:', 'postgresql:']),
+    clickhouseUrl: parseUrl('CLICKHOUSE_URL', text('CLICKHOUSE_URL'), ['http:', 'https:']),
+    sub2AllowedKeys: list('SUB2_ALLOWED_KEYS').map(parseSub2Key),
+    trustedProxies: list('WAYPOST_TRUSTED_PROXIES').map(parseAddressBlock),
+    logLevel: parseLogLevel(text('WAYPOST_LOG_LEVEL')),
+    logRetention: {
+      minAgeMs: integer('WAYPOST_LOG_MIN_HOURS', 1, 87_600) * HOUR_MS,
+      maxAgeMs: integer('WAYPOST_LOG_MAX_DAYS', 1, 3_650) * DAY_MS,
+      maxBytes: integer('WAYPOST_LOG_MAX_GB', 1, 1_000_000) * GIGABYTE,
+    },
+    clickIndexDays: integer('WAYPOST_CLICK_INDEX_DAYS', 1, 3_650),
+    warnings: warnOfUnknown(environment),
+  }
+  checkTogether(config)
+  return config
+}
+
 /** Address of the PostgreSQL that the test runner started for the whole run; undefined when a test file runs by itself. */
-export const testPostgresUrl = (): string | undefined => process.env['WAYPOST_TEST_POSTGRES_URL']
+export const testPostgresUrl = (): string | undefined => process.env[TEST_POSTGRES_URL]
+const TEST_POSTGRES_URL = 'WAYPOST_TEST_POSTGRES_URL'
+
+/** The environment for a process that this one starts: ours with some variables set. */
+export const childEnvironment = (changes: Environment): NodeJS.ProcessEnv => ({ ...process.env, ...changes })
+
+function refuse(name: Variable, value: string, wanted: string): never {
+  throw new WaypostError('environment_invalid', `${name}=${value}: ${wanted}`)
+}
+
+function parseInteger(name: Variable, value: string, min: number, max: number): number {
+  const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN
+  return number >= min && number <= max ? number : refuse(name, value, `must be a whole number from ${min} to ${max}.`)
+}
+
+function parseHost(name: Variable, value: string): string {
+  return value === 'localhost' || ipaddr.isValid(value)
+    ? value
+    : refuse(name, value, 'must be an IP address or localhost.')
+}
+
+/** The value is not repeated: it is a secret. */
+function parseApiKey(value: string): string | undefined {
+  if (value === '') return undefined
+  return /^[\x21-\x7e]{1,200}$/.test(value)
+    ? value
+    : refuse('WAYPOST_API_KEY', '…', 'must be 1 to 200 visible ASCII characters without spaces.')
+}
+
+/** The value is not repeated: it may hold a password. */
+function parseUrl(name: Variable, value: string, protocols: readonly string[]): string | undefined {
+  if (value === '') return undefined
+  const url = URL.parse(value)
+  return url !== null && url.hostname !== '' && protocols.includes(url.protocol)
+    ? value
+    : refuse(name, '…', `must be a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}.`)
+}
+
+function parseSub2Key(key: string): string {
+  return /^[A-Za-z0-9_]{1,50}$/.test(key)
+    ? key
+    : refuse('SUB2_ALLOWED_KEYS', key, 'a key has 1 to 50 letters, digits or underscores.')
+}
+
+function parseAddressBlock(block: string): string {
+  return ipaddr.isValid(block) || ipaddr.isValidCIDR(block)
+    ? block
+    : refuse('WAYPOST_TRUSTED_PROXIES', block, 'must be IP addresses or CIDR blocks such as 10.0.0.0/8.')
+}
+
+function parseLogLevel(value: string): LogLevel {
+  const level = LOG_LEVELS.find((known) => known === value)
+  return level ?? refuse('WAYPOST_LOG_LEVEL', value, `must be one of ${LOG_LEVELS.join(', ')}.`)
+}
+
+function checkTogether(config: Config): void {
+  if (config.edgePort === config.apiPort && config.edgePort !== 0) {
+    refuse('WAYPOST_API_PORT', String(config.apiPort), 'must differ from WAYPOST_EDGE_PORT.')
+  }
+  if (config.logRetention.minAgeMs > config.logRetention.maxAgeMs) {
+    const hours = String(config.logRetention.minAgeMs / HOUR_MS)
+    refuse('WAYPOST_LOG_MIN_HOURS', hours, 'must not be longer than WAYPOST_LOG_MAX_DAYS.')
+  }
+}
+
+function warnOfUnknown(environment: Environment): readonly string[] {
+  return Object.keys(environment)
+    .filter((name) => name.startsWith('WAYPOST_') && name !== TEST_POSTGRES_URL && !(name in environmentVariables))
+    .map((name) => `${name} is set and means nothing to Waypost; see docs/operations.md.`)
+}
+
+const splitList = (text: string): readonly string[] =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')

@@ -5,26 +5,25 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { availableParallelism } from 'node:os'
 
+import { childEnvironment } from '#config'
+
 import { startTestPostgres } from './test-postgres.ts'
 
-const PATTERNS = ['src/**/*.test.ts', 'test/tidy/**/*.test.ts', 'sdk/**/*.test.ts', 'bench/**/*.test.ts']
+const PATTERNS = ['src/**/*.test.ts', 'sdk/**/*.test.ts', 'bench/**/*.test.ts', 'scripts/**/*.test.ts', 'test/tidy/**/*.test.ts'] // prettier-ignore
 
 const given = process.argv.slice(2)
-const options = given.filter((argument) => argument.startsWith('--'))
-const patterns = given.filter((argument) => !argument.startsWith('--'))
+const options = given.filter((argument) => argument.startsWith('-'))
+const patterns = given.filter((argument) => !argument.startsWith('-'))
+const concurrency = `--test-concurrency=${Math.min(availableParallelism(), 8)}`
 
 const postgres = await startTestPostgres()
-const tests = spawn(
-  process.execPath,
-  [
-    '--test',
-    `--test-concurrency=${Math.min(availableParallelism(), 8)}`,
-    ...options,
-    ...(patterns.length > 0 ? patterns : PATTERNS),
-  ],
-  { stdio: 'inherit', env: { ...process.env, WAYPOST_TEST_POSTGRES_URL: postgres.url } },
-)
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void tests.kill(signal))
+const tests = spawn(process.execPath, ['--test', concurrency, ...options, ...(patterns.length > 0 ? patterns : PATTERNS)], {
+  stdio: 'inherit',
+  env: childEnvironment({ WAYPOST_TEST_POSTGRES_URL: postgres.url }),
+})
+// Ctrl-C reaches the tests by itself; whoever ends us alone means them too.
+process.on('SIGTERM', () => void tests.kill('SIGTERM'))
+process.on('SIGINT', () => undefined)
 const [code] = (await once(tests, 'exit')) as [number | null]
 await postgres.stop()
 process.exitCode = code ?? 1
