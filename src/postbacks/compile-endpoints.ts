@@ -1,0 +1,105 @@
+import type { PostbackEndpoint, Snapshot } from '#routing'
+import type { DeliveryCause } from './delivery-causes.ts'
+import type { NameBook } from './macros.ts'
+import { compileTemplate, type Template } from './templates.ts'
+
+/** An endpoint with its templates taken apart once per configuration version. */
+export type CompiledEndpoint = {
+  readonly endpoint: PostbackEndpoint
+  readonly url: Template
+  /** Undefined: the standard body, or no body for GET. */
+  readonly body: Template | undefined
+  /** False where a template has a mistake: nothing is sent, and the reason is on record. */
+  readonly isValid: boolean
+}
+
+export type CompiledEndpoints = {
+  readonly configVersion: number
+  readonly names: NameBook
+  /** Endpoints by the narrowest part of their scope, so that a conversion meets few that are not its own. */
+  readonly byScope: ReadonlyMap<string, readonly CompiledEndpoint[]>
+}
+
+/** The form of an endpoint's body. */
+export const bodyKindOf = (endpoint: Pick<PostbackEndpoint, 'content_type'>): 'form' | 'json' =>
+  endpoint.content_type === 'application/x-www-form-urlencoded' ? 'form' : 'json'
+
+export function compileEndpoint(endpoint: PostbackEndpoint): CompiledEndpoint {
+  const url = compileTemplate(endpoint.url, 'url')
+  const hasBody = endpoint.method === 'POST' && endpoint.body !== undefined
+  const body = hasBody ? compileTemplate(endpoint.body!, bodyKindOf(endpoint)) : undefined
+  const problems = [...url.problems, ...(body?.problems ?? [])]
+  return { endpoint, url: url.template, body: body?.template, isValid: problems.length === 0 }
+}
+
+const GLOBAL = 'all'
+
+/** The narrowest part: an offer has few endpoints, an advertiser many. */
+function scopeKey({ scope }: PostbackEndpoint): string {
+  if (scope.offer_id !== undefined) return `offer:${scope.offer_id}`
+  if (scope.campaign_id !== undefined) return `campaign:${scope.campaign_id}`
+  if (scope.affiliate_id !== undefined) return `affiliate:${scope.affiliate_id}`
+  if (scope.advertiser_id !== undefined) return `advertiser:${scope.advertiser_id}`
+  return GLOBAL
+}
+
+const namesById = <T extends { readonly name: string }>(items: readonly T[], id: (item: T) => string) =>
+  new Map(items.map((item) => [id(item), item.name]))
+
+const compiledBySnapshot = new WeakMap<Snapshot, CompiledEndpoints>()
+
+/** The endpoints of a snapshot, compiled at the first call for that snapshot. */
+export function compileEndpoints(snapshot: Snapshot): CompiledEndpoints {
+  const known = compiledBySnapshot.get(snapshot)
+  if (known !== undefined) return known
+  const compiled = {
+    configVersion: snapshot.version,
+    names: {
+      offers: namesById(snapshot.offers, (offer) => offer.offer_id),
+      campaigns: namesById(snapshot.campaigns, (campaign) => campaign.campaign_id),
+      affiliates: namesById(snapshot.affiliates, (affiliate) => affiliate.affiliate_id),
+      advertisers: namesById(snapshot.advertisers, (advertiser) => advertiser.advertiser_id),
+    },
+    byScope: Map.groupBy(snapshot.endpoints.map(compileEndpoint), ({ endpoint }) => scopeKey(endpoint)),
+  }
+  compiledBySnapshot.set(snapshot, compiled)
+  return compiled
+}
+
+/** Whose a cause is. */
+export type Belonging = {
+  readonly advertiserId: string | undefined
+  readonly affiliateId: string | undefined
+  readonly campaignId: string | undefined
+  readonly offerId: string | undefined
+}
+
+export function belongingOf(cause: DeliveryCause): Belonging {
+  const { click } = cause
+  const conversion = cause.trigger === 'event' ? undefined : cause.conversion
+  return {
+    advertiserId: conversion?.advertiserId ?? click.advertiser_id,
+    affiliateId: conversion?.affiliateId ?? click.affiliate_id,
+    campaignId: conversion?.campaignId ?? click.campaign_id,
+    offerId: conversion?.offerId ?? click.offer_id,
+  }
+}
+
+const fits = (wanted: string | undefined, actual: string | undefined): boolean =>
+  wanted === undefined || wanted === actual
+
+/** The endpoints whose whole scope and one of whose triggers fit, paused ones included. */
+export function matchEndpoints(cause: DeliveryCause, endpoints: CompiledEndpoints): readonly CompiledEndpoint[] {
+  const { advertiserId, affiliateId, campaignId, offerId } = belongingOf(cause)
+  const keys = [`offer:${offerId}`, `campaign:${campaignId}`, `affiliate:${affiliateId}`, `advertiser:${advertiserId}`]
+  return [...keys, GLOBAL].flatMap((key) =>
+    (endpoints.byScope.get(key) ?? []).filter(
+      ({ endpoint: { scope, triggers } }) =>
+        triggers.includes(cause.trigger) &&
+        fits(scope.advertiser_id, advertiserId) &&
+        fits(scope.affiliate_id, affiliateId) &&
+        fits(scope.campaign_id, campaignId) &&
+        fits(scope.offer_id, offerId),
+    ),
+  )
+}

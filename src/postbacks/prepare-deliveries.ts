@@ -1,0 +1,117 @@
+import type { Snapshot } from '#routing'
+import {
+  belongingOf,
+  bodyKindOf,
+  compileEndpoints,
+  matchEndpoints,
+  type Belonging,
+  type CompiledEndpoint,
+  type CompiledEndpoints,
+} from './compile-endpoints.ts'
+import { eventIdOf, type DeliveryCause } from './delivery-causes.ts'
+import type { MacroFacts } from './macros.ts'
+import type { WhyNotReason } from './reasons.ts'
+import { standardBody } from './standard-body.ts'
+import { renderTemplate, type LateMacro } from './templates.ts'
+
+/** Longest request target that common servers accept; a longer one would be refused by most receivers with 414. */
+export const URL_LENGTH_MAX = 8_192
+/** Standard Webhooks asks for less than 20 KB; 64 KiB leaves room for templates and bounds the table. */
+export const BODY_LENGTH_MAX = 65_536
+
+/** Who and what a prepared row is about. */
+type Subject = Belonging & {
+  readonly endpointId: string
+  readonly eventId: string
+  readonly cause: string
+  readonly clickId: string
+  readonly conversionId: string | undefined
+  readonly conversionRevision: number | undefined
+  readonly configVersion: number
+  readonly at: number
+}
+
+/** A message as it will be sent; only the signature and its time are still missing. */
+export type PreparedDelivery = Subject & {
+  readonly method: 'GET' | 'POST'
+  readonly url: string
+  readonly contentType: string | undefined
+  readonly body: string | undefined
+}
+
+export type WhyNot = Subject & { readonly reason: WhyNotReason; readonly detail: string | undefined }
+
+export type Prepared = { readonly deliveries: readonly PreparedDelivery[]; readonly whyNot: readonly WhyNot[] }
+
+export function macroFactsOf(cause: DeliveryCause, eventId: string, endpoints: CompiledEndpoints): MacroFacts {
+  const conversion = cause.trigger === 'event' ? undefined : cause.conversion
+  return { cause, click: cause.click, conversion, eventId, names: endpoints.names }
+}
+
+type Message = Pick<PreparedDelivery, 'method' | 'url' | 'contentType' | 'body'>
+type Refusal = { readonly reason: WhyNotReason; readonly detail?: string }
+
+/** Stand-ins of the right length and charset for what is filled at send time. */
+const LATE_SAMPLES: Readonly<Record<LateMacro, string>> = { '{sig}': '0'.repeat(64), '{ts}': '1700000000' }
+
+const isRequestable = (url: string): boolean =>
+  URL.canParse(url.replace(/\{(?:sig|ts)\}/g, (late) => LATE_SAMPLES[late as LateMacro]))
+
+/** Fills an endpoint's templates for one cause. */
+export function fillMessage(compiled: CompiledEndpoint, facts: MacroFacts): Message | Refusal {
+  const { endpoint } = compiled
+  if (!compiled.isValid) return { reason: 'template_invalid' }
+  const url = renderTemplate(compiled.url, facts)
+  if (url.kind === 'macro_empty') return { reason: 'macro_empty', detail: url.macro }
+  if (url.text.length > URL_LENGTH_MAX) return { reason: 'request_too_large', detail: 'url' }
+  if (!isRequestable(url.text)) return { reason: 'url_invalid' }
+  if (endpoint.method === 'GET') return { method: 'GET', url: url.text, contentType: undefined, body: undefined }
+  const body = fillBody(compiled, facts)
+  if (body.kind === 'macro_empty') return { reason: 'macro_empty', detail: body.macro }
+  if (Buffer.byteLength(body.text) > BODY_LENGTH_MAX) return { reason: 'request_too_large', detail: 'body' }
+  const contentType = bodyKindOf(endpoint) === 'form' ? 'application/x-www-form-urlencoded' : 'application/json'
+  return { method: 'POST', url: url.text, contentType, body: body.text }
+}
+
+const fillBody = (compiled: CompiledEndpoint, facts: MacroFacts) =>
+  compiled.body === undefined
+    ? ({ kind: 'rendered', text: standardBody(compiled.endpoint, facts) } as const)
+    : renderTemplate(compiled.body, facts)
+
+/** Every message that the causes give rise to, and why others do not go out. Pure; one message per endpoint and event. */
+export function prepareDeliveries(causes: readonly DeliveryCause[], snapshot: Snapshot): Prepared {
+  const endpoints = compileEndpoints(snapshot)
+  const deliveries = new Map<string, PreparedDelivery>()
+  const whyNot = new Map<string, WhyNot>()
+  for (const cause of causes) {
+    const matching = matchEndpoints(cause, endpoints)
+    if (matching.length === 0) continue
+    const facts = macroFactsOf(cause, eventIdOf(cause), endpoints)
+    for (const compiled of matching) {
+      const subject = subjectOf(compiled, facts, endpoints.configVersion)
+      const key = `${subject.endpointId}|${subject.eventId}`
+      if (deliveries.has(key)) continue
+      const filled =
+        compiled.endpoint.status === 'paused' ? ({ reason: 'endpoint_paused' } as const) : fillMessage(compiled, facts)
+      if ('reason' in filled)
+        whyNot.set(key, { ...subject, reason: filled.reason, detail: 'detail' in filled ? filled.detail : undefined })
+      else deliveries.set(key, { ...subject, ...filled })
+    }
+  }
+  return { deliveries: [...deliveries.values()], whyNot: [...whyNot.values()] }
+}
+
+function subjectOf(compiled: CompiledEndpoint, facts: MacroFacts, configVersion: number): Subject {
+  const { cause, click, conversion, eventId } = facts
+  return {
+    ...belongingOf(cause),
+    endpointId: compiled.endpoint.endpoint_id,
+    eventId,
+    cause: cause.trigger,
+    clickId: click.click_id,
+    conversionId: conversion?.conversionId,
+    conversionRevision: conversion?.revision,
+    configVersion,
+    at: cause.at,
+  }
+}

@@ -1,0 +1,41 @@
+/** Why something was not sent although an endpoint's scope and trigger fit. docs/states/delivery.md lists the same. */
+export const whyNotReasons = {
+  endpoint_paused: 'The endpoint is paused.',
+  template_invalid: 'A template of the endpoint has a mistake; apply a corrected configuration and replay.',
+  macro_empty: 'A macro that the template requires ({name!}) has no value for this conversion.',
+  url_invalid: 'The filled URL is no http(s) URL that may be requested.',
+  request_too_large: 'The filled URL or body is longer than the limit.',
+} as const
+export type WhyNotReason = keyof typeof whyNotReasons
+
+/** Why a delivery ended without success. */
+export const giveUpReasons = {
+  attempts_exhausted: 'The last attempt of the schedule failed.',
+  refused_by_receiver:
+    'The receiver answered with a 3xx or 4xx that says the request is wrong; the short schedule is used up.',
+  destination_refused:
+    'The address may not be requested (private, reserved or malformed); the short schedule is used up.',
+  gone: 'The receiver answered 410: it wants no more of these.',
+  endpoint_removed: 'The endpoint is no longer in the configuration.',
+  crash_loop: 'The process died during this delivery again and again.',
+} as const
+export type GiveUpReason = keyof typeof giveUpReasons
+
+/** What went wrong in an attempt without a good answer; `error` of an attempt. */
+export const attemptErrors = {
+  timeout: 'The deadline of the endpoint passed before a complete answer.',
+  dns_error: 'The host name could not be resolved.',
+  connection_refused: 'Nobody listens at the address.',
+  connection_reset: 'The connection broke.',
+  network_unreachable: 'There is no way to the address.',
+  tls_error: 'TLS failed: certificate, name or protocol.',
+  protocol_error: 'The answer is no valid HTTP.',
+  network_error: 'Another error of the network.',
+  redirect: 'The receiver answered with a redirect; redirects are not followed.',
+  http_error: 'The receiver answered with an error status.',
+  destination_refused: 'The address may not be requested.',
+  body_too_large: 'The answer was longer than 64 KiB and was cut off; its status counts.',
+  body_broken: 'The answer broke off or did not end in time after its status; the status counts.',
+  interrupted: 'We stopped while waiting for the answer.',
+} as const
+export type AttemptError = keyof typeof attemptErrors

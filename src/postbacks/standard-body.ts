@@ -1,0 +1,34 @@
+import type { PostbackEndpoint } from '#routing'
+import { findMacro, type MacroFacts } from './macros.ts'
+
+/** What a POST without a body template tells; what has no value is left out. */
+const FIELDS = [
+  ...['event_id', 'click_id', 'external_id', 'conversion_id', 'status', 'conversion_status', 'type', 'goal', 'txid'],
+  ...['payout', 'sale_amount', 'currency', 'offer_id', 'campaign_id', 'affiliate_id', 'advertiser_id', 'country'],
+  ...Array.from({ length: 30 }, (_, index) => `sub${index + 1}`),
+].map((name) => findMacro(name)!)
+
+const REVENUE = findMacro('advertiser_revenue')!
+
+/** Values that are set; what an affiliate must not know is left out of its endpoints. */
+function standardFields(endpoint: PostbackEndpoint, facts: MacroFacts): Readonly<Record<string, string>> {
+  const fields = endpoint.scope.affiliate_id === undefined ? [...FIELDS, REVENUE] : FIELDS
+  return Object.fromEntries(
+    fields.flatMap((macro) => {
+      const value = macro.read(facts)
+      return value === '' ? [] : [[macro.name, value] as const]
+    }),
+  )
+}
+
+/** The body of a POST endpoint that has no template: `{type, timestamp, data}` of Standard Webhooks, or its data as a form.
+ * Amounts are decimal strings.
+ * @see https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md "Payload structure"
+ */
+export function standardBody(endpoint: PostbackEndpoint, facts: MacroFacts): string {
+  const data = standardFields(endpoint, facts)
+  if (endpoint.content_type === 'application/x-www-form-urlencoded') return new URLSearchParams(data).toString()
+  const subject = facts.conversion === undefined ? 'event' : 'conversion'
+  const verb = facts.conversion === undefined ? data['goal'] : facts.cause.trigger
+  return JSON.stringify({ type: `${subject}.${verb}`, timestamp: new Date(facts.cause.at).toISOString(), data })
+}

@@ -1,0 +1,247 @@
+import { findMacro, type Macro, type MacroFacts } from './macros.ts'
+
+/** Where a template's text goes, which decides how values are encoded. */
+export type TemplateKind = 'url' | 'json' | 'form' | 'header'
+
+/** A mistake in a template. `offset` counts characters from its start. */
+export type TemplateProblem = { readonly code: TemplateProblemCode; readonly message: string; readonly offset: number }
+
+export const templateProblemCodes = {
+  macro_unknown: 'There is no macro of this name.',
+  macro_malformed: 'A brace that is no macro: macros are written {name}.',
+  macro_map_invalid:
+    'The inline map of a macro is not of the form {status:lead=1 sale=2 *=0}, or the macro takes none.',
+  macro_in_host: 'The host, port and scheme of a URL must not come from a macro.',
+  macro_misplaced: '{sig} and {ts} work in the URL of a signed GET endpoint only.',
+  macro_confidential: 'An endpoint of an affiliate must not be told this value.',
+  url_fragment: 'A URL that is requested has no fragment (#).',
+  template_too_long: 'The template is longer than the limit.',
+} as const
+export type TemplateProblemCode = keyof typeof templateProblemCodes
+
+/** Longest template that is accepted, characters. */
+export const TEMPLATE_LENGTH_MAX = 16_384
+
+type Encoder = 'path' | 'query' | 'form' | 'json_string' | 'json_bare' | 'header'
+
+type Part =
+  | { readonly kind: 'text'; readonly text: string }
+  | {
+      readonly kind: 'macro'
+      readonly macro: Macro
+      readonly encode: (value: string) => string
+      readonly use: MacroUse
+    }
+  /** Filled at send time; stays in the rendered text as `{sig}` or `{ts}`. */
+  | { readonly kind: 'late'; readonly text: LateMacro }
+
+type MacroUse = { readonly isRequired: boolean; readonly map: ReadonlyMap<string, string> | undefined }
+export type LateMacro = '{sig}' | '{ts}'
+
+export type Template = { readonly parts: readonly Part[]; readonly lateMacros: ReadonlySet<LateMacro> }
+
+/** What a template gave for one cause. */
+export type Rendered =
+  { readonly kind: 'rendered'; readonly text: string } | { readonly kind: 'macro_empty'; readonly macro: string }
+
+/** `{name}`, `{_name}` raw, `{name:map}`, `{name!}` required. */
+const MACRO = /\{(_?)([A-Za-z][A-Za-z0-9_]*)(?::([^{}!]*))?(!?)\}/y
+
+/** A path value of dots alone would climb (`..`), encoded or not: URL parsers fold `%2e%2e` too. */
+const encodePath = (value: string): string => (/^\.+$/.test(value) ? '' : encodeURIComponent(value))
+
+/** As given, so that a value may bring its own parameters; only what would break the request line is escaped. */
+const encodeRawUrl = (value: string): string =>
+  encodeURI(value).replaceAll('%25', '%').replaceAll('#', '%23').replaceAll('\\', '%5C')
+
+const JSON_NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/
+const encodeJsonString = (value: string): string => JSON.stringify(value).slice(1, -1)
+
+function encodeBareJson(macro: Macro, value: string): string {
+  if (value === '') return 'null'
+  return macro.isNumber && JSON_NUMBER.test(value) ? value : JSON.stringify(value)
+}
+
+/** Visible ASCII and single spaces inside; everything else percent-encoded. */
+const encodeHeader = (value: string): string =>
+  value.trim().replace(/[^\u0020-\u007e]+/gu, (rest) => encodeURIComponent(rest))
+
+function encoderOf(encoder: Encoder, macro: Macro, isRaw: boolean): (value: string) => string {
+  switch (encoder) {
+    case 'path':
+      return isRaw ? encodeRawUrl : encodePath
+    case 'query':
+      return isRaw ? encodeRawUrl : encodeURIComponent
+    case 'form':
+      return isRaw ? encodeRawUrl : (value) => encodeURIComponent(value).replaceAll('%20', '+')
+    case 'json_string':
+      return encodeJsonString
+    case 'json_bare':
+      return (value) => encodeBareJson(macro, value)
+    case 'header':
+      return encodeHeader
+    default:
+      return encoder satisfies never
+  }
+}
+
+/** Walks a template once and knows at each character what a value there would have to look like. */
+class Reader {
+  readonly #template: string
+  readonly #kind: TemplateKind
+  readonly #hostEnd: number
+  #isInQuery = false
+  #isInString = false
+
+  constructor(template: string, kind: TemplateKind) {
+    this.#template = template
+    this.#kind = kind
+    this.#hostEnd = kind === 'url' ? (/^[^:/?#]*:\/\/[^/?#]*/.exec(template)?.[0].length ?? template.length) : 0
+  }
+
+  /** Takes note of a literal character. */
+  pass(offset: number): void {
+    const char = this.#template[offset]
+    if (this.#kind === 'url' && char === '?') this.#isInQuery = true
+    if (this.#kind === 'json' && char === '"' && !this.#isEscaped(offset)) this.#isInString = !this.#isInString
+  }
+
+  isInHost(offset: number): boolean {
+    return offset < this.#hostEnd
+  }
+
+  /** Outside of strings the braces of JSON are its own. */
+  isStructuralBrace(): boolean {
+    return this.#kind === 'json' && !this.#isInString
+  }
+
+  encoder(): Encoder {
+    if (this.#kind === 'url') return this.#isInQuery ? 'query' : 'path'
+    if (this.#kind === 'json') return this.#isInString ? 'json_string' : 'json_bare'
+    return this.#kind
+  }
+
+  #isEscaped(offset: number): boolean {
+    let backslashes = 0
+    while (this.#template[offset - 1 - backslashes] === '\\') backslashes++
+    return backslashes % 2 === 1
+  }
+}
+
+/** Reads `lead=1 sale=2 *=0`; keys ignore case. */
+function parseMap(source: string): ReadonlyMap<string, string> | undefined {
+  const pairs = source.trim().split(/\s+/).map((pair) => /^([^=]+)=([^=]*)$/.exec(pair)) // prettier-ignore
+  if (pairs.some((pair) => pair === null)) return undefined
+  return new Map(pairs.map((pair) => [pair![1]!.toLowerCase(), pair![2]!]))
+}
+
+const problem = (code: TemplateProblemCode, offset: number, detail = ''): TemplateProblem => ({
+  code,
+  message: `${templateProblemCodes[code]}${detail === '' ? '' : ` ${detail}`}`,
+  offset,
+})
+
+/** Compiles a template once, so that rendering is a walk over its parts.
+ * Every mistake is reported, not only the first; a template with problems must not be used.
+ */
+export function compileTemplate(
+  template: string,
+  kind: TemplateKind,
+): { readonly template: Template; readonly problems: readonly TemplateProblem[] } {
+  const problems: TemplateProblem[] = []
+  const parts: Part[] = []
+  if (template.length > TEMPLATE_LENGTH_MAX) {
+    return { template: toTemplate([]), problems: [problem('template_too_long', TEMPLATE_LENGTH_MAX)] }
+  }
+  const reader = new Reader(template, kind)
+  let literal = ''
+  for (let offset = 0; offset < template.length;) {
+    MACRO.lastIndex = offset
+    const match = template[offset] === '{' ? MACRO.exec(template) : null
+    if (match !== null) {
+      const part = readMacro(match, offset, kind, reader)
+      if ('code' in part) problems.push(part)
+      else parts.push({ kind: 'text', text: literal }, part)
+      literal = ''
+      offset += match[0].length
+      continue
+    }
+    problems.push(...checkLiteral(template, offset, kind, reader))
+    reader.pass(offset)
+    literal += template[offset]!
+    offset++
+  }
+  parts.push({ kind: 'text', text: literal })
+  return { template: toTemplate(parts), problems }
+}
+
+function toTemplate(parts: readonly Part[]): Template {
+  const kept = parts.filter((part) => part.kind !== 'text' || part.text !== '')
+  return { parts: kept, lateMacros: new Set(kept.flatMap((part) => (part.kind === 'late' ? [part.text] : []))) }
+}
+
+function readMacro(match: RegExpExecArray, offset: number, kind: TemplateKind, reader: Reader): Part | TemplateProblem {
+  const [whole, underscore, name, mapSource, exclamation] = match as unknown as [
+    string,
+    string,
+    string,
+    string?,
+    string?,
+  ]
+  if (reader.isInHost(offset)) return problem('macro_in_host', offset, whole)
+  const late = `{${name.toLowerCase()}}`
+  if (late === '{sig}' || late === '{ts}') {
+    const isPlain = kind === 'url' && whole.length === late.length
+    return isPlain ? { kind: 'late', text: late } : problem('macro_misplaced', offset, whole)
+  }
+  const macro = findMacro(name)
+  if (macro === undefined) return problem('macro_unknown', offset, whole)
+  const map = mapSource === undefined ? undefined : parseMap(mapSource)
+  if (mapSource !== undefined && (map === undefined || !macro.takesMap)) {
+    return problem('macro_map_invalid', offset, whole)
+  }
+  const encode = encoderOf(reader.encoder(), macro, underscore === '_')
+  return { kind: 'macro', macro, encode, use: { isRequired: exclamation === '!', map } }
+}
+
+function checkLiteral(
+  template: string,
+  offset: number,
+  kind: TemplateKind,
+  reader: Reader,
+): readonly TemplateProblem[] {
+  const char = template[offset]!
+  if (kind === 'url' && char === '#') return [problem('url_fragment', offset)]
+  const isBrace = char === '{' || char === '}'
+  if (isBrace && !reader.isStructuralBrace()) return [problem('macro_malformed', offset)]
+  // `${click_id}` and `#{click_id}` are other products' macros: the sign would be sent in front of the value.
+  const isForeign = (char === '$' || char === '#') && template[offset + 1] === '{'
+  return isForeign ? [problem('macro_malformed', offset)] : []
+}
+
+function readValue(macro: Macro, use: MacroUse, facts: MacroFacts): string {
+  const value = macro.read(facts)
+  if (use.map === undefined) return value
+  return use.map.get(value.toLowerCase()) ?? use.map.get('*') ?? value
+}
+
+/** Fills a compiled template. A macro without a value becomes empty, unless it is required (`{name!}`).
+ * @returns macro_empty with the macro's name: such a message is not sent
+ */
+export function renderTemplate(template: Template, facts: MacroFacts): Rendered {
+  let text = ''
+  for (const part of template.parts) {
+    if (part.kind !== 'macro') {
+      text += part.text
+      continue
+    }
+    const value = readValue(part.macro, part.use, facts)
+    if (value === '' && part.use.isRequired) return { kind: 'macro_empty', macro: part.macro.name }
+    text += part.encode(value)
+  }
+  return { kind: 'rendered', text }
+}
+
+/** The confidential macros that a template uses. */
+export const confidentialMacros = (template: Template): readonly string[] =>
+  template.parts.flatMap((part) => (part.kind === 'macro' && part.macro.isConfidential ? [part.macro.name] : []))
