@@ -17,10 +17,14 @@ const patterns = given.filter((argument) => !argument.startsWith('-'))
 const concurrency = `--test-concurrency=${Math.min(availableParallelism(), 8)}`
 
 const postgres = await startTestPostgres()
-const tests = spawn(process.execPath, ['--test', concurrency, ...options, ...(patterns.length > 0 ? patterns : PATTERNS)], {
-  stdio: 'inherit',
-  env: childEnvironment({ WAYPOST_TEST_POSTGRES_URL: postgres.url }),
-})
+const tests = spawn(
+  process.execPath,
+  ['--test', concurrency, ...options, ...(patterns.length > 0 ? patterns : PATTERNS)],
+  {
+    stdio: 'inherit',
+    env: childEnvironment({ WAYPOST_TEST_POSTGRES_URL: postgres.url }),
+  },
+)
 // Ctrl-C reaches the tests by itself; whoever ends us alone means them too.
 process.on('SIGTERM', () => void tests.kill('SIGTERM'))
 process.on('SIGINT', () => undefined)
