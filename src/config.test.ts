@@ -11,11 +11,22 @@ test('an empty environment gives the documented defaults', () => {
   assert.deepEqual([config.apiHost, config.apiPort], ['127.0.0.1', 8081])
   assert.deepEqual([config.apiKey, config.databaseUrl, config.clickhouseUrl], [undefined, undefined, undefined])
   assert.deepEqual(config.sub2AllowedKeys, ['geo', 'dev', 'src', 'adset', 'lang', 'tier', 'abtest', 'campaign', 'creative', 'placement']) // prettier-ignore
-  assert.deepEqual(config.trustedProxies, [])
+  assert.deepEqual(config.trustedProxies, ['127.0.0.1', '::1'])
   assert.equal(config.logLevel, 'info')
   assert.deepEqual(config.logRetention, { minAgeMs: 86_400_000, maxAgeMs: 2_592_000_000, maxBytes: 50_000_000_000 })
   assert.equal(config.clickIndexDays, 90)
+  assert.deepEqual([...config.faultGuardsOff], [])
   assert.deepEqual(config.warnings, [])
+})
+
+test('trusts no proxy at all where it is told so', () => {
+  assert.deepEqual(readConfig({ WAYPOST_TRUSTED_PROXIES: 'none' }).trustedProxies, [])
+})
+
+test('switches guards off for a fault run and warns loudly', () => {
+  const config = readConfig({ WAYPOST_FAULT_GUARDS_OFF: 'token,flush' })
+  assert.deepEqual([...config.faultGuardsOff], ['token', 'flush'])
+  assert.match(config.warnings[0]!, /WILL be lost or counted twice/)
 })
 
 test('a variable that is set and empty counts as not set', () => {
@@ -59,6 +70,7 @@ const REFUSED: readonly (readonly [Environment, RegExp])[] = [
   [{ SUB2_ALLOWED_KEYS: 'k'.repeat(51) }, /SUB2_ALLOWED_KEYS=k+: a key/],
   [{ WAYPOST_TRUSTED_PROXIES: '10.0.0.0/33' }, /WAYPOST_TRUSTED_PROXIES=10.0.0.0\/33: must be IP addresses or CIDR/],
   [{ WAYPOST_TRUSTED_PROXIES: 'cloudflare' }, /WAYPOST_TRUSTED_PROXIES=cloudflare/],
+  [{ WAYPOST_FAULT_GUARDS_OFF: 'all' }, /WAYPOST_FAULT_GUARDS_OFF=all: must be of flush, token/],
   [{ WAYPOST_LOG_LEVEL: 'loud' }, /WAYPOST_LOG_LEVEL=loud: must be one of trace, debug/],
   [{ WAYPOST_LOG_MIN_HOURS: '0' }, /WAYPOST_LOG_MIN_HOURS=0: must be a whole number from 1/],
   [{ WAYPOST_LOG_MIN_HOURS: '49', WAYPOST_LOG_MAX_DAYS: '2' }, /WAYPOST_LOG_MIN_HOURS=49: must not be longer/],

@@ -26,12 +26,22 @@ export type Config = {
   readonly logRetention: { readonly minAgeMs: number; readonly maxAgeMs: number; readonly maxBytes: number }
   /** How long a click can be found by its id for events and postbacks. */
   readonly clickIndexDays: number
+  /** Guards that the fault run switches off to show that it notices; empty in every other run. */
+  readonly faultGuardsOff: ReadonlySet<FaultGuard>
   /** What looks like a mistake and is not used, one sentence each. */
   readonly warnings: readonly string[]
 }
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** What keeps the numbers right through a crash; `npm run faults -- --without <guard>` turns red without it.
+ * flush: the edge answers after the record is on the disk. token: inserts into the facts carry a deduplication token.
+ * position: the place in the log moves in the transaction of what was made of it. fence: a worker whose lease was lost
+ * decides nothing. outbox: postbacks are enqueued in the transaction of their conversion.
+ */
+export const faultGuards = ['flush', 'token', 'position', 'fence', 'outbox'] as const
+export type FaultGuard = (typeof faultGuards)[number]
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -50,14 +60,19 @@ export const environmentVariables = {
     otherwise: 'geo,dev,src,adset,lang,tier,abtest,campaign,creative,placement',
   },
   WAYPOST_TRUSTED_PROXIES: {
-    purpose: 'addresses or CIDR blocks of proxies whose forwarding headers are believed, comma-separated',
-    otherwise: '',
+    purpose: 'addresses or CIDR blocks of proxies whose forwarding headers are believed, comma-separated; `none`: no one',
+    // The usual installation has its proxy on the same machine; from outside nobody can come from these addresses.
+    otherwise: '127.0.0.1,::1',
   },
   WAYPOST_LOG_LEVEL: { purpose: `least severe log line written: ${LOG_LEVELS.join(', ')}`, otherwise: 'info' },
   WAYPOST_LOG_MIN_HOURS: { purpose: 'hours that the event log is kept whatever its size', otherwise: '24' },
   WAYPOST_LOG_MAX_DAYS: { purpose: 'days after which the event log is dropped', otherwise: '30' },
   WAYPOST_LOG_MAX_GB: { purpose: 'gigabytes above which the oldest of the event log is dropped', otherwise: '50' },
   WAYPOST_CLICK_INDEX_DAYS: { purpose: 'days that a click can be found by its id', otherwise: '90' },
+  WAYPOST_FAULT_GUARDS_OFF: {
+    purpose: `never set it: guards that a fault run switches off to see numbers go wrong (${faultGuards.join(', ')})`,
+    otherwise: '',
+  },
 } as const satisfies Record<string, { readonly purpose: string; readonly otherwise: string }>
 
 type Variable = keyof typeof environmentVariables
@@ -84,7 +99,7 @@ export function readConfig(environment: Environment = process.env): Config {
     databaseUrl: parseUrl('DATABASE_URL', text('DATABASE_URL'), ['postgres:', 'postgresql:']),
     clickhouseUrl: parseUrl('CLICKHOUSE_URL', text('CLICKHOUSE_URL'), ['http:', 'https:']),
     sub2AllowedKeys: list('SUB2_ALLOWED_KEYS').map(parseSub2Key),
-    trustedProxies: list('WAYPOST_TRUSTED_PROXIES').map(parseAddressBlock),
+    trustedProxies: parseTrustedProxies(list('WAYPOST_TRUSTED_PROXIES')),
     logLevel: parseLogLevel(text('WAYPOST_LOG_LEVEL')),
     logRetention: {
       minAgeMs: integer('WAYPOST_LOG_MIN_HOURS', 1, 87_600) * HOUR_MS,
@@ -92,7 +107,8 @@ export function readConfig(environment: Environment = process.env): Config {
       maxBytes: integer('WAYPOST_LOG_MAX_GB', 1, 1_000_000) * GIGABYTE,
     },
     clickIndexDays: integer('WAYPOST_CLICK_INDEX_DAYS', 1, 3_650),
-    warnings: warnOfUnknown(environment),
+    faultGuardsOff: new Set(list('WAYPOST_FAULT_GUARDS_OFF').map(parseFaultGuard)),
+    warnings: [...warnOfUnknown(environment), ...warnOfGuards(text('WAYPOST_FAULT_GUARDS_OFF'))],
   }
   checkTogether(config)
   return config
@@ -143,11 +159,22 @@ function parseSub2Key(key: string): string {
     : refuse('SUB2_ALLOWED_KEYS', key, 'a key has 1 to 50 letters, digits or underscores.')
 }
 
+const parseTrustedProxies = (blocks: readonly string[]): readonly string[] =>
+  blocks.length === 1 && blocks[0] === 'none' ? [] : blocks.map(parseAddressBlock)
+
 function parseAddressBlock(block: string): string {
   return ipaddr.isValid(block) || ipaddr.isValidCIDR(block)
     ? block
     : refuse('WAYPOST_TRUSTED_PROXIES', block, 'must be IP addresses or CIDR blocks such as 10.0.0.0/8.')
 }
+
+function parseFaultGuard(value: string): FaultGuard {
+  const guard = faultGuards.find((known) => known === value)
+  return guard ?? refuse('WAYPOST_FAULT_GUARDS_OFF', value, `must be of ${faultGuards.join(', ')}.`)
+}
+
+const warnOfGuards = (off: string): readonly string[] =>
+  off === '' ? [] : [`WAYPOST_FAULT_GUARDS_OFF=${off}: records, money and postbacks WILL be lost or counted twice.`]
 
 function parseLogLevel(value: string): LogLevel {
   const level = LOG_LEVELS.find((known) => known === value)
