@@ -60,7 +60,8 @@ export const environmentVariables = {
     otherwise: 'geo,dev,src,adset,lang,tier,abtest,campaign,creative,placement',
   },
   WAYPOST_TRUSTED_PROXIES: {
-    purpose: 'addresses or CIDR blocks of proxies whose forwarding headers are believed, comma-separated; `none`: no one',
+    purpose:
+      'addresses or CIDR blocks of proxies whose forwarding headers are believed, comma-separated; `none`: no one',
     // The usual installation has its proxy on the same machine; from outside nobody can come from these addresses.
     otherwise: '127.0.0.1,::1',
   },
