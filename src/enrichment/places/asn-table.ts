@@ -1,0 +1,134 @@
+import { readFileSync } from 'node:fs'
+import type { Address } from './address.ts'
+
+/** Which autonomous system announces an address: sorted ranges in typed arrays over one buffer.
+ *
+ * File, little endian, every part a multiple of four bytes:
+ *
+ * | bytes | what |
+ * |---|---|
+ * | 8 | `WPASN\0\0\1`, the last byte is the version of the format |
+ * | 4 × 5 | ranges of IPv4 (n4), of IPv6 (n6), organisations (m), bytes of names (b), bytes of the stamp (s) |
+ * | s, padded | the stamp: names and sizes of the sources |
+ * | 4·n4 × 3 | first address, last address, organisation |
+ * | 16·n6 × 2, 4·n6 | first address, last address (four words, most significant first), organisation |
+ * | 4·m, 4·(m+1) | AS number; where its name starts |
+ * | b, padded | names, UTF-8 |
+ */
+export const MAGIC = Buffer.from('WPASN\0\0\x01', 'latin1')
+export const HEADER_BYTES = MAGIC.length + 5 * 4
+
+export type AutonomousSystem = { readonly asn: number; readonly isp?: string }
+
+export type AsnArrays = {
+  readonly stamp: string
+  readonly first4: Uint32Array
+  readonly last4: Uint32Array
+  readonly organisation4: Uint32Array
+  readonly first6: Uint32Array
+  readonly last6: Uint32Array
+  readonly organisation6: Uint32Array
+  readonly asns: Uint32Array
+  readonly nameStarts: Uint32Array
+  readonly names: Buffer
+}
+
+export class AsnTable {
+  readonly #arrays: AsnArrays
+
+  constructor(arrays: AsnArrays) {
+    this.#arrays = arrays
+  }
+
+  /** The system of an address, undefined where none announces it. About 20 steps of a binary search. */
+  find(address: Address): AutonomousSystem | undefined {
+    const { organisation4, organisation6 } = this.#arrays
+    const range = address.family === 4 ? this.#findRange4(address.bytes) : this.#findRange6(address.bytes)
+    if (range === undefined) return undefined
+    return this.#organisation((address.family === 4 ? organisation4 : organisation6)[range]!)
+  }
+
+  #findRange4(bytes: readonly number[]): number | undefined {
+    const { first4, last4 } = this.#arrays
+    const word = wordAt(bytes, 0)
+    const range = lastNotAbove(first4.length, (index) => first4[index]! <= word)
+    return range >= 0 && last4[range]! >= word ? range : undefined
+  }
+
+  #findRange6(bytes: readonly number[]): number | undefined {
+    const { first6, last6 } = this.#arrays
+    const words = [wordAt(bytes, 0), wordAt(bytes, 4), wordAt(bytes, 8), wordAt(bytes, 12)]
+    const range = lastNotAbove(first6.length / 4, (index) => compareWords(first6, index, words) <= 0)
+    return range >= 0 && compareWords(last6, range, words) >= 0 ? range : undefined
+  }
+
+  #organisation(index: number): AutonomousSystem {
+    const { asns, nameStarts, names } = this.#arrays
+    const isp = names.toString('utf8', nameStarts[index], nameStarts[index + 1])
+    return { asn: asns[index]!, ...(isp !== '' && { isp }) }
+  }
+}
+
+/** Four bytes from `at` on as an unsigned number, most significant first. */
+export const wordAt = (bytes: readonly number[], at: number): number =>
+  ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
+
+/** Binary search: the last index for which `isNotAbove` holds, −1 where it holds for none. */
+function lastNotAbove(count: number, isNotAbove: (index: number) => boolean): number {
+  let low = 0
+  let high = count
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (isNotAbove(middle)) low = middle + 1
+    else high = middle
+  }
+  return low - 1
+}
+
+function compareWords(words: Uint32Array, index: number, other: readonly number[]): number {
+  for (let part = 0; part < 4; part += 1) {
+    const difference = words[index * 4 + part]! - other[part]!
+    if (difference !== 0) return difference
+  }
+  return 0
+}
+
+/** Reads a compiled file.
+ * @returns undefined where there is none, it is cut off or of another format: compile it again
+ */
+export function readAsnArrays(path: string): AsnArrays | undefined {
+  const bytes = readIfPresent(path)
+  if (bytes === undefined || bytes.length < HEADER_BYTES || !bytes.subarray(0, MAGIC.length).equals(MAGIC))
+    return undefined
+  const [n4, n6, m, nameBytes, stampBytes] = Array.from({ length: 5 }, (_, i) =>
+    bytes.readUInt32LE(MAGIC.length + i * 4),
+  )
+  let offset = HEADER_BYTES
+  const takeBytes = (length: number): Buffer => {
+    const taken = bytes.subarray(offset, offset + length)
+    offset += paddedTo4(length)
+    return taken
+  }
+  const takeWords = (count: number): Uint32Array => {
+    const taken = takeBytes(count * 4)
+    return new Uint32Array(taken.buffer, taken.byteOffset, Math.floor(taken.length / 4))
+  }
+  const arrays = {
+    stamp: takeBytes(stampBytes!).toString('utf8'),
+    first4: takeWords(n4!), last4: takeWords(n4!), organisation4: takeWords(n4!),
+    first6: takeWords(n6! * 4), last6: takeWords(n6! * 4), organisation6: takeWords(n6!),
+    asns: takeWords(m!), nameStarts: takeWords(m! + 1), names: takeBytes(nameBytes!),
+  } // prettier-ignore
+  return offset === bytes.length ? arrays : undefined
+}
+
+export const paddedTo4 = (length: number): number => Math.ceil(length / 4) * 4
+
+function readIfPresent(path: string): Buffer | undefined {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
