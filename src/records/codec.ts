@@ -26,7 +26,7 @@ const CLICK_START = Buffer.from('C{"kind":"click","click_id":"')
  */
 export function clickIdOf(payload: Buffer): ClickId | undefined {
   if (payload.length > CLICK_START.length && CLICK_START.compare(payload, 0, CLICK_START.length) === 0)
-    return parseClickId(payload.latin1Slice(CLICK_START.length, CLICK_START.length + 36))
+    return parseClickId(payload.toString('latin1', CLICK_START.length, CLICK_START.length + 36))
   if (!isClickPayload(payload)) return undefined
   const record = decodeRecord(payload)
   return record?.kind === 'click' ? parseClickId(record.click_id) : undefined

@@ -1,0 +1,6 @@
+export { book } from './book.ts'
+export type { Booking } from './book.ts'
+export { settle } from './settle.ts'
+export type { Settlement, SettlementResult } from './settle.ts'
+export { entriesBetween, target } from './target.ts'
+export type { AccountName, BookedState, Entry } from './target.ts'
