@@ -127,6 +127,8 @@ for (const [script, ...rest] of command(args)) {
   // Waypost itself works in the directory it was called from, and its channel tells it when this process is gone, however
   // that ended: it then stops too.
   const isWaypost = script === MAIN
+  // Where Node can, this process becomes Waypost instead of waiting beside it: one process fewer, and signals arrive directly.
+  if (isWaypost && process.execve) process.execve(node, [node, script, ...rest], process.env)
   const stdio = isWaypost ? ['inherit', 'inherit', 'inherit', 'ipc'] : 'inherit'
   const code = await run(node, [script, ...rest], stdio, isWaypost ? process.cwd() : ROOT)
   if (code !== 0) process.exit(code)

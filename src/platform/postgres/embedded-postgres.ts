@@ -16,7 +16,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import type { LogLines } from '#platform/log-lines'
-import { holdPidFile, isStillRunning, markOf } from '#platform/processes'
+import { holdPidFile, isStillRunning, markOf, pidFileHolder } from '#platform/processes'
 
 import { locateBinaries, type Binaries } from './binaries.ts'
 import { chooseServerUser, giveTo, letThrough, type ServerUser } from './server-user.ts'
@@ -27,6 +27,8 @@ export type EmbeddedPostgresOptions = {
   /** Password of the role `waypost`, set when the cluster is made. */
   readonly password: string
   readonly logLines: LogLines
+  /** TCP port on 127.0.0.1; left out: any free one. Given by whoever has to know the address before the server is up. */
+  readonly port?: number
   /** Server settings that override ours, such as { fsync: 'off' } for tests. */
   readonly settings?: Readonly<Record<string, string>>
 }
@@ -91,12 +93,28 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     await stopLeftOver(dataDir, logLines)
     if (!existsSync(join(dataDir, 'PG_VERSION'))) await makeCluster(binaries, user, dataDir, options.password)
     checkVersion(dataDir, binaries)
-    const port = await findFreePort()
+    const port = options.port ?? (await findFreePort())
     return await keepRunning({ ...options, dataDir }, binaries, user, port, hold.release)
   } catch (error) {
     hold.release()
     throw error
   }
+}
+
+/** The address of an embedded server on this port. */
+export const embeddedPostgresUrl = (port: number, password: string): string =>
+  `postgres://${USER}:${encodeURIComponent(password)}@127.0.0.1:${port}/${DATABASE}`
+
+/** The server of a data directory that another live process runs.
+ * @returns its address; undefined when nobody runs one
+ */
+export function findRunningPostgres(dataDir: string, password: string): { url: string; owner: number } | undefined {
+  const owner = pidFileHolder(`${resolve(dataDir)}.owner`)
+  const postmasterFile = join(dataDir, 'postmaster.pid')
+  if (owner === undefined || !existsSync(postmasterFile)) return undefined
+  // Fourth line: the port. https://www.postgresql.org/docs/18/storage-file-layout.html
+  const port = Number(readFileSync(postmasterFile, 'utf8').split('\n')[3])
+  return port > 0 ? { url: embeddedPostgresUrl(port, password), owner: owner.pid } : undefined
 }
 
 async function keepRunning(
@@ -143,7 +161,7 @@ async function keepRunning(
   }
   let stopped: Promise<void> | undefined
   return {
-    url: `postgres://${USER}:${encodeURIComponent(options.password)}@127.0.0.1:${port}/${DATABASE}`,
+    url: embeddedPostgresUrl(port, options.password),
     get pid() {
       return isUp ? (server.pid ?? 0) : 0
     },
@@ -284,7 +302,8 @@ function isServerOf(pid: number, dataDir: string): boolean {
   return args[0]?.endsWith('postgres') === true && args.includes(dataDir)
 }
 
-async function findFreePort(): Promise<number> {
+/** A TCP port of 127.0.0.1 that nobody listens on at this moment. */
+export async function findFreePort(): Promise<number> {
   const probe = createServer()
   probe.listen(0, '127.0.0.1')
   await once(probe, 'listening')

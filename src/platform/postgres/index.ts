@@ -1,4 +1,4 @@
-export { startEmbeddedPostgres } from './embedded-postgres.ts'
+export { embeddedPostgresUrl, findFreePort, findRunningPostgres, startEmbeddedPostgres } from './embedded-postgres.ts'
 export type { EmbeddedPostgres, EmbeddedPostgresOptions } from './embedded-postgres.ts'
 export { createPool, isConnectionFailure } from './pool.ts'
 export type { Pool, Tx } from './pool.ts'

@@ -1,2 +1,2 @@
-export { holdPidFile, isStillRunning, markOf } from './processes.ts'
+export { holdPidFile, isStillRunning, markOf, pidFileHolder } from './processes.ts'
 export type { ProcessMark } from './processes.ts'

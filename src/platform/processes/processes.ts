@@ -47,11 +47,17 @@ export function holdPidFile(
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause
     }
-    const holder = readMark(path)
-    if (holder !== undefined && isStillRunning(holder)) return { kind: 'busy', by: holder }
+    const holder = pidFileHolder(path)
+    if (holder !== undefined) return { kind: 'busy', by: holder }
     rmSync(path, { force: true })
   }
   return { kind: 'busy', by: readMark(path) ?? { pid: 0, startedAt: '' } }
+}
+
+/** The live process that holds the file; undefined when none does. */
+export function pidFileHolder(path: string): ProcessMark | undefined {
+  const mark = readMark(path)
+  return mark !== undefined && isStillRunning(mark) ? mark : undefined
 }
 
 function readMark(path: string): ProcessMark | undefined {
