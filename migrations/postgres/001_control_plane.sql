@@ -109,8 +109,11 @@ CREATE TABLE api_keys (
   role text NOT NULL CHECK (role IN ('owner', 'advertiser', 'affiliate')),
   advertiser_id text REFERENCES advertisers,
   affiliate_id text REFERENCES affiliates,
+  scopes text[] NOT NULL CHECK (scopes <@ '{read,write}' AND cardinality(scopes) > 0),
   created_at timestamptz NOT NULL,
   revoked_at timestamptz,
-  CHECK ((role = 'advertiser') = (advertiser_id IS NOT NULL AND affiliate_id IS NULL) OR role <> 'advertiser'),
+  CHECK (role <> 'owner' OR (advertiser_id IS NULL AND affiliate_id IS NULL)),
+  CHECK (role <> 'advertiser' OR (advertiser_id IS NOT NULL AND affiliate_id IS NULL)),
+  -- With an advertiser: only what the affiliate has with this one.
   CHECK (role <> 'affiliate' OR affiliate_id IS NOT NULL)
 );
