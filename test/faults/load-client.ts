@@ -1,6 +1,5 @@
 import { Agent, request } from 'undici'
-import type { SeededRandom } from '../../src/demo/seeded-random.ts'
-import type { Visit } from '../../src/demo/visits.ts'
+import type { SeededRandom, Visit } from '#demo'
 import type { Journal } from './journal.ts'
 
 /** A client as the outside world is: it sends steadily whatever happens, tries events again until they are acknowledged,
@@ -30,7 +29,6 @@ export type LoadClientOptions = {
   readonly journal: Journal
   readonly clicksPerSecond: number
   readonly postbackSecret: string
-  readonly offerId: string
 }
 
 const TICK_MS = 20

@@ -1,0 +1,8 @@
+export { createSeededRandom } from './seeded-random.ts'
+export type { SeededRandom } from './seeded-random.ts'
+export { demoUserAgents } from './user-agents.ts'
+export type { DemoUserAgent } from './user-agents.ts'
+export { createVisits } from './visits.ts'
+export type { LinkTarget, Visit, VisitOptions, Visitor } from './visits.ts'
+export { defaultCityFile, pickWorldAddresses } from './world-addresses.ts'
+export type { WorldAddresses } from './world-addresses.ts'

@@ -1,0 +1,243 @@
+import { join } from 'node:path'
+import { createSeededRandom, createVisits, defaultCityFile, pickWorldAddresses, type SeededRandom } from '#demo'
+import { createPool } from '#platform/postgres'
+import { startWebhookReceiver, type WebhookReceiver } from '../e2e/webhook-receiver.ts'
+import {
+  FAULT_LINK,
+  FAULT_POSTBACK_SECRET,
+  startBreakableSite,
+  untilAnswers,
+  writeFaultConfiguration,
+  type BreakableSite,
+} from './breakable-site.ts'
+import { compareWithJournal, mustBeZero, type Comparison } from './compare-with-journal.ts'
+import { openJournal, readJournal } from './journal.ts'
+import { startLoad, type LoadClient, type LoadCounts } from './load-client.ts'
+
+export type CrashPlan = {
+  readonly seed: number
+  /** Guards switched off, comma-separated; empty: none. */
+  readonly guardsOff: string
+  readonly clicksPerSecond: number
+  readonly stormSeconds: number
+  /** Between two faults: U(0.5, 1.5) of this. */
+  readonly faultEverySeconds: number
+  /** How long PostgreSQL stays away in the middle; 0: it does not go. */
+  readonly outageSeconds: number
+  /** How long the installation may take to come to rest after the storm. */
+  readonly quietSecondsMax: number
+}
+
+export type CrashOutcome = {
+  readonly faults: Readonly<Record<string, number>>
+  readonly load: LoadCounts
+  readonly comparison: Comparison
+  readonly outage: OutageOutcome | undefined
+  /** Exit code and output of `waypost reconcile`. */
+  readonly reconcile: { readonly code: number | null; readonly output: string }
+  /** What must not be, in words; empty where everything held. */
+  readonly findings: readonly string[]
+}
+
+/** Clicks while PostgreSQL was away. */
+export type OutageOutcome = {
+  readonly clicks_sent: number
+  readonly clicks_redirected: number
+  /** From the start of a new edge to its first redirect, without a database. */
+  readonly edge_restart_ms: number
+}
+
+/** Steady load, faults at random moments, a database that goes away, then quiet, then every number compared. */
+export async function runCrashScenario(plan: CrashPlan, workDir: string): Promise<CrashOutcome> {
+  const random = createSeededRandom(plan.seed)
+  const secret = `whsec_${Buffer.from(`fault run ${plan.seed}`.padEnd(32, '.')).toString('base64')}`
+  const receiver = await startMoodyReceiver(secret, random)
+  const site = await startBreakableSite({
+    dataDir: join(workDir, 'data'),
+    guardsOff: plan.guardsOff,
+    logDir: join(workDir, 'logs'),
+  })
+  try {
+    await configure(site, workDir, receiver.url, secret)
+    const journalFile = join(workDir, 'journal.jsonl')
+    const journal = openJournal(journalFile)
+    const load = startLoad({
+      edgeUrl: site.edgeUrl,
+      nextVisit: await visitsTo(FAULT_LINK, plan.seed),
+      random,
+      journal,
+      clicksPerSecond: plan.clicksPerSecond,
+      postbackSecret: FAULT_POSTBACK_SECRET,
+    })
+    const faults = await storm(site, plan.stormSeconds / 2, plan, random)
+    const outage = plan.outageSeconds === 0 ? undefined : await databaseOutage(site, load, plan.outageSeconds)
+    addFaults(faults, await storm(site, plan.stormSeconds / 2, plan, random))
+    await load.stop()
+    await journal.close()
+    const isQuiet = await comeToRest(site, plan.quietSecondsMax)
+    const reconcile = await site.waypost('reconcile')
+    const stubborn = await site.stopRoles()
+    const comparison = await compareWithJournal(
+      site.dataDir,
+      site.databaseUrl,
+      readJournal(journalFile),
+      receiver.received,
+    )
+    const outcome = {
+      faults: { ...faults, 'database outage': outage === undefined ? 0 : 1 },
+      load: load.counts(),
+      comparison,
+      outage,
+      reconcile: { code: reconcile.code, output: reconcile.stdout + reconcile.stderr },
+    }
+    return { ...outcome, findings: findingsOf(outcome, isQuiet, stubborn) }
+  } finally {
+    await site.stopRoles()
+    await site.stopPostgres()
+    await receiver.stop()
+  }
+}
+
+/** A partner's server on a bad day: answers late, says 503, and always remembers what it got. */
+function startMoodyReceiver(secret: string, random: SeededRandom): Promise<WebhookReceiver> {
+  return startWebhookReceiver({
+    secret,
+    answer: () => ({
+      status: random.chance(0.08) ? 503 : 204,
+      delayMs: random.chance(0.1) ? 400 : random.integer(0, 20),
+    }),
+  })
+}
+
+async function configure(site: BreakableSite, workDir: string, receiverUrl: string, secret: string): Promise<void> {
+  const file = join(workDir, 'waypost.yaml')
+  writeFaultConfiguration(file, receiverUrl, secret)
+  const applied = await site.waypost('apply', file)
+  if (applied.code !== 0) throw new Error(`the configuration was refused: ${applied.stdout}${applied.stderr}`)
+  await untilAnswers(`${site.edgeUrl}/${FAULT_LINK}`)
+}
+
+async function visitsTo(link: string, seed: number) {
+  const random = createSeededRandom(seed + 1)
+  const addresses = await pickWorldAddresses(defaultCityFile(), random)
+  return createVisits({
+    random,
+    addresses,
+    targets: [{ path: `/${link}`, weight: 1 }],
+    subCount: 5,
+    returningShare: 0.2,
+  })
+}
+
+type FaultCounts = Record<string, number>
+
+/** What can go wrong, and how often beside the others. Each says whether it found something to break. */
+const FAULTS: readonly {
+  readonly name: string
+  readonly weight: number
+  readonly strike: (site: BreakableSite) => boolean
+}[] = [
+  { name: 'kill -9 edge', weight: 30, strike: (site) => site.edge.kill() },
+  { name: 'kill -9 main', weight: 30, strike: (site) => site.main.kill() },
+  { name: 'kill -9 delivery', weight: 15, strike: (site) => site.delivery.kill() },
+  { name: 'kill -9 postgres', weight: 15, strike: (site) => site.killPostgres() },
+  { name: 'connections cut', weight: 10, strike: (site) => (site.cutConnections(), true) },
+]
+
+async function storm(
+  site: BreakableSite,
+  seconds: number,
+  plan: CrashPlan,
+  random: SeededRandom,
+): Promise<FaultCounts> {
+  const faults: FaultCounts = {}
+  const end = performance.now() + seconds * 1000
+  for (;;) {
+    const pauseMs = plan.faultEverySeconds * 1000 * (0.5 + random.next())
+    if (performance.now() + pauseMs > end) return faults
+    await sleep(pauseMs)
+    const fault = random.pickWeighted(FAULTS)
+    if (fault.strike(site)) addFaults(faults, { [fault.name]: 1 })
+  }
+}
+
+function addFaults(to: FaultCounts, more: Readonly<FaultCounts>): void {
+  for (const [name, count] of Object.entries(more)) to[name] = (to[name] ?? 0) + count
+}
+
+/** PostgreSQL goes away; clicks must go on, also through an edge that starts meanwhile. */
+async function databaseOutage(site: BreakableSite, load: LoadClient, seconds: number): Promise<OutageOutcome> {
+  await untilAnswers(`${site.edgeUrl}/healthz`)
+  await site.postgresIsAway()
+  const before = load.counts()
+  await sleep((seconds * 1000) / 2)
+  const after = load.counts()
+  site.edge.kill()
+  const edgeRestartMs = await untilAnswers(`${site.edgeUrl}/${FAULT_LINK}`)
+  await sleep((seconds * 1000) / 2)
+  await site.postgresIsBack()
+  return {
+    clicks_sent: after.clicks_sent - before.clicks_sent,
+    clicks_redirected: after.clicks_acknowledged - before.clicks_acknowledged,
+    edge_restart_ms: Math.round(edgeRestartMs),
+  }
+}
+
+const WAITING = `SELECT (SELECT count(*) FROM delivery_ready)::int + (SELECT count(*) FROM delivery_inflight)::int
+  + (SELECT count(*) FROM delivery_deferred)::int + (SELECT count(*) FROM consumer_positions WHERE pending_to IS NOT NULL)::int AS waiting,
+  (SELECT coalesce(sum(position), 0) FROM consumer_positions)::text AS positions`
+
+const REST_LOOK_MS = 500
+/** So often in a row nothing may wait and no position may move. */
+const REST_LOOKS = 4
+
+/** @returns false where something still moved after the time allowed */
+async function comeToRest(site: BreakableSite, secondsMax: number): Promise<boolean> {
+  await untilAnswers(`${site.apiUrl}/readyz`)
+  const pool = createPool(site.databaseUrl, { max: 1, applicationName: 'fault run' })
+  const deadline = performance.now() + secondsMax * 1000
+  let stillLooks = 0
+  let lastPositions = ''
+  try {
+    while (performance.now() < deadline) {
+      const { rows } = await pool.query<{ waiting: number; positions: string }>(WAITING)
+      const { waiting, positions } = rows[0]!
+      stillLooks = waiting === 0 && positions === lastPositions ? stillLooks + 1 : 0
+      if (stillLooks === REST_LOOKS) return true
+      lastPositions = positions
+      await sleep(REST_LOOK_MS)
+    }
+    return false
+  } finally {
+    await pool.end()
+  }
+}
+
+/** Of the clicks sent while the database was away; a few may be under way when the counting ends. */
+const REDIRECTED_SHARE_MIN = 0.97
+const EDGE_RESTART_MS_MAX = 5_000
+
+function findingsOf(
+  outcome: Omit<CrashOutcome, 'findings'>,
+  isQuiet: boolean,
+  stubborn: readonly string[],
+): readonly string[] {
+  const findings: string[] = []
+  for (const name of mustBeZero)
+    if (outcome.comparison[name] !== 0) findings.push(`${name}: ${outcome.comparison[name]}`)
+  if (outcome.comparison.clicks_acknowledged === 0) findings.push('no click was acknowledged: the run shows nothing')
+  if (outcome.comparison.conversions_expected === 0) findings.push('no conversion was expected: the run shows nothing')
+  if (outcome.reconcile.code !== 0) findings.push(`reconcile ended with ${outcome.reconcile.code}`)
+  if (!isQuiet) findings.push('the installation did not come to rest')
+  for (const name of stubborn) findings.push(`${name} did not stop cleanly`)
+  const { outage } = outcome
+  if (outage !== undefined && outage.clicks_redirected < outage.clicks_sent * REDIRECTED_SHARE_MIN)
+    findings.push(
+      `without the database only ${outage.clicks_redirected} of ${outage.clicks_sent} clicks were redirected`,
+    )
+  if (outage !== undefined && outage.edge_restart_ms > EDGE_RESTART_MS_MAX)
+    findings.push(`without the database an edge took ${outage.edge_restart_ms} ms to its first redirect`)
+  return findings
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
