@@ -7,6 +7,8 @@ import { WaypostError } from '#platform/errors'
 export type Config = {
   /** Absolute path. */
   readonly dataDir: string
+  /** Where the command was called: npm itself changes to the directory of package.json. Absolute path. */
+  readonly callDir: string
   readonly edgeHost: string
   /** 0 takes any free port. */
   readonly edgePort: number
@@ -92,6 +94,7 @@ export function readConfig(environment: Environment = process.env): Config {
 
   const config: Config = {
     dataDir: resolve(text('WAYPOST_DATA_DIR')),
+    callDir: resolve(environment['INIT_CWD'] ?? '.'),
     edgeHost: parseHost('WAYPOST_EDGE_HOST', text('WAYPOST_EDGE_HOST')),
     edgePort: integer('WAYPOST_EDGE_PORT', 0, 65_535),
     apiHost: parseHost('WAYPOST_API_HOST', text('WAYPOST_API_HOST')),

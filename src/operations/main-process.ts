@@ -1,0 +1,255 @@
+/** Everything of an installation that is not the edge, in one process: engines, pipeline, delivery and API. */
+import { existsSync } from 'node:fs'
+
+import { setTimeout as delay } from 'node:timers/promises'
+
+import { ensureOwnerKey } from '#accounts'
+import { startApi } from '#api'
+import type { Config } from '#config'
+import { ensureConfiguration } from '#configuration'
+import { openLmdbHotState, type HotState } from '#hot-state'
+import { openFileLog, type EventLog } from '#log'
+import { startPipeline } from '#pipeline'
+import { migrateClickHouse } from '#platform/clickhouse'
+import { systemClock } from '#platform/clock'
+import type { LogLines } from '#platform/log-lines'
+import {
+  createPool,
+  embeddedPostgresUrl,
+  findFreePort,
+  findRunningPostgres,
+  isConnectionFailure,
+  migratePostgres,
+  startEmbeddedPostgres,
+  type Pool,
+} from '#platform/postgres'
+import { startDelivery } from '#postbacks'
+import { followSnapshots, type SnapshotFollower } from '#snapshots'
+
+import { dataPaths, readOrMakeSecrets, type DataPaths, type Secrets } from './data-directory.ts'
+import { startEdgeProcess, type EdgeProcess } from './edge-process.ts'
+import { openFacts, type Facts } from './engines.ts'
+import { startHousekeeping } from './housekeeping.ts'
+import { Parts } from './parts.ts'
+import type { Role } from './roles.ts'
+
+/** The running installation, as far as this process runs it. */
+export type Main = {
+  readonly edge: EdgeProcess | undefined
+  readonly apiPort: number | undefined
+  /** Undefined where PostgreSQL is the operator's own. */
+  readonly postgresPid: number | undefined
+  readonly configVersion: number
+  /** Stops everything in order. Safe to call twice. */
+  stop(): Promise<void>
+}
+
+export type MainOptions = {
+  readonly config: Config
+  readonly roles: readonly Role[]
+  /** File and arguments that start the edge's own process. */
+  readonly program: readonly [file: string, ...args: string[]]
+  readonly logLines: LogLines
+  /** Ends a wait for a server that is away. */
+  readonly stopSignal: AbortSignal
+  /** Told after each step, for the person who waits. */
+  readonly onProgress: (step: string) => void
+}
+
+/** Starts the roles with everything that they need; what did start is stopped again when something does not.
+ * @throws {Error} with one clear sentence
+ */
+export async function startMain(options: MainOptions): Promise<Main> {
+  const parts = new Parts(options.logLines)
+  let stopped: Promise<void> | undefined
+  const stop = (): Promise<void> => (stopped ??= parts.stop())
+  try {
+    return { ...(await startParts(options, parts)), stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+async function startParts(options: MainOptions, parts: Parts): Promise<Omit<Main, 'stop'>> {
+  const { config, roles } = options
+  const paths = dataPaths(config.dataDir)
+  const secrets = readOrMakeSecrets(paths.secrets)
+  refuseSecondStart(config, paths, secrets)
+  const port = config.databaseUrl === undefined ? await findFreePort() : 0
+  const databaseUrl = config.databaseUrl ?? embeddedPostgresUrl(port, secrets.postgresPassword)
+  const start: Start = { ...options, parts, paths, secrets, databaseUrl, port }
+
+  const stores = await timed(start, 'Event log and click index open', () => openStores(start))
+  // The edge and the engines start beside each other.
+  const [edge, database, facts] = await allOrFirstFailure([
+    roles.includes('edge') ? timed(start, 'Edge listens', () => startEdge(start)) : undefined,
+    timed(start, 'PostgreSQL ready', () => openDatabase(start)),
+    needsFacts(roles) ? timed(start, 'ClickHouse ready', () => openMigratedFacts(start)) : undefined,
+  ] as const)
+  const snapshots = await followConfiguration(start)
+  const apiPort = await timed(start, 'Pipeline, delivery and API ready', () =>
+    startRoles(start, { ...stores, snapshots, pool: database.pool, facts }),
+  )
+  return { edge, apiPort, postgresPid: database.serverPid, configVersion: database.configVersion }
+}
+
+/** What every step of the start needs. */
+type Start = MainOptions & {
+  readonly parts: Parts
+  readonly paths: DataPaths
+  readonly secrets: Secrets
+  readonly databaseUrl: string
+  /** Of the embedded PostgreSQL. */
+  readonly port: number
+}
+
+async function timed<T>({ onProgress }: Start, step: string, work: () => Promise<T>): Promise<T> {
+  const startedAt = performance.now()
+  const result = await work()
+  onProgress(`${step} (${((performance.now() - startedAt) / 1_000).toFixed(1)} s)`)
+  return result
+}
+
+/** Waits for all, also when one fails: what the others have started is known and can be stopped by then. */
+async function allOrFirstFailure<T extends readonly unknown[]>(
+  work: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(work)
+  return Promise.all(work)
+}
+
+const needsFacts = (roles: readonly Role[]): boolean => roles.includes('pipeline') || roles.includes('api')
+
+function refuseSecondStart(config: Config, paths: DataPaths, secrets: Secrets): void {
+  const running =
+    config.databaseUrl === undefined ? findRunningPostgres(paths.postgres, secrets.postgresPassword) : undefined
+  if (running === undefined) return
+  throw new Error(`Waypost already runs on ${paths.directory} (process ${running.owner}). Stop it, or set another WAYPOST_DATA_DIR.`) // prettier-ignore
+}
+
+async function openStores({ config, paths, parts, logLines }: Start): Promise<{ log: EventLog; hotState: HotState }> {
+  const log = await openFileLog({ directory: paths.log, logLines })
+  parts.add('event log', () => log.close())
+  const hotState = openLmdbHotState({ directory: paths.hotState })
+  parts.add('hot state', () => hotState.close())
+  parts.add('housekeeping', startHousekeeping({ config, log, hotState, clock: systemClock, logLines }))
+  return { log, hotState }
+}
+
+async function startEdge({ config, paths, parts, program, databaseUrl, logLines }: Start): Promise<EdgeProcess> {
+  const edge = await startEdgeProcess({
+    program,
+    environment: {
+      WAYPOST_DATA_DIR: paths.directory,
+      WAYPOST_EDGE_PORT: String(config.edgePort),
+      DATABASE_URL: databaseUrl,
+    },
+    logLines,
+  })
+  parts.add('edge', () => edge.stop())
+  return edge
+}
+
+/** Connections of the main process: with those of the edge and of short commands below the 60 of the embedded server. */
+const CONNECTIONS_MAX = 24
+
+type Database = { readonly pool: Pool; readonly serverPid: number | undefined; readonly configVersion: number }
+
+async function openDatabase(start: Start): Promise<Database> {
+  const { config, paths, parts, secrets, logLines } = start
+  let serverPid: number | undefined
+  if (config.databaseUrl === undefined) {
+    const server = await startEmbeddedPostgres({
+      dataDir: paths.postgres,
+      password: secrets.postgresPassword,
+      port: start.port,
+      logLines,
+    })
+    parts.add('postgres', () => server.stop())
+    // Last resort when this process ends in any other way than by the orderly stop.
+    process.on('exit', () => server.pid > 0 && process.kill(server.pid, 'SIGINT'))
+    serverPid = server.pid
+  }
+  const pool = createPool(start.databaseUrl, { max: CONNECTIONS_MAX, applicationName: 'waypost main' })
+  parts.add('connections', () => pool.end())
+  await onceReachable(start, 'PostgreSQL', isConnectionFailure, () => migratePostgres(pool))
+  const configVersion = await ensureConfiguration(pool)
+  await ensureOwnerKey(pool, secrets.ownerApiKey, { name: 'secrets.json', clock: systemClock })
+  if (config.apiKey !== undefined)
+    await ensureOwnerKey(pool, config.apiKey, { name: 'WAYPOST_API_KEY', clock: systemClock })
+  return { pool, serverPid, configVersion }
+}
+
+async function openMigratedFacts(start: Start): Promise<Facts> {
+  const { config, paths, parts } = start
+  return onceReachable(
+    start,
+    'ClickHouse',
+    () => config.clickhouseUrl !== undefined,
+    async () => {
+      const facts = await openFacts(config, paths)
+      parts.add('facts', facts.close)
+      await migrateClickHouse(facts.value.writer)
+      return facts.value
+    },
+  )
+}
+
+const RETRY_DELAY_MS = 2_000
+
+/** An installation that has worked before waits for a server that is away: its edge redirects meanwhile. One that has never
+ * worked fails at once: the address is probably wrong.
+ */
+async function onceReachable<T>(
+  { paths, logLines, onProgress, stopSignal }: Start,
+  name: string,
+  isAway: (error: unknown) => boolean,
+  work: () => Promise<T>,
+): Promise<T> {
+  const hasWorkedBefore = existsSync(paths.snapshot)
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isAway(error)) throw error
+      if (!hasWorkedBefore) throw new Error(`${name} cannot be reached: ${(error as Error).message}`, { cause: error })
+      if (attempt === 1) onProgress(`${name} does not answer; trying until it does`)
+      logLines.warn({ err: error, attempt }, `${name} does not answer`)
+      await delay(RETRY_DELAY_MS, undefined, { signal: stopSignal })
+    }
+  }
+}
+
+async function followConfiguration({ databaseUrl, paths, parts, logLines }: Start): Promise<SnapshotFollower> {
+  const snapshots = followSnapshots({ databaseUrl, cacheFile: paths.snapshot, logLines, clock: systemClock })
+  parts.add('configuration', () => snapshots.stop())
+  await snapshots.firstLook()
+  return snapshots
+}
+
+type Shared = {
+  readonly log: EventLog
+  readonly hotState: HotState
+  readonly snapshots: SnapshotFollower
+  readonly pool: Pool
+  readonly facts: Facts | undefined
+}
+
+/** @returns the port of the API, where it runs here */
+async function startRoles({ config, roles, parts, logLines }: Start, shared: Shared): Promise<number | undefined> {
+  const { facts, ...rest } = shared
+  const common = { ...rest, clock: systemClock, logLines }
+  if (roles.includes('pipeline')) {
+    const pipeline = await startPipeline({ ...common, facts: facts!.writer })
+    parts.add('pipeline', () => pipeline.stop())
+  }
+  if (roles.includes('delivery')) {
+    const delivery = await startDelivery(common)
+    parts.add('delivery', () => delivery.stop())
+  }
+  if (!roles.includes('api')) return undefined
+  const api = await startApi({ ...common, config, facts: facts!.reader })
+  parts.add('api', () => api.stop())
+  return api.port
+}
