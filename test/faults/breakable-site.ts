@@ -186,7 +186,7 @@ endpoints:
     triggers: [lead, sale]
     secret: ${webhookSecret}
     allow_private_address: true
-    timeout_ms: 3000
+    timeout_ms: 1000
     max_concurrency: 8
     max_attempts: 50
 `,

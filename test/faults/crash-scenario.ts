@@ -69,9 +69,12 @@ export async function runCrashScenario(plan: CrashPlan, workDir: string): Promis
       clicksPerSecond: plan.clicksPerSecond,
       postbackSecret: FAULT_POSTBACK_SECRET,
     })
-    const faults = await storm(site, plan.stormSeconds / 2, plan, random)
+    const faults: FaultCounts = {}
+    const pause = pauseDelivery(site, faults)
+    addFaults(faults, await storm(site, plan.stormSeconds / 2, plan, random))
     const outage = plan.outageSeconds === 0 ? undefined : await databaseOutage(site, load, plan.outageSeconds)
     addFaults(faults, await storm(site, plan.stormSeconds / 2, plan, random))
+    await pause
     await load.stop()
     await journal.close()
     const isQuiet = await comeToRest(site, plan.quietSecondsMax)
@@ -98,14 +101,16 @@ export async function runCrashScenario(plan: CrashPlan, workDir: string): Promis
   }
 }
 
-/** A partner's server on a bad day: answers late, says 503, and always remembers what it got. */
+/** A partner's server on a bad day: often late, sometimes 503 at the first try, and it always remembers what it got. */
 function startMoodyReceiver(secret: string, random: SeededRandom): Promise<WebhookReceiver> {
+  const turnedAway = new Set<string>()
   return startWebhookReceiver({
     secret,
-    answer: () => ({
-      status: random.chance(0.08) ? 503 : 204,
-      delayMs: random.chance(0.1) ? 400 : random.integer(0, 20),
-    }),
+    answer: ({ webhookId }) => {
+      const isTurnedAway = !turnedAway.has(webhookId) && random.chance(0.08)
+      if (isTurnedAway) turnedAway.add(webhookId)
+      return { status: isTurnedAway ? 503 : 204, delayMs: random.chance(0.3) ? 400 : random.integer(0, 20) }
+    },
   })
 }
 
@@ -130,6 +135,19 @@ async function visitsTo(link: string, seed: number) {
 }
 
 type FaultCounts = Record<string, number>
+
+/** Longer than a lease: the deadline of the endpoint (1 s) and 15 s to write the outcome down. */
+const PAUSE_MS = 17_500
+const PAUSE_AFTER_MS = 2_500
+
+/** The second delivery process stands still until others have taken over what it holds, then goes on as if nothing had been. */
+async function pauseDelivery(site: BreakableSite, faults: FaultCounts): Promise<void> {
+  await sleep(PAUSE_AFTER_MS)
+  if (!site.delivery.pause()) return
+  addFaults(faults, { 'delivery paused for longer than its leases': 1 })
+  await sleep(PAUSE_MS)
+  site.delivery.resume()
+}
 
 /** What can go wrong, and how often beside the others. Each says whether it found something to break. */
 const FAULTS: readonly {

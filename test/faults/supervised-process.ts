@@ -7,7 +7,7 @@ export type SupervisedProcess = {
   readonly name: string
   /** undefined between an end and the next start. */
   readonly pid: () => number | undefined
-  /** SIGKILL; it comes back by itself. @returns whether there was a process to kill */
+  /** SIGKILL; it comes back by itself. @returns whether there was a process to kill; a paused one is left alone */
   readonly kill: () => boolean
   /** SIGSTOP for a while: to everyone else it looks dead, then it goes on where it was. */
   readonly pause: () => boolean
@@ -35,6 +35,7 @@ export function superviseProcess(options: SupervisedOptions): SupervisedProcess 
   let child: ChildProcess | undefined
   let starts = 0
   let isStopping = false
+  let isPaused = false
   let restart: NodeJS.Timeout | undefined
 
   const start = (): void => {
@@ -49,6 +50,7 @@ export function superviseProcess(options: SupervisedOptions): SupervisedProcess 
     started.stderr.pipe(output, { end: false })
     started.once('exit', () => {
       child = undefined
+      isPaused = false
       if (!isStopping) restart = setTimeout(start, options.restartDelayMs)
     })
   }
@@ -57,9 +59,12 @@ export function superviseProcess(options: SupervisedOptions): SupervisedProcess 
   return {
     name: options.name,
     pid: () => child?.pid,
-    kill: () => signal('SIGKILL'),
-    pause: () => signal('SIGSTOP'),
-    resume: () => void signal('SIGCONT'),
+    kill: () => !isPaused && signal('SIGKILL'),
+    pause: () => (isPaused = signal('SIGSTOP')),
+    resume: () => {
+      signal('SIGCONT')
+      isPaused = false
+    },
     startCount: () => starts,
     stop: async () => {
       isStopping = true
@@ -67,6 +72,8 @@ export function superviseProcess(options: SupervisedOptions): SupervisedProcess 
       const stopping = child
       if (stopping === undefined) return null
       const exited = once(stopping, 'exit') as Promise<[number | null]>
+      // A stopped process would take the signal only after it goes on.
+      stopping.kill('SIGCONT')
       stopping.kill('SIGTERM')
       const giveUp = setTimeout(() => stopping.kill('SIGKILL'), STOP_MS_MAX)
       const [code] = await exited
