@@ -32,6 +32,13 @@ export const errorCatalogue = {
   },
   database_unavailable: { message: 'PostgreSQL does not answer.', status: 503, is_retryable: true },
   facts_unavailable: { message: 'ClickHouse does not answer.', status: 503, is_retryable: true },
+  query_too_expensive: {
+    message: 'The question took longer or more memory than is allowed: narrow its time range or its groups.',
+    status: 422,
+    is_retryable: false,
+  },
+  rate_limited: { message: 'Too many requests with this API key: wait a moment.', status: 429, is_retryable: true },
+  conflict: { message: 'The present state does not allow that.', status: 409, is_retryable: false },
   not_ready: { message: 'The service is starting or stopping.', status: 503, is_retryable: true },
   configuration_invalid: {
     message: 'The configuration is not valid; nothing was applied.',

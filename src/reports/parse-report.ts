@@ -1,0 +1,125 @@
+import type { Tenant } from '#accounts'
+import { parseCurrency } from '#platform/money'
+
+import type { Filter, Report } from './compile-report.ts'
+import { findDimension, type Dimension } from './dimensions.ts'
+import { metrics as allMetrics, visibleMetrics, type Metric } from './metrics.ts'
+import { isTimezone, parseRange } from './time-range.ts'
+
+export const DIMENSIONS_MAX = 6
+export const FILTERS_MAX = 20
+export const FILTER_VALUES_MAX = 200
+export const FILTER_VALUE_LENGTH_MAX = 255
+export const LIMIT_MAX = 10_000
+export const LIMIT_DEFAULT = 100
+
+/** A report as somebody asks for it, all text. */
+export type AskedReport = {
+  readonly from?: string | undefined
+  readonly to?: string | undefined
+  readonly tz?: string | undefined
+  readonly currency?: string | undefined
+  readonly group_by?: readonly string[] | undefined
+  readonly metrics?: readonly string[] | undefined
+  /** Metric or dimension; `-` before it: descending. */
+  readonly order?: string | undefined
+  readonly limit?: number | undefined
+  /** Values by dimension. */
+  readonly only: Readonly<Record<string, readonly string[]>>
+  readonly not: Readonly<Record<string, readonly string[]>>
+}
+
+export type ReportDefaults = { readonly timezone: string; readonly currency: string; readonly nowMs: number }
+
+export type ParsedReport =
+  | { readonly kind: 'asked'; readonly report: Omit<Report, 'currency'> & { readonly currency: string | undefined } }
+  | { readonly kind: 'invalid'; readonly path: string; readonly detail: string }
+  /** The metric exists, and this role may not see it. */
+  | { readonly kind: 'forbidden'; readonly path: string; readonly detail: string }
+
+type Refusal = Exclude<ParsedReport, { kind: 'asked' }>
+const invalid = (path: string, detail: string): Refusal => ({ kind: 'invalid', path, detail })
+const isRefusal = (value: unknown): value is Refusal =>
+  typeof value === 'object' && value !== null && 'kind' in value && 'detail' in value
+
+/** Checks a report against the registries and the tenant's role. Pure. */
+export function parseReport(asked: AskedReport, tenant: Tenant, defaults: ReportDefaults): ParsedReport {
+  const timezone = asked.tz ?? defaults.timezone
+  if (!isTimezone(timezone)) return invalid('tz', `"${timezone}" is no IANA time zone`)
+  const range = parseRange(asked.from, asked.to, timezone, defaults.nowMs)
+  if ('problem' in range) return invalid(range.path, `"${range.path}" ${range.problem}`)
+  const currency = asked.currency === undefined ? undefined : parseCurrency(asked.currency)
+  if (asked.currency !== undefined && currency === undefined)
+    return invalid('currency', `"${asked.currency}" is no ISO 4217 code`)
+  const groupBy = parseDimensions(asked.group_by ?? [])
+  if (isRefusal(groupBy)) return groupBy
+  const metrics = parseMetrics(asked.metrics, tenant)
+  if (isRefusal(metrics)) return metrics
+  const filters = parseFilters(asked)
+  if (isRefusal(filters)) return filters
+  const order = parseOrder(asked.order, groupBy, metrics)
+  if (isRefusal(order)) return order
+  const limit = asked.limit ?? LIMIT_DEFAULT
+  return { kind: 'asked', report: { range, timezone, currency, groupBy, metrics, filters, order, limit } }
+}
+
+function parseDimensions(names: readonly string[]): readonly Dimension[] | Refusal {
+  if (names.length > DIMENSIONS_MAX) return invalid('group_by', `at most ${DIMENSIONS_MAX} dimensions`)
+  const found: Dimension[] = []
+  for (const name of new Set(names)) {
+    const dimension = findDimension(name)
+    if (dimension === undefined) return invalid('group_by', `there is no dimension "${name}"`)
+    found.push(dimension)
+  }
+  return found
+}
+
+function parseMetrics(names: readonly string[] | undefined, { role }: Tenant): readonly Metric[] | Refusal {
+  if (names === undefined || names.length === 0) return visibleMetrics(role)
+  const found: Metric[] = []
+  for (const name of new Set(names)) {
+    const metric = allMetrics.get(name)
+    if (metric === undefined) return invalid('metrics', `there is no metric "${name}"`)
+    if (!metric.visibleTo.includes(role))
+      return { kind: 'forbidden', path: 'metrics', detail: `"${name}" is not shown to an ${role}` }
+    found.push(metric)
+  }
+  return found
+}
+
+function parseFilters({ only, not }: AskedReport): readonly Filter[] | Refusal {
+  const asked = [
+    ...Object.entries(only).map(([name, values]) => ({ path: name, name, values, isExcluded: false })),
+    ...Object.entries(not).map(([name, values]) => ({ path: `not.${name}`, name, values, isExcluded: true })),
+  ]
+  if (asked.length > FILTERS_MAX) return invalid('', `at most ${FILTERS_MAX} filters`)
+  const filters: Filter[] = []
+  for (const { path, name, values, isExcluded } of asked) {
+    const dimension = findDimension(name)
+    // Hours are filtered by from and to.
+    if (dimension === undefined || dimension.kind === 'hour') return invalid(path, `there is no filter "${name}"`)
+    if (values.length > FILTER_VALUES_MAX) return invalid(path, `at most ${FILTER_VALUES_MAX} values`)
+    if (values.some((value) => value.length > FILTER_VALUE_LENGTH_MAX))
+      return invalid(path, `a value has at most ${FILTER_VALUE_LENGTH_MAX} characters`)
+    filters.push({ dimension, values, isExcluded })
+  }
+  return filters
+}
+
+/** By default in the order of time where the time comes first, else the largest first. */
+function parseOrder(
+  order: string | undefined,
+  groupBy: readonly Dimension[],
+  metrics: readonly Metric[],
+): Report['order'] | Refusal {
+  const first = groupBy[0]
+  if (order === undefined) {
+    const isByTime = first !== undefined && (first.kind === 'date' || first.kind === 'hour')
+    return isByTime ? { by: first.name, isDescending: false } : { by: metrics[0]!.name, isDescending: true }
+  }
+  const isDescending = order.startsWith('-')
+  const by = isDescending ? order.slice(1) : order
+  if (!groupBy.some(({ name }) => name === by) && !metrics.some(({ name }) => name === by))
+    return invalid('order', `"${by}" is neither in group_by nor in metrics`)
+  return { by, isDescending }
+}
