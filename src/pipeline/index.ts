@@ -1,0 +1,2 @@
+export { isDrained, PIPELINE_CONSUMER, startPipeline } from './pipeline.ts'
+export type { Pipeline, PipelineOptions } from './pipeline.ts'

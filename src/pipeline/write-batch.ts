@@ -1,0 +1,148 @@
+import {
+  decideConversions,
+  lockByClick,
+  recordRevisions,
+  storeConversions,
+  storeInbound,
+  type ConversionOutcome,
+  type ConversionRequest,
+  type Decided,
+  type JudgedInbound,
+} from '#conversions'
+import type { FaultGuard } from '#config'
+import { findPresent, insertFacts, type FactTable } from '#facts'
+import type { FactsClient } from '#platform/clickhouse'
+import { inTransaction, type Pool, type Tx } from '#platform/postgres'
+import { enqueueDeliveries, enqueueDeliveriesUnsafely, type DeliveryCause } from '#postbacks'
+import type { Snapshot } from '#routing'
+
+import { countBatch, type Batch } from './batch.ts'
+import { addCounts } from './counters.ts'
+import type { PipelineMetrics } from './metrics.ts'
+import { advance, markPending, type Place } from './positions.ts'
+import { renderFacts } from './steps.ts'
+
+export type WriteTools = {
+  readonly pool: Pool
+  readonly facts: FactsClient
+  readonly snapshot: Snapshot
+  readonly metrics: PipelineMetrics
+  /** Switched off only in the fault run. */
+  readonly guardsOff: ReadonlySet<FaultGuard>
+}
+
+/** Writes a prepared batch: facts, then everything of PostgreSQL in one transaction together with the position.
+ *
+ *   mark pending ─▶ insert facts (token = range) ──────┐
+ *               └─▶ begin, lock, store conversions ────┴─▶ revisions, ledger, deliveries, counters, position, commit
+ *
+ * A crash before the commit leaves the range marked; it is sent again as it was, and the facts drop what they have. The lock
+ * of the revisions is taken after the facts are in: a slow ClickHouse holds up nobody else who changes a conversion.
+ * @throws {WaypostError} position_fenced: nothing was committed; {Error} an engine is away: try again
+ */
+export async function writeBatch(batch: Batch, place: Place, tools: WriteTools): Promise<void> {
+  const { pool, guardsOff, metrics } = tools
+  const isFenced = !guardsOff.has('fence')
+  await markPending(pool, place, batch.from, batch.to, isFenced)
+  if (guardsOff.has('position')) await advance(pool, place, batch.from, batch.to, isFenced)
+  const factsAreIn = timed(metrics, 'insert_facts', () => insertBatch(batch, tools))
+  const [facts, booked] = await Promise.allSettled([
+    factsAreIn,
+    inTransaction(pool, async (tx) => {
+      const decided = await timed(metrics, 'convert', () => convert(tx, batch))
+      await factsAreIn
+      await timed(metrics, 'book', () => record(tx, batch, decided, tools))
+      await addCounts(tx, batch.partition, countBatch(batch))
+      if (!guardsOff.has('position')) await advance(tx, place, batch.from, batch.to, isFenced)
+      return decided.outcomes
+    }),
+  ])
+  if (facts.status === 'rejected') throw facts.reason
+  if (booked.status === 'rejected') throw booked.reason
+  for (const outcome of booked.value)
+    metrics.countConversions(outcome.kind === 'refused' ? outcome.reason : outcome.kind)
+}
+
+async function timed<T>(metrics: PipelineMetrics, step: string, work: () => Promise<T>): Promise<T> {
+  const startedAt = performance.now()
+  const result = await work()
+  metrics.timeStep(step, performance.now() - startedAt)
+  return result
+}
+
+async function insertBatch(batch: Batch, tools: WriteTools): Promise<void> {
+  const { clicks, events } = renderFacts(batch)
+  await insertTable(batch, tools, 'clicks', clicks.toBuffer())
+  await insertTable(batch, tools, 'events', events.toBuffer())
+  if (batch.isResent) await mendFacts(batch, tools)
+}
+
+const rangeOf = (batch: Batch): string => `${batch.partition}:${batch.from}-${batch.to}`
+
+const insertTable = (batch: Batch, tools: WriteTools, table: FactTable, lines: Buffer): Promise<void> =>
+  insertFacts(tools.facts, { table, lines, range: rangeOf(batch) }, !tools.guardsOff.has('token'))
+
+/** A table notes a token a moment before the part with the rows gets its name. A kill in between leaves the token without the
+ * rows, and the range that is sent again would be dropped for ever: so what was sent again is looked for, and what is
+ * missing is sent under a token of its own.
+ */
+async function mendFacts(batch: Batch, tools: WriteTools): Promise<void> {
+  const range = { partition: batch.partition, from: batch.from, to: batch.to, column: 'log_offset' } as const
+  const hasClick = await findPresent(tools.facts, { table: 'clicks', ...range })
+  const hasEvent = await findPresent(tools.facts, { table: 'events', ...range })
+  const { clicks, events } = renderFacts(batch, (offset) => !hasClick.has(offset) && !hasEvent.has(offset))
+  const mended = { range: `${rangeOf(batch)}:mended` }
+  await insertFacts(tools.facts, { table: 'clicks', lines: clicks.toBuffer(), ...mended })
+  await insertFacts(tools.facts, { table: 'events', lines: events.toBuffer(), ...mended })
+}
+
+type Converted = Decided & { readonly inbound: readonly JudgedInbound[] }
+
+/** Decides the batch's requests in the order of the log on top of the conversions that stand, and stores the result. */
+async function convert(tx: Tx, batch: Batch): Promise<Converted> {
+  const asking = requestsOf(batch)
+  const existing = await lockByClick(tx, [...new Set(asking.map(({ request }) => request.click.click_id))])
+  const decided = decideConversions(
+    existing,
+    asking.map(({ request }) => request),
+  )
+  await storeConversions(tx, decided.revisions)
+  const outcomes = new Map(asking.map(({ offset }, index) => [offset, decided.outcomes[index]!]))
+  return { ...decided, inbound: inboundOf(batch, outcomes) }
+}
+
+function requestsOf(batch: Batch): readonly { readonly offset: number; readonly request: ConversionRequest }[] {
+  const requests: { readonly offset: number; readonly request: ConversionRequest }[] = []
+  for (const { offset, verdict, isDuplicate } of batch.events)
+    if (verdict.kind === 'conversion' && !isDuplicate) requests.push({ offset, request: verdict.request })
+  for (const { offset, verdict } of batch.postbacks)
+    if (verdict.kind === 'conversion') requests.push({ offset, request: verdict.request })
+  return requests.sort((a, b) => a.offset - b.offset)
+}
+
+const inboundOf = (batch: Batch, outcomes: ReadonlyMap<number, ConversionOutcome>): readonly JudgedInbound[] =>
+  batch.postbacks.map(({ offset, record, click, verdict }) => ({
+    record,
+    click,
+    outcome: verdict.kind === 'refused' ? verdict : outcomes.get(offset)!,
+  }))
+
+async function record(tx: Tx, batch: Batch, decided: Converted, tools: WriteTools): Promise<void> {
+  const { pool, snapshot, guardsOff } = tools
+  const enqueue: typeof enqueueDeliveries = guardsOff.has('outbox')
+    ? (_tx, causes) => enqueueDeliveriesUnsafely(pool, causes, snapshot)
+    : enqueueDeliveries
+  await recordRevisions(tx, decided.revisions, snapshot, enqueue)
+  await enqueue(tx, plainEvents(batch, snapshot), snapshot)
+  await storeInbound(tx, decided.inbound)
+}
+
+/** Events that made no conversion, where an endpoint wants to hear of them. */
+function plainEvents(batch: Batch, snapshot: Snapshot): readonly DeliveryCause[] {
+  if (!snapshot.endpoints.some(({ status, triggers }) => status === 'active' && triggers.includes('event'))) return []
+  return batch.events.flatMap(({ record: event, verdict, isDuplicate }) =>
+    verdict.kind === 'accepted' && !isDuplicate
+      ? [{ trigger: 'event', event, click: verdict.click, at: event.at } as const]
+      : [],
+  )
+}
