@@ -23,7 +23,7 @@ export async function applyFile(config: Config, file: string, { isDryRun }: { is
   try {
     await migratePostgres(pool)
     const application = await applyConfiguration(pool, yamlText, {
-      by: `apply by ${userInfo().username}`,
+      by: `apply by ${callerName()}`,
       dryRun: isDryRun,
     })
     process.stdout.write(`${printApplication(application, file)}\n`)
@@ -39,5 +39,14 @@ function readText(path: string): string {
     return readFileSync(path, 'utf8')
   } catch (cause) {
     throw new Error(`${path} cannot be read (${(cause as NodeJS.ErrnoException).code}).`, { cause })
+  }
+}
+
+/** In a container the process may run as an id that has no name. */
+function callerName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `user ${process.getuid?.() ?? 'unknown'}`
   }
 }

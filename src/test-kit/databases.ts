@@ -20,8 +20,14 @@ let sharedPool: Promise<Pool> | undefined
 async function serverUrl(): Promise<string> {
   const url = testPostgresUrl()
   if (url !== undefined) return url
-  ownServer ??= startTestPostgres()
+  ownServer ??= startOwnServer()
   return (await ownServer).url
+}
+
+function startOwnServer(): Promise<TestPostgres> {
+  // Ctrl-C ends a process without its exit hooks, and one of them stops the server.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+  return startTestPostgres()
 }
 
 const openSharedPool = async (): Promise<Pool> =>

@@ -22,6 +22,8 @@ export async function startTestPostgres(): Promise<TestPostgres> {
     logLines: createLogLines('test', 'error'),
     settings: { fsync: 'off', full_page_writes: 'off', max_connections: '100', shared_buffers: '32MB' },
   })
+  // Also when the process ends without its hooks: the server must not outlive it.
+  process.on('exit', () => server.pid > 0 && process.kill(server.pid, 'SIGQUIT'))
   await makeDatabases(server.url)
   return {
     url: server.url,

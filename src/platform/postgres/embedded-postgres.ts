@@ -255,13 +255,16 @@ async function makeCluster(binaries: Binaries, user: ServerUser, dataDir: string
     let complaint = ''
     initdb.stderr!.on('data', (chunk: Buffer) => (complaint += chunk.toString()))
     const [code] = (await once(initdb, 'close')) as [number | null]
-    if (code !== 0) throw new Error(`The database could not be made in ${dataDir}: ${complaint.trim()}`)
+    if (code !== 0) throw new Error(`The database could not be made in ${dataDir}: ${complaint.trim()}${hintFor(user)}`)
     rmSync(dataDir, { recursive: true, force: true })
     renameSync(unfinished, dataDir)
   } finally {
     rmSync(passwordFile, { force: true })
   }
 }
+
+const hintFor = (user: ServerUser): string =>
+  user.ids === undefined ? '' : ' It runs as another user here: put WAYPOST_DATA_DIR where that user can get to.'
 
 function checkVersion(dataDir: string, binaries: Binaries): void {
   const made = readFileSync(join(dataDir, 'PG_VERSION'), 'utf8').trim()

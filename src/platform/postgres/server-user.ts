@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { chmodSync, chownSync, existsSync, statSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { promisify } from 'node:util'
 
 import type { Binaries } from './binaries.ts'
@@ -20,16 +21,27 @@ const run = promisify(execFile)
  * @throws {Error} none of them is possible
  */
 export async function chooseServerUser(binaries: Binaries, dataDir: string): Promise<ServerUser> {
-  if (process.getuid?.() !== 0) return { prefix: [] }
+  const namespace: ServerUser = { prefix: ['unshare', '--user'] }
+  // A container may run as an id that no user has; initdb asks for the name, and in a namespace it is that of nobody.
+  if (process.getuid?.() !== 0) return hasName() ? { prefix: [] } : namespace
   if (existsSync(dataDir)) {
     const { uid, gid } = statSync(dataDir)
     if (uid !== 0) return { prefix: [], ids: { uid, gid } }
   }
-  const namespace: ServerUser = { prefix: ['unshare', '--user'] }
   const refusal = await tryServer(namespace, binaries)
   if (refusal === undefined) return namespace
   if (existsSync(dataDir)) throw new Error(`The database in ${dataDir} belongs to root, and ${refusal}`)
   return systemUser(binaries, refusal)
+}
+
+function hasName(): boolean {
+  try {
+    userInfo()
+    return true
+  } catch {
+    // Thrown for nothing else than an id without an entry.
+    return false
+  }
 }
 
 /** @returns why PostgreSQL cannot be started so; undefined when it can */
