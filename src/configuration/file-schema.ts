@@ -150,9 +150,8 @@ const affiliate = Type.Object(
 )
 
 const statusMeaning = Type.String({
-  pattern: '^(((lead|sale)/)?(pending|approved|rejected)|ignore|none)$',
-  description:
-    'What the word means: `approved`, `sale/approved`, `ignore` (recorded, no conversion), `none` (not mapped).',
+  pattern: '^((lead|sale)(/(pending|approved|rejected))?|pending|approved|rejected|ignore)$',
+  description: 'What the word means: `lead`, `approved`, `sale/approved` or `ignore` (recorded, no conversion).',
 })
 
 const inboundPostback = Type.Object(
@@ -228,7 +227,7 @@ const offer = Type.Object(
         format: 'status_word',
         maxProperties: 500,
         description:
-          'Partner\'s status or goal word → meaning; upper and lower case count as equal. Over the defaults, see "Status words".',
+          'Partner\'s status or goal word → meaning; upper and lower case count as equal. Goes before the words that everybody understands, see "Status words".',
       }),
     ),
     postback: Type.Optional(inboundPostback),

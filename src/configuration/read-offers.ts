@@ -37,7 +37,7 @@ export function readOffer(offerId: string, file: FileOffer, owner: Owner, readin
     landings: readOfferLandings(offerId, file, reading),
     event_map: readEventMap(file, reading),
     custom_events: readCustomEvents(file, reading),
-    status_map: readStatusMap(file, prices, reading),
+    status_map: readStatusMap(file, reading),
     postback: {
       secrets: file.postback?.secrets ?? [],
       hmac_secrets: file.postback?.hmac_secrets ?? [],
@@ -74,7 +74,7 @@ const paidTypes: Readonly<Record<PricingModel, readonly ConversionType[]>> = {
   cpa: ['lead', 'sale'],
   cpl: ['lead'],
   cps: ['sale'],
-  revshare: ['sale'],
+  revshare: ['lead', 'sale'],
 }
 
 function checkPrices(file: FileOffer, reading: Reading): void {
@@ -209,32 +209,8 @@ function readCustomEvents(file: FileOffer, reading: Reading): readonly string[] 
   return events
 }
 
-/** Words that mean the same to everybody. `lead` gets the status that the price of a lead gives. Ambiguous words such as
- * `1` or `dep` are deliberately not here: half of the networks mean one thing by them and half the other.
- */
-function statusMapDefaults(prices: readonly Price[]): Record<string, StatusMapping> {
-  const statusOf = (type: ConversionType): 'pending' | 'approved' =>
-    prices.find((price) => price.type === type)?.status ?? 'approved'
-  return {
-    lead: { type: 'lead', status: statusOf('lead') },
-    sale: { type: 'sale', status: statusOf('sale') },
-    pending: { status: 'pending' },
-    approved: { status: 'approved' },
-    confirmed: { status: 'approved' },
-    rejected: { status: 'rejected' },
-    declined: { status: 'rejected' },
-    cancelled: { status: 'rejected' },
-    canceled: { status: 'rejected' },
-    trash: { status: 'rejected' },
-  }
-}
-
-function readStatusMap(
-  file: FileOffer,
-  prices: readonly Price[],
-  reading: Reading,
-): Readonly<Record<string, StatusMapping>> {
-  const map = statusMapDefaults(prices)
+function readStatusMap(file: FileOffer, reading: Reading): Readonly<Record<string, StatusMapping>> {
+  const map: Record<string, StatusMapping> = {}
   const written = new Map<string, string>()
   for (const [word, meaning] of Object.entries(file.status_map ?? {})) {
     const key = word.trim().toLowerCase()
@@ -247,14 +223,14 @@ function readStatusMap(
         word,
       )
     written.set(key, word)
-    if (meaning === 'none') delete map[key]
-    else map[key] = readMeaning(meaning)
+    map[key] = readMeaning(meaning)
   }
   return map
 }
 
 function readMeaning(meaning: string): StatusMapping {
-  const [first, second] = meaning.split('/') as [string, string | undefined]
-  if (second === undefined) return { status: first as StatusMapping['status'] }
-  return { type: first as ConversionType, status: second as StatusMapping['status'] }
+  const words = meaning.split('/')
+  const type = words.find((word) => word === 'lead' || word === 'sale')
+  const status = words.find((word) => word !== type) as StatusMapping['status']
+  return withoutEmpty<StatusMapping>({ type, status })
 }

@@ -57,8 +57,8 @@ export type Price = {
   readonly status: 'pending' | 'approved'
 }
 
-/** What a partner's status or goal word means here. `ignore`: recorded, no conversion. */
-export type StatusMapping = { readonly type?: ConversionType; readonly status: ConversionStatus | 'ignore' }
+/** What a partner's status or goal word means here: a type, a status or both. `ignore`: recorded, no conversion. */
+export type StatusMapping = { readonly type?: ConversionType; readonly status?: ConversionStatus | 'ignore' }
 
 export type Offer = {
   readonly offer_id: string
@@ -78,7 +78,7 @@ export type Offer = {
   readonly event_map: Readonly<Record<string, ConversionType>>
   /** Further event names accepted from its pages, lower case. */
   readonly custom_events: readonly string[]
-  /** Partner's word, lower case → meaning. */
+  /** Partner's word, lower case → meaning; goes before the words that mean the same to everybody (#conversions). */
   readonly status_map: Readonly<Record<string, StatusMapping>>
   readonly postback: {
     /** Any of these is accepted as `secret`; empty together with `hmac_secrets`: no secret is asked for. */
