@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
 import type { Address } from './address.ts'
 
 /** Which autonomous system announces an address: sorted ranges in typed arrays over one buffer.
@@ -21,7 +21,6 @@ export const HEADER_BYTES = MAGIC.length + 5 * 4
 export type AutonomousSystem = { readonly asn: number; readonly isp?: string }
 
 export type AsnArrays = {
-  readonly stamp: string
   readonly first4: Uint32Array
   readonly last4: Uint32Array
   readonly organisation4: Uint32Array
@@ -93,17 +92,37 @@ function compareWords(words: Uint32Array, index: number, other: readonly number[
   return 0
 }
 
+type Counts = {
+  readonly n4: number
+  readonly n6: number
+  readonly organisations: number
+  readonly nameBytes: number
+  readonly stampBytes: number
+}
+
+/** @returns undefined where the bytes begin no file of this format */
+function readCounts(header: Buffer): Counts | undefined {
+  if (header.length < HEADER_BYTES || !header.subarray(0, MAGIC.length).equals(MAGIC)) return undefined
+  const at = (index: number): number => header.readUInt32LE(MAGIC.length + index * 4)
+  return { n4: at(0), n6: at(1), organisations: at(2), nameBytes: at(3), stampBytes: at(4) }
+}
+
+const fileBytes = (counts: Counts): number =>
+  HEADER_BYTES +
+  paddedTo4(counts.stampBytes) +
+  counts.n4 * 12 +
+  counts.n6 * 36 +
+  (counts.organisations * 2 + 1) * 4 +
+  paddedTo4(counts.nameBytes)
+
 /** Reads a compiled file.
  * @returns undefined where there is none, it is cut off or of another format: compile it again
  */
 export function readAsnArrays(path: string): AsnArrays | undefined {
-  const bytes = readIfPresent(path)
-  if (bytes === undefined || bytes.length < HEADER_BYTES || !bytes.subarray(0, MAGIC.length).equals(MAGIC))
-    return undefined
-  const [n4, n6, m, nameBytes, stampBytes] = Array.from({ length: 5 }, (_, i) =>
-    bytes.readUInt32LE(MAGIC.length + i * 4),
-  )
-  let offset = HEADER_BYTES
+  const bytes = openIfPresent(path, (file) => readFileSync(file))
+  const counts = bytes && readCounts(bytes)
+  if (bytes === undefined || counts === undefined || fileBytes(counts) !== bytes.length) return undefined
+  let offset = HEADER_BYTES + paddedTo4(counts.stampBytes)
   const takeBytes = (length: number): Buffer => {
     const taken = bytes.subarray(offset, offset + length)
     offset += paddedTo4(length)
@@ -111,24 +130,44 @@ export function readAsnArrays(path: string): AsnArrays | undefined {
   }
   const takeWords = (count: number): Uint32Array => {
     const taken = takeBytes(count * 4)
-    return new Uint32Array(taken.buffer, taken.byteOffset, Math.floor(taken.length / 4))
+    return new Uint32Array(taken.buffer, taken.byteOffset, count)
   }
-  const arrays = {
-    stamp: takeBytes(stampBytes!).toString('utf8'),
-    first4: takeWords(n4!), last4: takeWords(n4!), organisation4: takeWords(n4!),
-    first6: takeWords(n6! * 4), last6: takeWords(n6! * 4), organisation6: takeWords(n6!),
-    asns: takeWords(m!), nameStarts: takeWords(m! + 1), names: takeBytes(nameBytes!),
+  return {
+    first4: takeWords(counts.n4), last4: takeWords(counts.n4), organisation4: takeWords(counts.n4),
+    first6: takeWords(counts.n6 * 4), last6: takeWords(counts.n6 * 4), organisation6: takeWords(counts.n6),
+    asns: takeWords(counts.organisations), nameStarts: takeWords(counts.organisations + 1),
+    names: takeBytes(counts.nameBytes),
   } // prettier-ignore
-  return offset === bytes.length ? arrays : undefined
+}
+
+/** What a compiled file was made of, read from its head.
+ * @returns undefined under the same conditions as readAsnArrays
+ */
+export function readAsnStamp(path: string): string | undefined {
+  return openIfPresent(path, (file) => {
+    const header = Buffer.alloc(HEADER_BYTES)
+    readSync(file, header, 0, HEADER_BYTES, 0)
+    const counts = readCounts(header)
+    if (counts === undefined || fileBytes(counts) !== fstatSync(file).size) return undefined
+    const stamp = Buffer.alloc(counts.stampBytes)
+    readSync(file, stamp, 0, stamp.length, HEADER_BYTES)
+    return stamp.toString('utf8')
+  })
 }
 
 export const paddedTo4 = (length: number): number => Math.ceil(length / 4) * 4
 
-function readIfPresent(path: string): Buffer | undefined {
+function openIfPresent<Result>(path: string, read: (file: number) => Result): Result | undefined {
+  let file: number
   try {
-    return readFileSync(path)
+    file = openSync(path, 'r')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
+  }
+  try {
+    return read(file)
+  } finally {
+    closeSync(file)
   }
 }
