@@ -162,8 +162,8 @@ const moneyOf = ({ payoutMicros, revenueMicros, saleAmountMicros }: Worth) => ({
   saleAmountMicros,
 })
 
-/** Only what makes a new conversion is refused for age: a status of one that exists may come at any time. */
-function isExpired({ click, offer, at }: ConversionRequest): boolean {
+/** Whether the click is too old for a new conversion; the status of one that exists may come at any time. */
+export function isExpired({ click, offer, at }: ConversionRequest): boolean {
   return offer.click_lifetime_days > 0 && at - click.at > offer.click_lifetime_days * DAY_MS
 }
 

@@ -7,8 +7,9 @@ import {
 } from '#records'
 import type { ConversionType, Offer } from '#routing'
 
-import type { ConversionRequest } from './decide-conversions.ts'
+import { isExpired, type ConversionRequest } from './decide-conversions.ts'
 import { mapStatus } from './map-status.ts'
+import { priceConversion } from './price.ts'
 
 /** What judging needs to look up. */
 export type Offers = ReadonlyMap<string, Offer>
@@ -39,7 +40,22 @@ export function judgeEvent(event: EventRecord, click: ClickRecord | undefined, o
   if (!isKnown) return refused('type_unknown')
   const type = Object.hasOwn(offer.event_map, event.type) ? offer.event_map[event.type] : undefined
   if (type === undefined) return { kind: 'accepted', click: click! }
-  return { kind: 'conversion', click: click!, request: requestOfEvent(event, click!, offer, type) }
+  const request = requestOfEvent(event, click!, offer, type)
+  const reason = refusalOf(request, type)
+  return reason === undefined ? { kind: 'conversion', click: click!, request } : refused(reason)
+}
+
+/** What would refuse a new conversion, so that the event itself says so in the reports. */
+function refusalOf(request: ConversionRequest, type: ConversionType): RefusalReason | undefined {
+  if (isExpired(request)) return 'click_expired'
+  const { goal = type, click } = request
+  const priced = priceConversion(request.offer, {
+    ...request,
+    type,
+    goal,
+    hasAffiliate: click.affiliate_id !== undefined,
+  })
+  return priced.kind === 'refused' ? priced.reason : undefined
 }
 
 const requestOfEvent = (
