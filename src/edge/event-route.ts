@@ -1,0 +1,153 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+import { newUuidV7, type ClickId } from '#platform/ids'
+import type { EventRecord, VisitorFacts } from '#records'
+import { answerEmpty, answerError, answerJson } from './answers.ts'
+import { parseVisitorCode, readCookie, VISITOR_COOKIE } from './cookies.ts'
+import type { Edge } from './edge.ts'
+import { readEvent, type EventNames, type Issue, type ReadEvent } from './event-fields.ts'
+import { lookUpClick } from './find-click.ts'
+import { answerFailure } from './refuse-request.ts'
+import type { LiveConfig } from './live-config.ts'
+import { cleanText } from './text.ts'
+
+const RAW_CHARACTERS_MAX = 2_048
+
+/** `POST /event`: one event or an array. All of them, good and refused, are durable before the answer: 204 when all are
+ * good, else 422 with what is wrong with which.
+ */
+export function answerEvent(edge: Edge, request: IncomingMessage, body: unknown, response: ServerResponse): void {
+  const startedAtMs = performance.now()
+  const live = edge.live.current()
+  const headers = corsHeaders(live, request)
+  if (live === undefined) return answerError(response, 'not_ready', { headers })
+  const parsed = parseBody(request, body)
+  if (parsed.kind === 'refused') return answerError(response, parsed.code, { headers })
+  const isArray = Array.isArray(parsed.value)
+  const values = isArray ? (parsed.value as unknown[]) : [parsed.value]
+  if (values.length > edge.limits.eventsPerRequestMax) return answerTooMany(edge, response, headers)
+  const batch = readBatch(edge, live, request, values, isArray)
+  recordAll(edge, batch.records)
+    .then(() => {
+      answerBatch(response, batch, headers)
+      edge.metrics.observe('event', batch.issues.length === 0 ? 'recorded' : 'refused', startedAtMs)
+    })
+    .catch((error: unknown) => {
+      answerFailure(edge, response, error, headers)
+      edge.metrics.observe('event', 'unavailable', startedAtMs)
+    })
+}
+
+const recordAll = (edge: Edge, records: readonly EventRecord[]): Promise<unknown> =>
+  records.length === 1
+    ? edge.recorder.record(records[0]!)
+    : Promise.all(records.map((record) => edge.recorder.record(record)))
+
+/** `OPTIONS /event`: without the allowing headers the browser does not send what needs them. */
+export function answerPreflight(edge: Edge, request: IncomingMessage, response: ServerResponse): void {
+  const cors = corsHeaders(edge.live.current(), request)
+  const allowed = ['Access-Control-Allow-Methods', 'POST', 'Access-Control-Allow-Headers', 'Content-Type']
+  const headers = cors.length > 2 ? [...cors, ...allowed, 'Access-Control-Max-Age', '86400'] : cors
+  answerEmpty(response, 204, headers)
+}
+
+/** Pages of other hosts may send (a beacon is never stopped) and cannot read the answer. */
+function corsHeaders(live: LiveConfig | undefined, { headers }: IncomingMessage): readonly string[] {
+  const { origin } = headers
+  if (origin === undefined) return []
+  const vary = ['Vary', 'Origin']
+  if (live === undefined || !live.origins.allows(origin)) return vary
+  return [...vary, 'Access-Control-Allow-Origin', origin, 'Access-Control-Allow-Credentials', 'true']
+}
+
+type Body =
+  | { readonly kind: 'read'; readonly value: unknown }
+  | { readonly kind: 'refused'; readonly code: 'body_unreadable' | 'content_type_unsupported' }
+
+function parseBody({ headers }: IncomingMessage, body: unknown): Body {
+  const type = headers['content-type'] ?? ''
+  if (!type.startsWith('application/json') && !type.startsWith('text/plain')) {
+    return { kind: 'refused', code: 'content_type_unsupported' }
+  }
+  try {
+    return { kind: 'read', value: JSON.parse(body as string) as unknown }
+  } catch {
+    return { kind: 'refused', code: 'body_unreadable' }
+  }
+}
+
+const answerTooMany = (edge: Edge, response: ServerResponse, headers: readonly string[]): void =>
+  answerError(response, 'body_too_large', {
+    headers,
+    message: `A request holds at most ${edge.limits.eventsPerRequestMax} events; nothing of it was recorded.`,
+  })
+
+type Batch = { readonly records: readonly EventRecord[]; readonly issues: readonly Issue[]; readonly accepted: number }
+
+function readBatch(
+  edge: Edge,
+  live: LiveConfig,
+  request: IncomingMessage,
+  values: readonly unknown[],
+  isArray: boolean,
+): Batch {
+  const at = edge.clock.now()
+  const { headers } = request
+  const visitor = edge.enricher.describeVisitor({
+    ip: edge.originOf(request).address,
+    userAgent: headers['user-agent'],
+    clientHints: headers,
+    acceptLanguage: headers['accept-language'],
+  })
+  const visitorCode = parseVisitorCode(readCookie(headers.cookie, VISITOR_COOKIE))
+  const names = eventNames(edge, live)
+  const read = values.map((value, index) => readEvent(value, isArray ? `/${index}` : '', names, edge.sub2AllowedKeys))
+  return {
+    records: read.map((event, index) => eventRecord(event, values[index], visitor, visitorCode, at)),
+    issues: read.flatMap(({ issues }) => issues),
+    accepted: read.filter(({ issues }) => issues.length === 0).length,
+  }
+}
+
+const eventNames = (edge: Edge, live: LiveConfig): EventNames => ({
+  isCustom(type, clickId) {
+    if (!live.customEvents.has(type)) return false
+    const offerId = clickId === undefined ? undefined : offerOfClick(edge, clickId)
+    const offer = offerId === undefined ? undefined : live.routing.offers.get(offerId)
+    return offer === undefined || offer.offer.custom_events.includes(type)
+  },
+})
+
+const offerOfClick = (edge: Edge, clickId: ClickId): string | undefined => lookUpClick(edge.hotState, clickId)?.offer_id
+
+type Mutable<T> = { -readonly [key in keyof T]: T[key] }
+
+/** What the page says of its language and device counts where the headers say nothing (device) or at all (language). */
+function eventRecord(
+  { fields, issues }: ReadEvent,
+  value: unknown,
+  visitor: VisitorFacts,
+  visitorCode: string | undefined,
+  at: number,
+): EventRecord {
+  const record: Mutable<EventRecord> = {
+    ...visitor,
+    kind: 'event',
+    at,
+    ...fields,
+    event_id: fields.event_id ?? newUuidV7(at),
+  }
+  if (visitor.device_type !== undefined) record.device_type = visitor.device_type
+  if (record.visitor_code === undefined && visitorCode !== undefined) record.visitor_code = visitorCode
+  const [first] = issues
+  if (first !== undefined) {
+    record.refusal = first.code
+    record.raw = cleanText(JSON.stringify(value), RAW_CHARACTERS_MAX)
+  }
+  return record
+}
+
+function answerBatch(response: ServerResponse, { issues, accepted }: Batch, headers: readonly string[]): void {
+  if (issues.length === 0) answerEmpty(response, 204, headers)
+  else answerJson(response, 422, { accepted, errors: issues }, headers)
+}

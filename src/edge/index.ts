@@ -1,0 +1,7 @@
+export { edgeLimits } from './limits.ts'
+export type { EdgeLimits } from './limits.ts'
+export { parseSub2 } from './sub2.ts'
+export type { Sub2 } from './sub2.ts'
+export { signPostback } from './signature.ts'
+export { startEdge } from './start-edge.ts'
+export type { EdgeConfig, EdgeOptions, RunningEdge } from './start-edge.ts'

@@ -1,0 +1,48 @@
+import { offersById, type Offers } from '#conversions'
+import type { LogLines } from '#platform/log-lines'
+import { compileSnapshot, type CompiledSnapshot, type Snapshot } from '#routing'
+import type { SnapshotFollower } from '#snapshots'
+import { compileOrigins, type OriginList } from './origins.ts'
+import { compileDoors, type PostbackDoors } from './postback-doors.ts'
+
+/** One configuration version with everything that requests look up in it. A request takes it once and keeps to it. */
+export type LiveConfig = {
+  readonly routing: CompiledSnapshot
+  readonly origins: OriginList
+  readonly doors: PostbackDoors
+  readonly offers: Offers
+  /** Event names that any offer declares. */
+  readonly customEvents: ReadonlySet<string>
+}
+
+export type LiveConfigHolder = {
+  /** Undefined until there was ever a configuration. */
+  readonly current: () => LiveConfig | undefined
+  readonly stop: () => void
+}
+
+const compile = (snapshot: Snapshot): LiveConfig => ({
+  routing: compileSnapshot(snapshot),
+  origins: compileOrigins(snapshot),
+  doors: compileDoors(snapshot),
+  offers: offersById(snapshot.offers),
+  customEvents: new Set(snapshot.offers.flatMap((offer) => offer.custom_events)),
+})
+
+/** Compiles each configuration version once and swaps it in whole. A version that cannot be compiled is reported, and the
+ * one before stays: a bad configuration must not stop redirects.
+ */
+export function holdLiveConfig(snapshots: SnapshotFollower, logLines: LogLines): LiveConfigHolder {
+  let current: LiveConfig | undefined
+  const take = (snapshot: Snapshot): void => {
+    try {
+      current = compile(snapshot)
+      logLines.info({ version: snapshot.version }, 'The edge uses a new configuration.')
+    } catch (error) {
+      logLines.error({ err: error, version: snapshot.version }, 'The configuration cannot be used; the last one stays.')
+    }
+  }
+  const first = snapshots.current()
+  if (first !== undefined) take(first)
+  return { current: () => current, stop: snapshots.onChange(take) }
+}

@@ -1,0 +1,130 @@
+import { fastify, type FastifyInstance } from 'fastify'
+import type { AddressInfo } from 'node:net'
+
+import type { Enricher } from '#enrichment'
+import type { HotState } from '#hot-state'
+import type { EventLog, LogWriter } from '#log'
+import type { Clock } from '#platform/clock'
+import type { LogLines } from '#platform/log-lines'
+import type { SnapshotFollower } from '#snapshots'
+import { makeClientOrigin } from './client-address.ts'
+import type { Edge } from './edge.ts'
+import { edgeLimits, type EdgeLimits } from './limits.ts'
+import { holdLiveConfig } from './live-config.ts'
+import { createMetrics } from './metrics.ts'
+import { createRecorder } from './recorder.ts'
+import { addErrorAnswers, addRoutes } from './routes.ts'
+import { createSignatureMemory } from './signature.ts'
+import { loadSnippet } from './snippet.ts'
+
+/** The part of the configuration that the edge uses. */
+export type EdgeConfig = {
+  readonly edgeHost: string
+  /** 0 takes any free port. */
+  readonly edgePort: number
+  readonly sub2AllowedKeys: readonly string[]
+  readonly trustedProxies: readonly string[]
+}
+
+export type EdgeOptions = {
+  readonly config: EdgeConfig
+  readonly log: EventLog
+  /** The partition that this edge writes; the only process to do so. */
+  readonly partition: string
+  readonly hotState: Pick<HotState, 'getClick' | 'indexPosition'>
+  readonly snapshots: SnapshotFollower
+  readonly enricher: Enricher
+  readonly clock: Clock
+  readonly logLines: LogLines
+  /** For tests; production uses edgeLimits. */
+  readonly limits?: Partial<EdgeLimits>
+}
+
+export type RunningEdge = {
+  readonly port: number
+  /** Takes no more connections, answers what is under way, closes its partition of the log. */
+  readonly stop: () => Promise<void>
+}
+
+const SNIPPET_FILE = new URL('../../sdk/web/t.js', import.meta.url)
+
+/** Starts the public HTTP of the installation: clicks, events, postbacks, the snippet. Answers a click, event or postback
+ * only after its record is durable. Needs no database: the configuration comes from the follower, clicks of postbacks from
+ * the hot state.
+ * @throws {WaypostError} log_in_use: another live process writes the partition
+ * @throws {Error} EADDRINUSE and the like
+ */
+export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
+  const limits = { ...edgeLimits, ...options.limits }
+  const snippet = loadSnippet(SNIPPET_FILE)
+  const writer = await options.log.openWriter(options.partition)
+  const edge = assemble(options, limits, writer)
+  const server = createServer(limits)
+  addErrorAnswers(server, edge)
+  addRoutes(server, edge, options.snapshots, snippet)
+  try {
+    await server.listen({ host: options.config.edgeHost, port: options.config.edgePort })
+  } catch (error) {
+    edge.live.stop()
+    await writer.close()
+    throw error
+  }
+  return {
+    port: (server.server.address() as AddressInfo).port,
+    stop: () => stop(server, edge, writer),
+  }
+}
+
+function assemble(options: EdgeOptions, limits: EdgeLimits, writer: LogWriter): Edge {
+  const { config, log, hotState, snapshots, enricher, clock, logLines } = options
+  return {
+    config,
+    limits,
+    sub2AllowedKeys: new Set(config.sub2AllowedKeys),
+    live: holdLiveConfig(snapshots, logLines),
+    recorder: createRecorder(writer, logLines),
+    enricher,
+    hotState,
+    log,
+    clock,
+    logLines,
+    metrics: createMetrics(),
+    signatures: createSignatureMemory(),
+    originOf: makeClientOrigin(config.trustedProxies),
+  }
+}
+
+function createServer(limits: EdgeLimits): FastifyInstance {
+  const server = fastify({
+    // A log line for each request would cost more than the request.
+    logger: false,
+    disableRequestLogging: true,
+    exposeHeadRoutes: false,
+    bodyLimit: limits.bodyBytesMax,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    forceCloseConnections: 'idle',
+    http: { maxHeaderSize: limits.headerBytesMax, connectionsCheckingInterval: limits.slowClientCheckMs },
+    // The query is decoded by the routes, once, from the raw URL.
+    routerOptions: { querystringParser: () => ({}), maxParamLength: 255 },
+  })
+  server.server.headersTimeout = limits.headersTimeoutMs
+  server.server.maxConnections = limits.connectionsMax
+  // The schemas say what the routes understand; see schemas.ts for who checks it.
+  server.setValidatorCompiler(() => () => true)
+  server.removeAllContentTypeParsers()
+  server.addContentTypeParser(
+    ['application/json', 'text/plain', 'application/x-www-form-urlencoded'],
+    { parseAs: 'string' },
+    (_request, body, done) => done(null, body),
+  )
+  return server
+}
+
+async function stop(server: FastifyInstance, edge: Edge, writer: LogWriter): Promise<void> {
+  const cutOff = setTimeout(() => server.server.closeAllConnections(), edge.limits.drainTimeoutMs)
+  await server.close()
+  clearTimeout(cutOff)
+  edge.live.stop()
+  await writer.close()
+}
