@@ -1,0 +1,140 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createSeededRandom, createVisits, defaultCityFile, pickWorldAddresses, type Visit } from '#demo'
+import { eventually, startInstallation, type Installation } from '../test/e2e/installation.ts'
+import type { LoadRequest } from './load.ts'
+
+/** A configured data directory for the bench, with nothing running in it. */
+export type BenchSite = {
+  readonly dataDir: string
+  /** The whole program as `npm start` runs it. */
+  readonly start: () => Promise<Installation>
+  readonly remove: () => void
+}
+
+/** Landing that nobody opens; its macros are filled all the same. */
+const LANDING = 'https://shop.example.com/landing?cid={clickid}&geo={country}&s1={sub1}'
+
+/** Rules that really decide: three flows by country and device, two offers by weight, two landings. */
+export const CONFIGURATION = `advertisers:
+  bench: { name: Bench, currency: USD, domains: [shop.example.com, 127.0.0.1] }
+affiliates:
+  pat: { name: Pat, advertiser_ids: [bench] }
+offers:
+  lamp:
+    advertiser_id: bench
+    model: cpa
+    prices:
+      - { type: lead, payout: '2.50', revenue: '4.00' }
+      - { type: sale, payout: '30.00', revenue: '45.00' }
+    landings:
+      - { landing_id: lamp-a, url: '${LANDING}', weight: 60 }
+      - { landing_id: lamp-b, url: '${LANDING}', weight: 40 }
+  moon:
+    advertiser_id: bench
+    model: cpl
+    prices: [{ type: lead, payout: '3.00', revenue: '5.00' }]
+    landing_url: '${LANDING}'
+campaigns:
+  world:
+    advertiser_id: bench
+    affiliate_id: pat
+    flows:
+      - { flow_id: world-tv, kind: forced, rule: { device_type: tv }, offer_id: moon }
+      - flow_id: world-mobile
+        weight: 60
+        rule: { country: [US, GB, DE, FR, BR, MX, IN, ID, TR], device_type: [mobile, tablet] }
+        offers: [{ offer_id: lamp, weight: 70 }, { offer_id: moon, weight: 30 }]
+      - { flow_id: world-desktop, weight: 40, rule: { device_type: desktop }, offer_id: lamp }
+      - { flow_id: world-rest, kind: default, offer_id: moon }
+links:
+  world: { campaign_id: world }
+`
+
+/** Makes a data directory with the bench's configuration; the installation has run once and is stopped again. */
+export async function prepareBenchSite(): Promise<BenchSite> {
+  const directory = mkdtempSync(join(tmpdir(), 'waypost-bench-'))
+  const dataDir = join(directory, 'data')
+  const start = (): Promise<Installation> => startInstallation({ dataDir, env: { WAYPOST_LOG_LEVEL: 'warn' } })
+  const installation = await start()
+  const file = join(directory, 'waypost.yaml')
+  writeFileSync(file, CONFIGURATION)
+  const applied = await installation.waypost('apply', file)
+  if (applied.code !== 0) throw new Error(`the configuration was refused: ${applied.stdout}${applied.stderr}`)
+  await eventually(
+    () => clickStatus(installation.edgeUrl),
+    (status) => status === 302,
+    10_000,
+  )
+  await installation.stop()
+  return {
+    dataDir,
+    start,
+    remove: () => rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }),
+  }
+}
+
+async function clickStatus(edgeUrl: string): Promise<number> {
+  const response = await fetch(`${edgeUrl}/world`, { redirect: 'manual' })
+  await response.arrayBuffer()
+  return response.status
+}
+
+const REQUESTS = 20_000
+
+/** Visits of the bench, as varied as the demo's: people, addresses, browsers, sub ids. */
+export async function createBenchVisits(seed: number): Promise<() => Visit> {
+  const random = createSeededRandom(seed)
+  const addresses = await pickWorldAddresses(defaultCityFile(), random)
+  const targets = [
+    { path: '/world', weight: 60 },
+    { path: '/click?campaign_id=world&affiliate_id=pat', weight: 40 },
+  ]
+  return createVisits({ random, addresses, targets, subCount: 10, returningShare: 0.2 })
+}
+
+/** Click requests to go round and round through. */
+export async function clickRequests(seed: number): Promise<readonly LoadRequest[]> {
+  const nextVisit = await createBenchVisits(seed)
+  return Array.from({ length: REQUESTS }, () => {
+    const { path, headers } = nextVisit()
+    return { method: 'GET', path, headers }
+  })
+}
+
+const EVENT_BODY_BYTES = 600
+
+/** Event posts of exactly 600 bytes for clicks that exist, each with ids of its own. */
+export async function eventRequests(seed: number, clickIds: readonly string[]): Promise<readonly LoadRequest[]> {
+  const random = createSeededRandom(seed)
+  const nextVisit = await createBenchVisits(seed)
+  return Array.from({ length: REQUESTS }, () => {
+    const { headers } = nextVisit()
+    const event = {
+      type: random.pick(['open', 'lp_click', 'reg', 'lp_leave']),
+      clickid: random.pick(clickIds),
+      event_id: random.uuid(),
+      txid: random.text(16),
+      visitor_code: random.uuid(),
+      lang: 'en-US',
+      tz: 'Europe/Istanbul',
+      screen: '390x844',
+      connection: '4g',
+      device_type: 'mobile',
+      site: 'shop.example.com',
+      ts_client: 1_790_000_000_000 + random.integer(0, 86_400_000),
+      time_on_page_ms: random.integer(1_000, 90_000),
+      sub2: `geo-TR|dev-mobile|abtest-${random.pick(['A', 'B'])}`,
+      referrer: 'https://l.facebook.com/?u=',
+    }
+    const missing = EVENT_BODY_BYTES - Buffer.byteLength(JSON.stringify(event))
+    const body = JSON.stringify({ ...event, referrer: event.referrer + random.text(missing) })
+    return {
+      method: 'POST',
+      path: '/event',
+      headers: { ...headers, origin: 'https://shop.example.com', 'content-type': 'application/json' },
+      body,
+    }
+  })
+}

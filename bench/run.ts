@@ -1,0 +1,95 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { cpus, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { repositoryDir } from '../test/e2e/installation.ts'
+import { prepareBenchSite, type BenchSite } from './bench-site.ts'
+import { loadTool } from './load.ts'
+import { measureDrain } from './measure-drain.ts'
+import { measureEdge } from './measure-edge.ts'
+import { measureRest } from './measure-rest.ts'
+import { formatTable, isMet, rowNames, rows, type Figure, type RowName } from './rows.ts'
+
+/** `npm run bench [-- row …] [--rounds N] [--seconds S]`: measures the rows named, or all, beside a bare `node:http` server;
+ * prints a Markdown table and writes every figure to bench/results/<time>.json.
+ */
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '5' },
+    records: { type: 'string', default: '1000000' },
+  },
+})
+
+export type BenchSettings = {
+  /** Counted rounds of each comparison. */
+  readonly rounds: number
+  readonly seconds: number
+  /** Backlog of the drain. */
+  readonly records: number
+}
+
+const settings: BenchSettings = {
+  rounds: readPositive('--rounds', values.rounds),
+  seconds: readPositive('--seconds', values.seconds),
+  records: readPositive('--records', values.records),
+}
+const wanted = new Set(positionals.length === 0 ? rowNames : positionals.map(readRow))
+const figures = new Map<RowName, Figure>()
+const site = await prepareBenchSite()
+try {
+  await measureAll(site)
+} finally {
+  site.remove()
+}
+report()
+
+async function measureAll(on: BenchSite): Promise<void> {
+  const isWanted = (name: RowName): boolean => wanted.has(name)
+  const keep = (name: RowName, figure: Figure): void => {
+    figures.set(name, figure)
+    console.error(
+      `${name}: ${figure.value.toPrecision(4)} ${rows[name].bar.unit} (${isMet(rows[name].bar, figure.value) ? 'met' : 'not met'})`,
+    )
+  }
+  if (['redirect', 'event', 'latency'].some((name) => isWanted(name as RowName)))
+    await measureEdge(on, settings, isWanted, keep)
+  if (isWanted('drain') || isWanted('disk')) await measureDrain(settings, isWanted, keep)
+  if (['visible', 'start', 'memory'].some((name) => isWanted(name as RowName))) await measureRest(on, isWanted, keep)
+}
+
+function report(): void {
+  const machine = `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${Math.round(totalmem() / 2 ** 30)} GB, Node ${process.version}`
+  const ordered = new Map(rowNames.flatMap((name) => (figures.has(name) ? [[name, figures.get(name)!] as const] : [])))
+  console.log(`\n${machine}; load from ${loadTool}; nothing pinned: load generator and servers share the cores.\n`)
+  console.log(formatTable(ordered))
+  const folder = join(repositoryDir, 'bench/results')
+  mkdirSync(folder, { recursive: true })
+  const at = new Date().toISOString()
+  const file = join(folder, `${at.replaceAll(':', '-').slice(0, 19)}.json`)
+  const results = [...ordered].map(([name, figure]) => ({
+    name,
+    ...rows[name],
+    ...figure,
+    is_met: isMet(rows[name].bar, figure.value),
+  }))
+  writeFileSync(file, `${JSON.stringify({ at, machine, load_tool: loadTool, settings, results }, null, 2)}\n`)
+  console.log(`\n${file}`)
+  process.exitCode = results.every(({ is_met }) => is_met) ? 0 : 1
+}
+
+function readRow(name: string): RowName {
+  const row = rowNames.find((known) => known === name)
+  return row ?? stopWith(`"${name}" is no row; there are ${rowNames.join(', ')}.`)
+}
+
+function readPositive(name: string, text: string): number {
+  const value = Number(text)
+  return Number.isInteger(value) && value > 0 ? value : stopWith(`${name} ${text}: must be a whole number from 1.`)
+}
+
+function stopWith(message: string): never {
+  console.error(message)
+  process.exit(2)
+}
