@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+
+import { refusalReasons, type RefusalReason } from '#records'
+import { chooseTarget } from './choose-target.ts'
+import { compileSnapshot } from './compile-snapshot.ts'
+import { campaign, facts, flow, landing, offer, snapshot } from './test-snapshots.ts'
+import { decodeTrace, describeTrace, encodeTrace, type TraceStep } from './trace.ts'
+
+const index = fc.nat({ max: 100_000 })
+const reason = fc.constantFrom(...(Object.keys(refusalReasons) as RefusalReason[]))
+const draw = { drawn: index, total: index }
+const kind = <Kind extends TraceStep['kind']>(name: Kind) => fc.constant(name)
+
+const step: fc.Arbitrary<TraceStep> = fc.oneof(
+  fc.record({ kind: kind('link'), link: index }),
+  fc.record({ kind: kind('campaign'), campaign: index }),
+  fc.record({ kind: kind('offer_asked'), offer: index }),
+  fc.record({ kind: kind('flow_asked'), flow: index }),
+  fc.record({ kind: kind('flow_paused'), flow: index }),
+  fc.record({ kind: kind('flow_refused'), flow: index, part: index }),
+  fc.record({ kind: kind('flow_unable'), flow: index, reason }),
+  fc.record({ kind: kind('flow_taken'), flow: index }),
+  fc.record({ kind: kind('flow_drawn'), flow: index, ...draw }),
+  fc.record({ kind: kind('offer_out'), offer: index, reason }),
+  fc.record({ kind: kind('offer_taken'), offer: index }),
+  fc.record({ kind: kind('offer_drawn'), offer: index, ...draw }),
+  fc.record({ kind: kind('landing_asked'), landing: index }),
+  fc.record({ kind: kind('landing_taken'), landing: index }),
+  fc.record({ kind: kind('landing_drawn'), landing: index, ...draw }),
+  fc.record({ kind: kind('refused'), reason }),
+  fc.record({
+    kind: kind('fallback'),
+    owner: fc.constantFrom('offer' as const, 'campaign' as const, 'advertiser' as const, 'installation' as const),
+  }),
+  fc.record({ kind: kind('not_found') }),
+)
+
+test('a trace decodes to the steps that were encoded', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      assert.deepEqual(decodeTrace(encodeTrace(steps)), structuredClone(steps))
+    }),
+  )
+})
+
+test('decoding and describing never throw, whatever the text', () => {
+  fc.assert(
+    fc.property(fc.string(), (text) => {
+      decodeTrace(text)
+      describeTrace(text, snapshot())
+    }),
+  )
+})
+
+test('the middle of a very long trace is counted, not kept', () => {
+  const steps = Array.from({ length: 500 }, (_, flow): TraceStep => ({ kind: 'flow_refused', flow, part: 0 }))
+  const decoded = decodeTrace(encodeTrace(steps))
+  assert.equal(decoded.length, 60)
+  assert.deepEqual(decoded.at(47), { kind: 'cut', steps: 441 })
+  assert.deepEqual(decoded.at(-1), steps.at(-1))
+})
+
+test('a trace reads as sentences in the order of the decision', () => {
+  const flows = [
+    flow('de', { rule: { all: [{ field: 'country', op: 'in', value: ['DE', 'AT'] }] } }),
+    flow('off', { status: 'paused' }),
+    flow('rest', { kind: 'default', offers: [{ offer_id: 'o1', weight: 1 }, { offer_id: 'o2', weight: 1 }] }), // prettier-ignore
+  ]
+  const offers = [offer('o1', { status: 'paused' }), offer('o2', { landings: [landing('only')] })]
+  const config = snapshot({ offers, campaigns: [campaign({ flows })], links: [{ code: 'go', campaign_id: 'summer' }] })
+  const { trace } = chooseTarget(facts({ linkCode: 'go' }, { visitor: { country: 'FR' } }), compileSnapshot(config))
+  assert.deepEqual(describeTrace(trace, config), [
+    'The link “go” was opened.',
+    'The campaign is “Summer”.',
+    'Flow “de” does not accept the visitor: “country is one of DE, AT” was not met.',
+    'Flow “off” is paused.',
+    'The default flow “rest” took the visitor.',
+    'The offer “Offer o1” was left out: The offer is paused or archived.',
+    'The offer is “Offer o2”, the only one that can take the visitor.',
+    'The landing is “only”, the only one that takes visitors.',
+  ])
+})
+
+test('a refusal says why and where the visitor went', () => {
+  const config = snapshot({ fallback_url: 'https://all.example/' })
+  const { trace } = chooseTarget(facts({ offerId: 'nope' }), compileSnapshot(config))
+  assert.deepEqual(describeTrace(trace, config), [
+    'Refused: No offer has this id.',
+    'The visitor was sent to the fallback of the installation.',
+  ])
+})
