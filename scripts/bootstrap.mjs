@@ -25,6 +25,7 @@ const COMMANDS = {
   ],
   bench: (args) => [['bench/run.ts', ...args]],
   faults: (args) => [['test/faults/run.ts', ...args]],
+  docs: () => [['scripts/write-reference.ts']],
   'build-sdk': (args) => [['sdk/web/build.ts', ...args]],
 }
 

@@ -48,7 +48,7 @@ function hasName(): boolean {
 async function tryServer(user: ServerUser, binaries: Binaries): Promise<string | undefined> {
   const [command, ...args] = [...user.prefix, binaries.postgres, '--version']
   try {
-    await run(command!, args, { ...(user.ids ?? {}) })
+    await run(command, args, { ...(user.ids ?? {}) })
     return undefined
   } catch (cause) {
     const { stderr, message } = cause as Error & { stderr?: string }
