@@ -3,7 +3,7 @@ import type { EventLog, Partition, ReadLimits } from '#log'
 import type { LogLines } from '#platform/log-lines'
 import { clickIdOf } from '#records'
 
-import { Stopped, untilDone } from './retry.ts'
+import { Stopped, untilDone, waitUnlessStopped } from './retry.ts'
 
 const LIMITS: ReadLimits = { maxRecords: 10_000, maxBytes: 16 << 20 }
 /** The longest that a new partition goes unnoticed. */
@@ -70,7 +70,7 @@ export function startClickIndexer(options: {
   async function run(): Promise<void> {
     while (!signal.aborted) {
       const hasMoved = await untilDone('indexing clicks', indexAll, { signal, logLines })
-      if (!hasMoved) await log.waitForAppend(LOOK_AGAIN_MS)
+      if (!hasMoved) await waitUnlessStopped(log.waitForAppend(LOOK_AGAIN_MS), signal)
     }
   }
 

@@ -14,7 +14,7 @@ import { startClickIndexer } from './click-indexer.ts'
 import { startConversionFacts } from './conversion-facts.ts'
 import { createPipelineMetrics } from './metrics.ts'
 import { takeOver, type Place } from './positions.ts'
-import { pause, Stopped, untilDone } from './retry.ts'
+import { pause, Stopped, untilDone, waitUnlessStopped } from './retry.ts'
 import { steps, type Plan } from './steps.ts'
 import { writeBatch } from './write-batch.ts'
 
@@ -167,7 +167,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
       for (const partition of await log.partitions()) left = Math.max(left, await workOn(partition))
       if (left >= BACKLOG_RECORDS) continue
       await written
-      if (left === 0) await log.waitForAppend(LOOK_AGAIN_MS)
+      if (left === 0) await waitUnlessStopped(log.waitForAppend(LOOK_AGAIN_MS), signal)
       await pause(LINGER_MS, signal)
     }
     await written

@@ -38,3 +38,18 @@ export async function untilDone<T>(
     }
   }
 }
+
+/** Waits for something that cannot be called off, unless the signal aborts first; what it comes to then is nobody's.
+ * @throws {Stopped}
+ */
+export async function waitUnlessStopped(wait: Promise<void>, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) throw new Stopped()
+  const aborted = Promise.withResolvers<never>()
+  const stop = (): void => aborted.reject(new Stopped())
+  signal.addEventListener('abort', stop)
+  try {
+    await Promise.race([wait, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}
