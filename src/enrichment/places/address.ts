@@ -14,10 +14,11 @@ const PRIVATE_RANGES: ReadonlySet<string> = new Set([
   'unspecified', 'private', 'loopback', 'linkLocal', 'uniqueLocal', 'carrierGradeNat', 'broadcast', 'multicast',
 ]) // prettier-ignore
 
-/** The address in a text as a socket or a proxy gives it.
+/** The address in a text as a socket or a proxy gives it; a zone (`fe80::1%eth0`) is dropped.
  * @returns undefined where the text is no address
  */
-export function parseAddress(text: string): Address | undefined {
+export function parseAddress(given: string): Address | undefined {
+  const text = given.includes('%') ? given.slice(0, given.indexOf('%')) : given
   // Asked of the wrong family, the library throws and catches inside, for 20 µs.
   const isValid = text.includes(':') ? ipaddr.IPv6.isValid(text) : ipaddr.IPv4.isValidFourPartDecimal(text)
   if (!isValid) return undefined

@@ -50,7 +50,7 @@ export const PROXY_FLAGS = [
 export function mergePlaces(places: readonly Place[]): Place {
   const location = places.find((place) => place.country !== undefined)
   const network = places.find((place) => place.asn !== undefined)
-  const isp = network?.isp ?? places.find((place) => place.isp !== undefined)?.isp
+  const isp = places.find((place) => place.isp !== undefined && (place.asn ?? network?.asn) === network?.asn)?.isp
   return {
     ...(location?.country !== undefined && { country: location.country }),
     ...(location?.region !== undefined && { region: location.region }),
