@@ -9,6 +9,7 @@ import { followSnapshots } from '#snapshots'
 
 import { dataPaths } from './data-directory.ts'
 import type { EdgeMessage, MainMessage } from './edge-process.ts'
+import { withFreePort } from './ports.ts'
 import { onStopRequest } from './signals.ts'
 
 /** Partition of the log that the first edge of a machine writes. */
@@ -59,16 +60,8 @@ async function openEdge(config: Config): Promise<{ readonly port: number; stop()
   const log = await openFileLog({ directory: paths.log, logLines, isFlushed: !config.faultGuardsOff.has('flush') })
   const hotState = openLmdbHotState({ directory: paths.hotState, readOnly: true })
   const enricher = openEnricher(prepareGeoFiles(paths.geo))
-  const edge = await startEdge({
-    config,
-    log,
-    partition: PARTITION,
-    hotState,
-    snapshots,
-    enricher,
-    clock: systemClock,
-    logLines,
-  })
+  const options = { config, log, partition: PARTITION, hotState, snapshots, enricher, clock: systemClock, logLines }
+  const edge = await withFreePort('WAYPOST_EDGE_PORT', config.edgePort, () => startEdge(options))
   return {
     port: edge.port,
     stop: async () => {

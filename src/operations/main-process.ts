@@ -29,8 +29,8 @@ import { followSnapshots, type SnapshotFollower } from '#snapshots'
 import { dataPaths, readOrMakeSecrets, type DataPaths, type Secrets } from './data-directory.ts'
 import { startEdgeProcess, type EdgeProcess } from './edge-process.ts'
 import { openFacts, type Facts } from './engines.ts'
-import { startHousekeeping } from './housekeeping.ts'
 import { Parts } from './parts.ts'
+import { withFreePort } from './ports.ts'
 import type { Role } from './roles.ts'
 
 /** The running installation, as far as this process runs it. */
@@ -128,12 +128,11 @@ function refuseSecondStart(config: Config, paths: DataPaths, secrets: Secrets): 
   throw new Error(`Waypost already runs on ${paths.directory} (process ${running.owner}). Stop it, or set another WAYPOST_DATA_DIR.`) // prettier-ignore
 }
 
-async function openStores({ config, paths, parts, logLines }: Start): Promise<{ log: EventLog; hotState: HotState }> {
+async function openStores({ paths, parts, logLines }: Start): Promise<{ log: EventLog; hotState: HotState }> {
   const log = await openFileLog({ directory: paths.log, logLines })
   parts.add('event log', () => log.close())
   const hotState = openLmdbHotState({ directory: paths.hotState })
   parts.add('hot state', () => hotState.close())
-  parts.add('housekeeping', startHousekeeping({ config, log, hotState, clock: systemClock, logLines }))
   return { log, hotState }
 }
 
@@ -228,6 +227,8 @@ async function followConfiguration({ databaseUrl, paths, parts, logLines }: Star
   return snapshots
 }
 
+const DAY_MS = 86_400_000
+
 type Shared = {
   readonly log: EventLog
   readonly hotState: HotState
@@ -241,15 +242,23 @@ async function startRoles({ config, roles, parts, logLines }: Start, shared: Sha
   const { facts, ...rest } = shared
   const common = { ...rest, clock: systemClock, logLines }
   if (roles.includes('pipeline')) {
-    const pipeline = await startPipeline({ ...common, facts: facts!.writer })
+    const pipeline = await startPipeline({
+      ...common,
+      facts: facts!.writer,
+      clickIndexMs: config.clickIndexDays * DAY_MS,
+      logRetention: config.logRetention,
+      guardsOff: config.faultGuardsOff,
+    })
     parts.add('pipeline', () => pipeline.stop())
   }
   if (roles.includes('delivery')) {
-    const delivery = await startDelivery(common)
+    const delivery = await startDelivery({ ...common, isLeaseFenced: !config.faultGuardsOff.has('fence') })
     parts.add('delivery', () => delivery.stop())
   }
   if (!roles.includes('api')) return undefined
-  const api = await startApi({ ...common, config, facts: facts!.reader })
+  const api = await withFreePort('WAYPOST_API_PORT', config.apiPort, () =>
+    startApi({ ...common, config, facts: facts!.reader }),
+  )
   parts.add('api', () => api.stop())
   return api.port
 }
