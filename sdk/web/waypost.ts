@@ -119,7 +119,7 @@ const start = (): void => {
     if (isSending || !batch.length) return
     isSending = true
     clearTimeout(timer)
-    fetch(endpoint, { method: 'POST', body: JSON.stringify(batch), keepalive: true })
+    void fetch(endpoint, { method: 'POST', body: JSON.stringify(batch), keepalive: true })
       .then((answer) => answer.status)
       .catch(() => 0)
       .then((status) => settle(batch, status))

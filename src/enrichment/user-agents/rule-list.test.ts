@@ -88,7 +88,7 @@ test('the scanner finds the texts that occur, in any case of letters', () => {
       const found = new Set<number>()
       new LiteralScanner(literals).scan(searched, (number) => found.add(number))
       const expected = literals.flatMap((one, number) => (searched.toLowerCase().includes(one) ? [number] : []))
-      assert.deepEqual([...found].sort(), expected)
+      assert.deepEqual(found, new Set(expected))
     }),
   )
 })
