@@ -1,0 +1,3 @@
+export type { Claim, ClaimRequest, ClaimSpace, HotState, Origin } from './hot-state.ts'
+export { openLmdbHotState } from './hot-states/lmdb.ts'
+export type { LmdbHotStateOptions } from './hot-states/lmdb.ts'
