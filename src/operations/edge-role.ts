@@ -15,37 +15,47 @@ import { onStopRequest } from './signals.ts'
 /** Partition of the log that the first edge of a machine writes. */
 const PARTITION = 'edge-0'
 
-/** Runs the edge in this process until it is asked to stop: by the main process that forked it, or by a signal.
- * @throws {Error} it cannot start; a main process is told as well
+/** Runs the edge in this process until it is asked to stop.
+ * @throws {Error} it cannot start
  */
 export async function runEdge(config: Config): Promise<void> {
   process.title = 'waypost edge'
+  if (process.send !== undefined) return runForMain(config)
   const stopAsked = Promise.withResolvers<void>()
-  // Forked by a main process, its channel says when to stop. Ctrl-C in the terminal reaches both; the main process decides.
-  if (process.send !== undefined) {
-    process.on('SIGINT', () => undefined)
-    process.on('message', (message: MainMessage) => void (message.kind === 'stop' && stopAsked.resolve()))
-    process.on('disconnect', stopAsked.resolve)
-    process.on('SIGTERM', () => stopAsked.resolve())
-  } else
-    onStopRequest(
-      () => stopAsked.resolve(),
-      () => process.exit(1),
-    )
-  try {
-    const edge = await openEdge(config)
-    tellMain({ kind: 'listening', port: edge.port })
-    await stopAsked.promise
-    await edge.stop()
-    if (process.connected) process.disconnect()
-  } catch (error) {
-    tellMain({ kind: 'failed', message: (error as Error).message })
-    throw error
-  }
+  onStopRequest(stopAsked.resolve, () => process.exit(1))
+  const edge = await openEdge(config)
+  process.stdout.write(`The edge listens on port ${edge.port}. Ctrl-C stops it.\n`)
+  await stopAsked.promise
+  await edge.stop()
 }
 
-function tellMain(message: EdgeMessage): void {
-  if (process.connected) process.send?.(message)
+/** Forked by a main process, which hears how the start went and says when to stop. Ctrl-C in a terminal reaches both; the main
+ * process decides.
+ */
+async function runForMain(config: Config): Promise<void> {
+  const stopAsked = Promise.withResolvers<void>()
+  process.on('SIGINT', () => undefined)
+  process.on('SIGTERM', () => stopAsked.resolve())
+  process.on('disconnect', () => stopAsked.resolve())
+  process.on('message', (message: MainMessage) => void (message.kind === 'stop' && stopAsked.resolve()))
+  let edge: Awaited<ReturnType<typeof openEdge>>
+  try {
+    edge = await openEdge(config)
+  } catch (error) {
+    await tellMain({ kind: 'failed', message: (error as Error).message })
+    return
+  }
+  await tellMain({ kind: 'listening', port: edge.port })
+  await stopAsked.promise
+  await edge.stop()
+}
+
+/** Resolves once the message is on its way: the process may end right after. */
+function tellMain(message: EdgeMessage): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.connected) process.send!(message, () => resolve())
+    else resolve()
+  })
 }
 
 async function openEdge(config: Config): Promise<{ readonly port: number; stop(): Promise<void> }> {

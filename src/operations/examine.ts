@@ -1,0 +1,246 @@
+/** What `waypost doctor` looks at. Each check is one question with one answer; one that cannot be asked is an answer too. */
+import { statSync } from 'node:fs'
+import { statfs } from 'node:fs/promises'
+
+import type { Config } from '#config'
+import type { EventLog } from '#log'
+import { PIPELINE_CONSUMER } from '#pipeline'
+import type { FactsClient } from '#platform/clickhouse'
+import type { Clock } from '#platform/clock'
+import type { Pool } from '#platform/postgres'
+
+import { dataPaths } from './data-directory.ts'
+
+/** `warn` works and will not for long, or is unwise; `fail` does not work or is wrong. */
+export type Finding = {
+  readonly check: string
+  readonly result: 'ok' | 'warn' | 'fail'
+  readonly detail: string
+  /** What to do about it; given with warn and fail. */
+  readonly todo?: string
+}
+
+export type Installation = {
+  readonly config: Config
+  readonly pool: Pool
+  readonly facts: FactsClient
+  readonly log: EventLog
+  readonly clock: Clock
+}
+
+type Answer = Omit<Finding, 'check'>
+type Check = (installation: Installation) => Promise<Answer>
+
+const GIGABYTE = 1_000_000_000
+const DISK_FAIL_BYTES = GIGABYTE
+const DISK_WARN_BYTES = 5 * GIGABYTE
+/** Time-ordered ids, holds and signatures of five minutes all live with a second; minutes make partners refuse signatures. */
+const CLOCK_WARN_MS = 1_000
+const CLOCK_FAIL_MS = 30_000
+const API_KEY_LENGTH_GOOD = 20
+const LAG_WARN_RECORDS = 100_000
+/** Lost leases are looked for every few seconds: one that ended a minute ago is looked after by nobody. */
+const LEASE_LATE_SECONDS = 60
+const DELIVERY_LATE_SECONDS = 600
+
+/** Asks every question. Never throws: what cannot be asked is a `fail`. */
+export async function examine(installation: Installation): Promise<readonly Finding[]> {
+  const findings: Finding[] = []
+  for (const [check, ask] of Object.entries(checks)) findings.push({ check, ...(await answer(ask, installation)) })
+  return findings
+}
+
+async function answer(ask: Check, installation: Installation): Promise<Answer> {
+  try {
+    return await ask(installation)
+  } catch (error) {
+    return fail((error as Error).message.split('\n')[0]!, 'See the log lines of the process; docs/operations.md.')
+  }
+}
+
+const ok = (detail: string): Answer => ({ result: 'ok', detail })
+const warn = (detail: string, todo: string): Answer => ({ result: 'warn', detail, todo })
+const fail = (detail: string, todo: string): Answer => ({ result: 'fail', detail, todo })
+
+const checks: Readonly<Record<string, Check>> = {
+  'PostgreSQL answers': askPostgres,
+  'PostgreSQL keeps what it commits': askDurability,
+  'ClickHouse answers': askClickHouse,
+  'disk space': askDisk,
+  'clocks agree': askClocks,
+  'secrets are private': askSecrets,
+  'owner key': askOwnerKey,
+  'ledger balances': askLedger,
+  'facts hold each id once': askDuplicates,
+  'positions are within the log': askPositions,
+  'pipeline keeps up': askLag,
+  'leases are looked after': askLeases,
+  'deliveries are sent in time': askDeliveries,
+}
+
+async function rowOf<Row extends object>(pool: Pool, sql: string, values: readonly unknown[] = []): Promise<Row> {
+  const { rows } = await pool.query<Row>(sql, [...values])
+  return rows[0]!
+}
+
+async function askPostgres({ pool }: Installation): Promise<Answer> {
+  const startedAt = performance.now()
+  const { version } = await rowOf<{ version: string }>(pool, `SELECT current_setting('server_version') AS version`)
+  return ok(`version ${version}, ${(performance.now() - startedAt).toFixed(1)} ms`)
+}
+
+async function askDurability({ pool }: Installation): Promise<Answer> {
+  const settings = ['fsync', 'synchronous_commit', 'full_page_writes']
+  const { rows } = await pool.query<{ name: string; setting: string }>(
+    `SELECT name, setting FROM pg_settings WHERE name = ANY($1) AND setting = 'off'`,
+    [settings],
+  )
+  if (rows.length === 0) return ok(`${settings.join(', ')} are on`)
+  const off = rows.map((row) => row.name).join(', ')
+  return fail(`${off} off: a power cut loses money that was booked`, `Switch ${off} on in the server.`)
+}
+
+async function askClickHouse({ facts }: Installation): Promise<Answer> {
+  const startedAt = performance.now()
+  const [row] = await readFacts<{ version: string }>(facts, 'SELECT version() AS version')
+  return ok(`version ${row!.version}, ${(performance.now() - startedAt).toFixed(1)} ms`)
+}
+
+async function readFacts<Row>(facts: FactsClient, query: string): Promise<readonly Row[]> {
+  return (await facts.query({ query, format: 'JSONEachRow' })).json<Row>()
+}
+
+async function askDisk({ config }: Installation): Promise<Answer> {
+  const { bavail, bsize, blocks } = await statfs(config.dataDir)
+  const freeBytes = bavail * bsize
+  const detail = `${(freeBytes / GIGABYTE).toFixed(1)} GB of ${((blocks * bsize) / GIGABYTE).toFixed(0)} GB free in ${config.dataDir}`
+  const todo = 'Free some space, or keep less: WAYPOST_LOG_MAX_GB, WAYPOST_LOG_MAX_DAYS. A full disk refuses clicks.'
+  if (freeBytes < DISK_FAIL_BYTES) return fail(detail, todo)
+  return freeBytes < DISK_WARN_BYTES ? warn(detail, todo) : ok(detail)
+}
+
+async function askClocks({ pool, clock }: Installation): Promise<Answer> {
+  const beforeMs = clock.now()
+  const { now_ms } = await rowOf<{ now_ms: number }>(
+    pool,
+    'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms',
+  )
+  // The answer was made somewhere between the question and now.
+  const differenceMs = Math.abs(now_ms - (beforeMs + clock.now()) / 2)
+  const detail = `PostgreSQL and this process differ by ${differenceMs.toFixed(0)} ms`
+  const todo = 'Let NTP (chrony, systemd-timesyncd) set the clocks of both machines.'
+  if (differenceMs > CLOCK_FAIL_MS) return fail(detail, todo)
+  return differenceMs > CLOCK_WARN_MS ? warn(detail, todo) : ok(detail)
+}
+
+async function askSecrets({ config }: Installation): Promise<Answer> {
+  const { secrets, snapshot } = dataPaths(config.dataDir)
+  const files = [secrets, snapshot].flatMap((file) => {
+    const mode = statSync(file, { throwIfNoEntry: false })?.mode
+    return mode === undefined ? [] : [{ file, mode: mode & 0o777 }]
+  })
+  const open = files.find(({ mode }) => (mode & 0o077) !== 0)
+  if (open === undefined) return ok(files.map(({ file }) => file).join(', '))
+  return fail(`${open.file} can be read by others (mode ${open.mode.toString(8)})`, `chmod 600 ${open.file}`)
+}
+
+async function askOwnerKey({ config, pool }: Installation): Promise<Answer> {
+  const { count } = await rowOf<{ count: number }>(
+    pool,
+    `SELECT count(*)::int AS count FROM api_keys WHERE role = 'owner' AND revoked_at IS NULL`,
+  )
+  if (count === 0) return fail('there is no key of an owner', 'Start Waypost: it makes one.')
+  const short = config.apiKey !== undefined && config.apiKey.length < API_KEY_LENGTH_GOOD
+  if (!short) return ok(`${count} active`)
+  return warn('WAYPOST_API_KEY is short enough to be guessed', `Use ${API_KEY_LENGTH_GOOD} or more random characters.`)
+}
+
+async function askLedger({ pool }: Installation): Promise<Answer> {
+  const { transactions, unbalanced } = await rowOf<{ transactions: bigint; unbalanced: bigint }>(
+    pool,
+    `SELECT count(*) AS transactions, count(*) FILTER (WHERE NOT is_balanced) AS unbalanced FROM (
+       SELECT bool_and(total = 0) AS is_balanced FROM (
+         SELECT transaction_id, sum(amount_micros) AS total FROM ledger_entries GROUP BY transaction_id, currency
+       ) AS per_currency GROUP BY transaction_id
+     ) AS per_transaction`,
+  )
+  if (unbalanced === 0n) return ok(`${transactions} transactions, each sums to zero`)
+  return fail(`${unbalanced} of ${transactions} transactions do not sum to zero`, 'Run reconcile and keep a copy of the data directory.') // prettier-ignore
+}
+
+/** The last day only: a repeat can come from the crash before the last start, not from last month. */
+async function askDuplicates({ facts }: Installation): Promise<Answer> {
+  const repeats = await readFacts<{ table: string; repeated: string | number }>(
+    facts,
+    `SELECT 'clicks' AS table, count() - uniqExact(click_id) AS repeated FROM clicks WHERE at > now() - INTERVAL 1 DAY
+     UNION ALL SELECT 'events', count() - uniqExact(event_id) FROM events WHERE at > now() - INTERVAL 1 DAY
+     UNION ALL SELECT 'conversions', count() - uniqExact(conversion_id, revision, sign) FROM conversions
+       WHERE at > now() - INTERVAL 1 DAY`,
+  )
+  const found = repeats.filter(({ repeated }) => Number(repeated) !== 0)
+  if (found.length === 0) return ok('clicks, events and conversions of the last day')
+  const detail = found.map(({ table, repeated }) => `${repeated} repeated rows in ${table}`).join(', ')
+  return fail(detail, 'Run reconcile: it names the ids.')
+}
+
+type Place = { readonly partition: string; readonly position: number; readonly end: number }
+
+/** How far the pipeline is in each partition of the log. */
+async function readPlaces({ pool, log }: Installation): Promise<readonly Place[]> {
+  const { rows } = await pool.query<{ log_partition: string; position: bigint }>(
+    'SELECT log_partition, position FROM consumer_positions WHERE consumer = $1',
+    [PIPELINE_CONSUMER],
+  )
+  const positions = new Map(rows.map((row) => [row.log_partition, Number(row.position)]))
+  const partitions = await log.partitions()
+  const gone = [...positions.keys()].filter((partition) => !partitions.includes(partition))
+  const present = partitions.map(async (partition) => ({
+    partition,
+    position: positions.get(partition) ?? 0,
+    end: (await log.bounds(partition)).nextOffset,
+  }))
+  return [...(await Promise.all(present)), ...gone.map((partition) => ({ partition, position: positions.get(partition)!, end: 0 }))] // prettier-ignore
+}
+
+async function askPositions(installation: Installation): Promise<Answer> {
+  const places = await readPlaces(installation)
+  const beyond = places.find(({ position, end }) => position > end)
+  if (beyond === undefined) return ok(`${places.length} partitions`)
+  return fail(
+    `the pipeline is at ${beyond.position} of ${beyond.partition}, which ends at ${beyond.end}: records are missing`,
+    'The log was lost or is another one. Put the directory of the log back that belongs to this database.',
+  )
+}
+
+async function askLag(installation: Installation): Promise<Answer> {
+  const places = await readPlaces(installation)
+  const waiting = places.reduce((sum, { position, end }) => sum + Math.max(0, end - position), 0)
+  const detail = `${waiting} records wait`
+  if (waiting <= LAG_WARN_RECORDS) return ok(detail)
+  return warn(detail, 'Look at the log lines of the pipeline; it catches up at some 20 000 records a second.')
+}
+
+async function askLeases({ pool }: Installation): Promise<Answer> {
+  const { late, all } = await rowOf<{ late: bigint; all: bigint }>(
+    pool,
+    `SELECT count(*) AS all, count(*) FILTER (WHERE lease_until < now() - make_interval(secs => $1)) AS late
+     FROM delivery_inflight`,
+    [LEASE_LATE_SECONDS],
+  )
+  if (late === 0n) return ok(`${all} under way`)
+  return fail(`${late} deliveries are held by a worker that is gone`, 'Start a process with the role delivery.')
+}
+
+async function askDeliveries({ pool }: Installation): Promise<Answer> {
+  const { late, all } = await rowOf<{ late: bigint; all: bigint }>(
+    pool,
+    `SELECT count(*) AS all, count(*) FILTER (WHERE run_at < now() - make_interval(secs => $1)) AS late
+     FROM delivery_ready`,
+    [DELIVERY_LATE_SECONDS],
+  )
+  if (late === 0n) return ok(`${all} due`)
+  return warn(
+    `${late} deliveries have been due for more than ten minutes`,
+    'Is a process with the role delivery running? Is an endpoint slow, or paused?',
+  )
+}
