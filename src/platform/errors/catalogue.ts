@@ -61,6 +61,8 @@ export class WaypostError extends Error {
   readonly code: ErrorCode
   readonly status: number
   readonly is_retryable: boolean
+  /** What exactly, in one sentence. */
+  readonly detail: string | undefined
   /** @param detail what exactly, in one sentence; follows the catalogue's message */
   constructor(code: ErrorCode, detail?: string, options?: { cause?: unknown }) {
     const entry = errorCatalogue[code]
@@ -69,5 +71,6 @@ export class WaypostError extends Error {
     this.code = code
     this.status = entry.status
     this.is_retryable = entry.is_retryable
+    this.detail = detail
   }
 }

@@ -1,0 +1,159 @@
+import { asTenant, type Tenant } from '#accounts'
+import { formatAmount } from '#platform/money'
+import type { ClickId } from '#platform/ids'
+import { refusalReasons, type ClickRecord } from '#records'
+import { findClickFacts, listEventsOfClick, type FactsRow } from '#reports'
+import { describeTrace } from '#routing'
+
+import type { Api } from './api.ts'
+import type { ConfigVersions } from './config-versions.ts'
+import { conversionJson, listBookings, listConversions, listRevisions } from './conversions-store.ts'
+import { deliveryJson, listAttempts, listDeliveries, listNotSent } from './deliveries-store.ts'
+import { inboundJson, listInbound } from './inbound-store.ts'
+import { findClickRecord } from './routes/inbound-postbacks.ts'
+
+type Json = Readonly<Record<string, unknown>>
+
+/** Everything about one click on one page: the answer to "why did it go there?" and "why was my postback not sent?". */
+export type ClickPage = {
+  readonly click: Json
+  /** The decision in sentences. Not for affiliates: it tells how the advertiser's traffic is split. */
+  readonly decision?: readonly string[]
+  readonly events: readonly Json[]
+  readonly conversions: readonly Json[]
+  readonly revisions: readonly Json[]
+  readonly bookings: readonly Json[]
+  readonly inbound_postbacks?: readonly Json[]
+  readonly deliveries: readonly Json[]
+  readonly not_sent: readonly Json[]
+  /** Whether the reports count it already. */
+  readonly is_in_reports: boolean
+}
+
+/** Rows of one kind on the page. */
+const ROWS_MAX = 200
+
+/** @returns undefined for a click that is unknown, or not the tenant's own */
+export async function readClickPage(
+  api: Api,
+  versions: ConfigVersions,
+  tenant: Tenant,
+  clickId: ClickId,
+): Promise<ClickPage | undefined> {
+  const logged = findClickRecord(api, clickId)
+  if (logged !== undefined && !isOwn(logged, tenant)) return undefined
+  const inFacts = await findClickFacts(api.facts, tenant, clickId, logged?.at)
+  const click = logged ?? (inFacts && fromFacts(inFacts))
+  if (click === undefined) return undefined
+  const place = {
+    clickId,
+    atMs: click.at,
+    advertiserId: click.advertiser_id ?? '',
+    campaignId: click.campaign_id ?? '',
+  }
+  const [events, rest, decision] = await Promise.all([
+    listEventsOfClick(api.facts, tenant, place),
+    readObligations(api, tenant, clickId),
+    tenant.role === 'affiliate' ? undefined : describeDecision(click, versions),
+  ])
+  return {
+    click: clickJson(click, inFacts),
+    ...(decision && { decision }),
+    events: events.map(eventJson),
+    ...rest,
+    is_in_reports: inFacts !== undefined,
+  }
+}
+
+function isOwn(click: ClickRecord, tenant: Tenant): boolean {
+  if (tenant.role === 'owner') return true
+  if (tenant.advertiserId !== undefined && click.advertiser_id !== tenant.advertiserId) return false
+  return tenant.role === 'advertiser' || click.affiliate_id === tenant.affiliateId
+}
+
+/** What PostgreSQL knows of the click, read at one moment. */
+async function readObligations(api: Api, tenant: Tenant, clickId: ClickId) {
+  return asTenant(api.pool, tenant, async (tx) => {
+    const conversions = await listConversions(tx, { click_id: clickId }, undefined, ROWS_MAX)
+    const conversionIds = conversions.map(({ conversion_id }) => conversion_id)
+    const deliveries = await listDeliveries(tx, { click_id: clickId }, undefined, ROWS_MAX)
+    const attempts = await listAttempts(tx, deliveries.map(({ delivery_id }) => delivery_id)) // prettier-ignore
+    const inbound =
+      tenant.role === 'affiliate' ? undefined : await listInbound(tx, { click_id: clickId }, undefined, ROWS_MAX)
+    return {
+      conversions: conversions.map((row) => conversionJson(row, tenant)),
+      revisions: await listRevisions(tx, conversionIds, tenant),
+      bookings: await listBookings(tx, conversionIds),
+      ...(inbound && { inbound_postbacks: inbound.map(inboundJson) }),
+      deliveries: deliveries.map((row) => ({
+        ...deliveryJson(row),
+        tries: attempts.get(String(row.delivery_id)) ?? [],
+      })),
+      not_sent: await listNotSent(tx, clickId),
+    }
+  })
+}
+
+/** The configuration that decided may be an old one: positions in the trace are positions in it. */
+async function describeDecision(click: ClickRecord, versions: ConfigVersions): Promise<readonly string[]> {
+  const snapshot = await versions.find(click.config_version)
+  return snapshot === undefined
+    ? [`Version ${click.config_version} of the configuration is not there any more.`]
+    : describeTrace(click.trace, snapshot)
+}
+
+function clickJson(click: ClickRecord, inFacts: FactsRow | undefined): Json {
+  const { kind: _kind, trace: _trace, at, cost_micros, ...rest } = click
+  return {
+    ...rest,
+    at: new Date(at).toISOString(),
+    ...(cost_micros === undefined ? {} : { cost: formatAmount(BigInt(cost_micros), 2) }),
+    ...(click.refusal === undefined ? {} : { refusal_meaning: refusalReasons[click.refusal] }),
+    ...(inFacts && { is_unique_campaign: inFacts['is_unique_campaign'], is_unique_offer: inFacts['is_unique_offer'] }),
+  }
+}
+
+function eventJson({ amount_micros, at, ...rest }: FactsRow): Json {
+  const amount = BigInt((amount_micros as string | undefined) ?? 0)
+  const refusal = rest['refusal'] as keyof typeof refusalReasons | ''
+  return {
+    ...withoutEmpty(rest),
+    at: toIso(at),
+    ...(amount === 0n ? {} : { amount: formatAmount(amount, 2) }),
+    ...(refusal === '' ? {} : { refusal_meaning: refusalReasons[refusal] }),
+  }
+}
+
+/** ClickHouse writes UTC without saying so. */
+const toIso = (value: unknown): string => `${String(value).replace(' ', 'T')}Z`
+
+const isEmpty = (value: unknown): boolean =>
+  value === '' ||
+  value === null ||
+  value === 0 ||
+  value === '0' ||
+  (typeof value === 'object' && Object.keys(value).length === 0)
+
+const withoutEmpty = (row: FactsRow): FactsRow =>
+  Object.fromEntries(Object.entries(row).filter(([, value]) => !isEmpty(value)))
+
+/** The record of a click that the index has forgotten, from its row: columns have the names of its fields. */
+function fromFacts(row: FactsRow): ClickRecord {
+  const {
+    log_partition: _partition,
+    log_offset: _offset,
+    is_unique_campaign: _campaign,
+    is_unique_offer: _offer,
+    ...fields
+  } = row
+  const cost = Number(fields['cost_micros'] ?? 0)
+  const filled = withoutEmpty(fields)
+  return {
+    ...filled,
+    kind: 'click',
+    at: Date.parse(toIso(row['at'])),
+    trace: String(row['trace'] ?? ''),
+    config_version: Number(row['config_version']),
+    ...(cost === 0 ? {} : { cost_micros: cost }),
+  } as unknown as ClickRecord
+}

@@ -1,0 +1,103 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+
+import { errorCatalogue, WaypostError, type ErrorCode } from '#platform/errors'
+import type { LogLines } from '#platform/log-lines'
+import { isConnectionFailure } from '#platform/postgres'
+
+/** The one shape of every error answer. */
+export const errorSchema = Type.Object(
+  {
+    error: Type.Object({
+      code: Type.String({ description: 'Stable word, see docs/errors.md' }),
+      message: Type.String({ description: 'What it means, for a person' }),
+      detail: Type.Optional(Type.String({ description: 'What exactly' })),
+      path: Type.Optional(Type.String({ description: 'Which parameter or field' })),
+      is_retryable: Type.Boolean({ description: 'Whether the same request may succeed later' }),
+    }),
+  },
+  { $id: 'Error' },
+)
+
+/** A WaypostError that names the parameter it is about. */
+export class RequestError extends WaypostError {
+  readonly path: string | undefined
+  constructor(code: ErrorCode, detail: string, path?: string) {
+    super(code, detail)
+    this.path = path
+  }
+}
+
+/** Body of an error answer. */
+export function errorBody(code: ErrorCode, detail?: string, path?: string): object {
+  const { message, is_retryable } = errorCatalogue[code]
+  return {
+    error: {
+      code,
+      message,
+      ...(detail !== undefined && { detail }),
+      ...(path !== undefined && { path }),
+      is_retryable,
+    },
+  }
+}
+
+const RETRY_AFTER_SECONDS = 2
+/** SQLSTATE query_canceled: the statement timeout. */
+const QUERY_CANCELED = '57014'
+
+/** Turns everything that a request can end with into the one shape. What is our own fault is logged, and its text stays here. */
+export function addErrorAnswers(server: FastifyInstance, logLines: LogLines): void {
+  server.setNotFoundHandler((_request, reply) => reply.code(404).send(errorBody('not_found')))
+  server.setErrorHandler((error: FastifyError, request, reply) => answerError(error, request, reply, logLines))
+}
+
+function answerError(
+  error: FastifyError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  logLines: LogLines,
+): FastifyReply {
+  const { code, detail, path } = describeError(error)
+  if (code === 'internal')
+    logLines.error({ err: error, method: request.method, route: request.routeOptions.url }, 'A request failed.')
+  const { status } = errorCatalogue[code]
+  if (status === 503 || status === 429) reply.header('Retry-After', RETRY_AFTER_SECONDS)
+  return reply.code(status).send(errorBody(code, detail, path))
+}
+
+type Described = { readonly code: ErrorCode; readonly detail?: string | undefined; readonly path?: string | undefined }
+
+const fastifyCodes: Readonly<Record<string, ErrorCode>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'content_type_unsupported',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'body_unreadable',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'body_unreadable',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'body_unreadable',
+  FST_ERR_BAD_URL: 'request_invalid',
+}
+
+function describeError(error: FastifyError): Described {
+  if (error instanceof RequestError) return { code: error.code, detail: error.detail, path: error.path }
+  if (error instanceof WaypostError) return { code: error.code, detail: error.detail }
+  if (error.validation !== undefined) return describeValidation(error)
+  if (isConnectionFailure(error)) return { code: 'database_unavailable' }
+  if (error.code === QUERY_CANCELED) return { code: 'query_too_expensive' }
+  const known = fastifyCodes[error.code]
+  return known === undefined ? { code: 'internal' } : { code: known }
+}
+
+function describeValidation({ validation = [], validationContext }: FastifyError): Described {
+  const [first] = validation
+  if (first === undefined) return { code: 'request_invalid' }
+  const unknown = first.params['additionalProperty'] as string | undefined
+  const missing = first.params['missingProperty'] as string | undefined
+  const path = [first.instancePath.split('/').slice(1).join('.'), unknown ?? missing]
+    .filter((part) => part !== undefined && part !== '')
+    .join('.')
+  const detail =
+    unknown === undefined
+      ? `${validationContext ?? 'request'} ${first.message ?? 'is wrong'}`
+      : `there is no parameter "${unknown}"`
+  return { code: 'request_invalid', detail, path }
+}

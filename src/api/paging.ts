@@ -1,0 +1,38 @@
+import { isUuid } from '#platform/ids'
+
+import { RequestError } from './errors.ts'
+
+/** Place of a row in a list that is ordered by time and id, newest first: the next page begins after it. */
+export type Cursor = { readonly atMs: number; readonly id: string }
+
+/** A cursor as the caller sees it: opaque, so that the order behind it can change. */
+export const encodeCursor = ({ atMs, id }: Cursor): string =>
+  Buffer.from(`${atMs.toString(36)}.${id}`).toString('base64url')
+
+/** @throws {RequestError} the text is no cursor of ours */
+export function decodeCursor(text: string | undefined): Cursor | undefined {
+  if (text === undefined) return undefined
+  const [time = '', id = ''] = Buffer.from(text, 'base64url').toString('utf8').split('.')
+  const atMs = Number.parseInt(time, 36)
+  const isId = isUuid(id) || /^\d{1,19}$/.test(id)
+  if (!/^[0-9a-z]{1,10}$/.test(time) || !isId)
+    throw new RequestError('request_invalid', 'it is no cursor of this list', 'cursor')
+  return { atMs, id }
+}
+
+/** One page of rows fetched with a limit of one more than the page has.
+ * @param placeOf where a row stands in the order
+ */
+export function toPage<Row, Item>(
+  rows: readonly Row[],
+  limit: number,
+  placeOf: (row: Row) => Cursor,
+  toItem: (row: Row) => Item,
+): { readonly items: readonly Item[]; readonly next_cursor: string | null } {
+  const shown = rows.slice(0, limit)
+  const last = shown.at(-1)
+  return {
+    items: shown.map(toItem),
+    next_cursor: rows.length > limit && last !== undefined ? encodeCursor(placeOf(last)) : null,
+  }
+}

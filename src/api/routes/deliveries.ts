@@ -1,0 +1,114 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance } from 'fastify'
+import { Type } from 'typebox'
+
+import { asTenant } from '#accounts'
+import { WaypostError } from '#platform/errors'
+
+import type { Api } from '../api.ts'
+import { principalOf, readableBy } from '../authorize.ts'
+import { deliveryJson, findDelivery, listAttempts, listDeliveries } from '../deliveries-store.ts'
+import { apiLimits } from '../limits.ts'
+import { decodeCursor, toPage } from '../paging.ts'
+import {
+  answers,
+  idText,
+  instantText,
+  nullable,
+  oneWord,
+  openObject,
+  pageOf,
+  pageQuery,
+  queryOf,
+  timeQuery,
+  uuidText,
+} from '../schemas.ts'
+
+const finalStates = ['delivered', 'gave_up', 'quarantined', 'cancelled'] as const
+
+const deliveryProperties = {
+  delivery_id: Type.String({ description: 'Delivery' }),
+  created_at: instantText('When its conversion was booked'),
+  endpoint_id: Type.String(),
+  event_id: Type.String({ description: 'The same in every try and replay: `webhook-id`' }),
+  replay_no: Type.Integer({ description: '0: the first delivery; each replay counts one up' }),
+  kind: Type.String({ description: 'auto, replay or test' }),
+  cause: Type.String({ description: 'The trigger' }),
+  advertiser_id: nullable(Type.String()),
+  affiliate_id: nullable(Type.String()),
+  campaign_id: nullable(Type.String()),
+  offer_id: nullable(Type.String()),
+  click_id: Type.String(),
+  conversion_id: nullable(Type.String()),
+  conversion_revision: nullable(Type.Integer()),
+  method: Type.String(),
+  url: Type.String({ description: 'As it is sent, before the signature is added' }),
+  content_type: nullable(Type.String()),
+  body: nullable(Type.String()),
+  state: oneWord(['ready', 'in_flight', 'deferred', ...finalStates], 'Where it stands, see docs/states/delivery.md'),
+  reason: nullable(Type.String({ description: 'Why it was given up' })),
+  meaning: nullable(Type.String({ description: 'The reason in words' })),
+  attempts: Type.Integer({ description: 'Tries already made' }),
+  next_at: nullable(instantText('Next try')),
+  finished_at: nullable(instantText('When it ended')),
+}
+
+export function addDeliveryRoutes(plain: FastifyInstance, api: Api): void {
+  const server = plain.withTypeProvider<TypeBoxTypeProvider>()
+  const everybody = readableBy('owner', 'advertiser', 'affiliate')
+  const parameters = Type.Object({ delivery_id: Type.String({ pattern: '^[0-9]{1,18}$', description: 'Delivery' }) })
+
+  server.get(
+    '/v1/deliveries',
+    {
+      config: everybody,
+      schema: {
+        tags: ['postbacks'],
+        summary: 'Outbound postbacks, newest first',
+        querystring: queryOf({
+          advertiser_id: Type.Optional(idText('Of this advertiser')),
+          affiliate_id: Type.Optional(idText('Of this affiliate')),
+          endpoint_id: Type.Optional(idText('To this endpoint')),
+          offer_id: Type.Optional(idText('Of this offer')),
+          click_id: Type.Optional(uuidText('Of this click')),
+          conversion_id: Type.Optional(uuidText('Of this conversion')),
+          state: Type.Optional(oneWord(finalStates, 'That ended so')),
+          ...timeQuery,
+          ...pageQuery,
+        }),
+        response: answers(pageOf(Type.Object(deliveryProperties))),
+      },
+    },
+    async (request) => {
+      const { cursor, limit = apiLimits.pageRowsDefault, ...filter } = request.query
+      const after = decodeCursor(cursor)
+      const rows = await asTenant(api.pool, principalOf(request), (tx) => listDeliveries(tx, filter, after, limit))
+      return toPage(
+        rows,
+        limit,
+        (row) => ({ atMs: row.created_at.getTime(), id: String(row.delivery_id) }),
+        deliveryJson,
+      ) as never
+    },
+  )
+
+  server.get(
+    '/v1/deliveries/:delivery_id',
+    {
+      config: everybody,
+      schema: {
+        tags: ['postbacks'],
+        summary: 'One outbound postback with every try',
+        params: parameters,
+        response: answers(Type.Object({ ...deliveryProperties, tries: Type.Array(openObject('An HTTP try')) })),
+      },
+    },
+    async (request) =>
+      asTenant(api.pool, principalOf(request), async (tx) => {
+        const row = await findDelivery(tx, request.params.delivery_id)
+        if (row === undefined) throw new WaypostError('not_found')
+        const tries = await listAttempts(tx, [row.delivery_id])
+        return { ...deliveryJson(row), tries: tries.get(String(row.delivery_id)) ?? [] } as never
+      }),
+  )
+}

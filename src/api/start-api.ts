@@ -1,0 +1,122 @@
+import type { AddressInfo } from 'node:net'
+
+import fastifySwagger from '@fastify/swagger'
+import { fastify, type FastifyInstance } from 'fastify'
+
+import type { Config } from '#config'
+
+import type { Api } from './api.ts'
+import { addAuthorization } from './authorize.ts'
+import { addErrorAnswers, errorSchema } from './errors.ts'
+import { apiLimits, type ApiLimits } from './limits.ts'
+import { addRequestMetrics } from './metrics.ts'
+import { addApiKeyRoutes } from './routes/api-keys.ts'
+import { addClickRoutes } from './routes/clicks.ts'
+import { addConfigurationRoutes } from './routes/configuration.ts'
+import { addConversionRoutes } from './routes/conversions.ts'
+import { addDeliveryRoutes } from './routes/deliveries.ts'
+import { addInboundPostbackRoutes } from './routes/inbound-postbacks.ts'
+import { addOperationRoutes } from './routes/operations.ts'
+import { addPublicRoutes } from './routes/public.ts'
+import { addReportRoutes } from './routes/reports.ts'
+
+export type ApiOptions = Omit<Api, 'registry' | 'edgePort' | 'operations' | 'metrics'> & {
+  readonly config: Pick<Config, 'apiHost' | 'apiPort' | 'edgePort'>
+  /** Checks of the installation that this process can make; the others answer 503. */
+  readonly operations?: Api['operations']
+  /** Further metrics of this process for GET /metrics, in the text format of Prometheus. */
+  readonly metrics?: Api['metrics']
+  /** For tests; production uses apiLimits. */
+  readonly limits?: Partial<ApiLimits>
+}
+
+export type RunningApi = {
+  readonly port: number
+  /** Takes no more connections and answers what is under way. */
+  readonly stop: () => Promise<void>
+}
+
+/** Starts the HTTP API. It stays up while PostgreSQL or ClickHouse is down and answers 503 with the code that says which.
+ * @throws {Error} EADDRINUSE and the like
+ */
+export async function startApi(options: ApiOptions): Promise<RunningApi> {
+  const server = await createApi(options)
+  await server.listen({ host: options.config.apiHost, port: options.config.apiPort })
+  return {
+    port: (server.server.address() as AddressInfo).port,
+    stop: () => stop(server, { ...apiLimits, ...options.limits }),
+  }
+}
+
+/** The API without a port, ready for `inject`. */
+export async function createApi({
+  config,
+  operations = {},
+  metrics = [],
+  limits: changed,
+  ...rest
+}: ApiOptions): Promise<FastifyInstance> {
+  const limits = { ...apiLimits, ...changed }
+  const server = createServer(limits)
+  const api: Api = { ...rest, edgePort: config.edgePort, operations, metrics, registry: addRequestMetrics(server) }
+  addErrorAnswers(server, api.logLines)
+  addAuthorization(server, api, limits)
+  await addDescription(server)
+  server.register(async (scope) => {
+    addPublicRoutes(scope, api)
+    addReportRoutes(scope, api)
+    addClickRoutes(scope, api)
+    addConversionRoutes(scope, api)
+    addInboundPostbackRoutes(scope, api)
+    addDeliveryRoutes(scope, api)
+    addConfigurationRoutes(scope, api)
+    addApiKeyRoutes(scope, api)
+    addOperationRoutes(scope, api)
+    scope.get('/openapi.json', { schema: { hide: true } }, () => server.swagger())
+  })
+  await server.ready()
+  return server
+}
+
+function createServer(limits: ApiLimits): FastifyInstance {
+  const server = fastify({
+    logger: false,
+    bodyLimit: limits.bodyBytesMax,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    forceCloseConnections: 'idle',
+    http: { maxHeaderSize: limits.headerBytesMax },
+    // A parameter that is not known is a mistake of the caller, who would else believe in a filter that is not there.
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array', allErrors: false, strict: false } },
+    routerOptions: { maxParamLength: 255 },
+  })
+  server.server.maxConnections = limits.connectionsMax
+  server.addSchema(errorSchema)
+  server.addHook('onSend', async (_request, reply) => {
+    reply.header('X-Content-Type-Options', 'nosniff').header('Cache-Control', 'no-store')
+    reply.header('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+  })
+  return server
+}
+
+async function addDescription(server: FastifyInstance): Promise<void> {
+  await server.register(fastifySwagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Waypost API',
+        version: '1',
+        description:
+          'Reports, clicks, conversions, postbacks and configuration of one installation. docs/api.md has the rules.',
+      },
+      components: { securitySchemes: { api_key: { type: 'http', scheme: 'bearer', description: 'An API key' } } },
+      security: [{ api_key: [] }],
+    },
+  })
+}
+
+async function stop(server: FastifyInstance, limits: ApiLimits): Promise<void> {
+  const cutOff = setTimeout(() => server.server.closeAllConnections(), limits.drainTimeoutMs)
+  await server.close()
+  clearTimeout(cutOff)
+}
