@@ -2,17 +2,17 @@
  * look-up (a strict LRU on a Map costs a delete and an insert with each hit), and a value is dropped only when it was not
  * asked for while `size` others were.
  */
-export class BoundedCache<Value> {
+export class BoundedCache<Key extends string | number, Value> {
   readonly #size: number
-  #young = new Map<string, Value>()
-  #old = new Map<string, Value>()
+  #young = new Map<Key, Value>()
+  #old = new Map<Key, Value>()
 
   /** @param size values per generation, integer ≥ 1 */
   constructor(size: number) {
     this.#size = size
   }
 
-  get(key: string): Value | undefined {
+  get(key: Key): Value | undefined {
     const young = this.#young.get(key)
     if (young !== undefined) return young
     const old = this.#old.get(key)
@@ -20,7 +20,7 @@ export class BoundedCache<Value> {
     return old
   }
 
-  set(key: string, value: Value): void {
+  set(key: Key, value: Value): void {
     if (this.#young.size >= this.#size) {
       this.#old = this.#young
       this.#young = new Map()

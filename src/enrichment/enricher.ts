@@ -37,8 +37,8 @@ const IP_LENGTH_MAX = 45
  */
 export function openEnricher(sources: PlaceSources): Enricher {
   const finder = new PlaceFinder(sources)
-  const places = new BoundedCache<LocatedAddress>(CACHED_ADDRESSES)
-  const devices = new BoundedCache<DescribedDevice>(CACHED_DEVICES)
+  const places = new BoundedCache<string, LocatedAddress>(CACHED_ADDRESSES)
+  const devices = new BoundedCache<string, DescribedDevice>(CACHED_DEVICES)
   describeDevice('', undefined) // Loads the rules before the first visitor waits for them.
 
   const locate = (ip: string): LocatedAddress => {

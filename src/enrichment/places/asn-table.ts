@@ -34,6 +34,8 @@ export type AsnArrays = {
 
 export class AsnTable {
   readonly #arrays: AsnArrays
+  /** Systems that were asked for; there are some 75 000. */
+  readonly #systems: (AutonomousSystem | undefined)[] = []
 
   constructor(arrays: AsnArrays) {
     this.#arrays = arrays
@@ -62,6 +64,10 @@ export class AsnTable {
   }
 
   #organisation(index: number): AutonomousSystem {
+    return (this.#systems[index] ??= this.#decode(index))
+  }
+
+  #decode(index: number): AutonomousSystem {
     const { asns, nameStarts, names } = this.#arrays
     const isp = names.toString('utf8', nameStarts[index], nameStarts[index + 1])
     return { asn: asns[index]!, ...(isp !== '' && { isp }) }

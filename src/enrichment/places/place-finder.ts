@@ -3,7 +3,7 @@ import type { Address } from './address.ts'
 import { AsnTable, readAsnArrays } from './asn-table.ts'
 import { isHostingNetwork } from './hosting.ts'
 import { MmdbFile } from './mmdb-file.ts'
-import { mergePlaces, placeOfRecord } from './place-of-record.ts'
+import { mergePlaces } from './place-of-record.ts'
 
 /** An mmdb file and which addresses it is asked for; `ipv6` is read when the first such address comes. */
 export type GeoFile = { readonly path: string; readonly addresses: 'ipv4' | 'ipv6' | 'all' }
@@ -35,8 +35,8 @@ export class PlaceFinder {
     if (address.isPrivate) return {}
     const places: Place[] = []
     for (const file of this.#files) {
-      const record = file.find(address)
-      if (record !== undefined) places.push(placeOfRecord(record))
+      const place = file.find(address)
+      if (place !== undefined) places.push(place)
     }
     if (this.#asnTable !== undefined && places.every(({ asn }) => asn === undefined)) {
       const system = this.#asnTable.find(address)
