@@ -3,14 +3,17 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 import { readConfig } from '#config'
-import { applyFile, parseRoles, roles, serve } from '#operations'
+import { applyFile, doctor, inspectLog, onStopRequest, parseRoles, roles, serve } from '#operations'
 
 type Command = {
   readonly usage: string
   readonly summary: string
   /** @returns the exit code */
-  readonly run: (args: readonly string[]) => Promise<number>
+  readonly run: (args: string[]) => Promise<number>
 }
+
+/** The call itself is wrong; the usage is printed after the message. */
+class UsageError extends Error {}
 
 const EDGE_PROGRAM = [fileURLToPath(import.meta.url), 'serve', '--role', 'edge'] as const
 
@@ -19,32 +22,87 @@ const commands: Readonly<Record<string, Command>> = {
     usage: `serve [--role ${roles.join(',')}]`,
     summary: 'run everything, or only these roles of it',
     run: async (args) => {
-      const { values } = parseArgs({ args: [...args], options: { role: { type: 'string', multiple: true } } })
+      const { values } = parseArgs({ args, options: { role: { type: 'string', multiple: true } } })
       await serve(readConfig(), parseRoles(values.role ?? []), EDGE_PROGRAM)
       return 0
     },
   },
   apply: {
     usage: 'apply FILE [--dry-run]',
-    summary: 'apply a YAML configuration wholly, or refuse it wholly; prints the differences',
+    summary: 'apply a YAML configuration wholly or refuse it wholly, and print the differences',
     run: async (args) => {
       const options = { 'dry-run': { type: 'boolean' } } as const
-      const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true })
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
       if (positionals.length !== 1) throw new UsageError('apply takes one file.')
       return applyFile(readConfig(), positionals[0]!, { isDryRun: values['dry-run'] === true })
     },
   },
+  demo: {
+    usage: 'demo [--seconds 20] [--rate 50] [--seed 1] [--port 8090] [--stay]',
+    summary: 'with Waypost running: an advertiser, its traffic, conversions and postbacks, within a minute',
+    run: async (args) => {
+      const options = {
+        seconds: { type: 'string', default: '20' },
+        rate: { type: 'string', default: '50' },
+        seed: { type: 'string', default: '1' },
+        port: { type: 'string', default: '8090' },
+        stay: { type: 'boolean', default: false },
+      } as const
+      const { values } = parseArgs({ args, options })
+      const stopAsked = new AbortController()
+      onStopRequest(
+        () => stopAsked.abort(),
+        () => process.exit(1),
+      )
+      const { runDemo } = await import('#demo')
+      return runDemo(readConfig(), {
+        seconds: wholeNumber('--seconds', values.seconds, 1, 3_600),
+        clicksPerSecond: wholeNumber('--rate', values.rate, 1, 10_000),
+        seed: wholeNumber('--seed', values.seed, 0, 2 ** 31 - 1),
+        port: wholeNumber('--port', values.port, 0, 65_535),
+        keepsRunning: values.stay,
+        say: (line) => void process.stdout.write(`${line}\n`),
+        stopSignal: stopAsked.signal,
+      })
+    },
+  },
+  doctor: {
+    usage: 'doctor',
+    summary: 'look at engines, disk, clocks, keys and invariants, and say what to do',
+    run: async (args) => {
+      parseArgs({ args })
+      return doctor(readConfig())
+    },
+  },
+  log: {
+    usage: 'log inspect [PARTITION] [--from OFFSET] [--limit 20]',
+    summary: 'look inside the event log: its partitions, or the records of one',
+    run: async (args) => {
+      const options = { from: { type: 'string' }, limit: { type: 'string', default: '20' } } as const
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      const [verb, partition, ...rest] = positionals
+      if (verb !== 'inspect' || rest.length > 0) throw new UsageError('log knows one verb: inspect.')
+      return inspectLog(readConfig(), {
+        ...(partition !== undefined && { partition }),
+        ...(values.from !== undefined && { from: wholeNumber('--from', values.from, 0, Number.MAX_SAFE_INTEGER) }),
+        limit: wholeNumber('--limit', values.limit, 1, 1_000_000),
+      })
+    },
+  },
 }
 
-/** The call itself is wrong; the usage is printed after the message. */
-class UsageError extends Error {}
+function wholeNumber(name: string, text: string, min: number, max: number): number {
+  const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
+  if (number >= min && number <= max) return number
+  throw new UsageError(`${name} ${text}: must be a whole number from ${min} to ${max}.`)
+}
 
-async function main([name = 'help', ...args]: readonly string[]): Promise<number> {
+async function main([name = 'help', ...args]: string[]): Promise<number> {
   if (['help', '--help', '-h'].includes(name) || args.includes('--help')) {
     process.stdout.write(usage())
     return 0
   }
-  const command = commands[name]
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (command === undefined) throw new UsageError(`There is no command "${name}".`)
   return command.run(args)
 }

@@ -29,6 +29,7 @@ import { followSnapshots, type SnapshotFollower } from '#snapshots'
 import { dataPaths, readOrMakeSecrets, type DataPaths, type Secrets } from './data-directory.ts'
 import { startEdgeProcess, type EdgeProcess } from './edge-process.ts'
 import { openFacts, type Facts } from './engines.ts'
+import { examine } from './examine.ts'
 import { Parts } from './parts.ts'
 import { withFreePort } from './ports.ts'
 import type { Role } from './roles.ts'
@@ -89,7 +90,7 @@ async function startParts(options: MainOptions, parts: Parts): Promise<Omit<Main
   ] as const)
   const snapshots = await followConfiguration(start)
   const apiPort = await timed(start, 'Pipeline, delivery and API ready', () =>
-    startRoles(start, { ...stores, snapshots, pool: database.pool, facts }),
+    startRoles(start, { ...stores, snapshots, pool: database.pool, facts, edgePort: edge?.port ?? config.edgePort }),
   )
   return { edge, apiPort, postgresPid: database.serverPid, configVersion: database.configVersion }
 }
@@ -128,10 +129,10 @@ function refuseSecondStart(config: Config, paths: DataPaths, secrets: Secrets): 
   throw new Error(`Waypost already runs on ${paths.directory} (process ${running.owner}). Stop it, or set another WAYPOST_DATA_DIR.`) // prettier-ignore
 }
 
-async function openStores({ paths, parts, logLines }: Start): Promise<{ log: EventLog; hotState: HotState }> {
+async function openStores({ paths, parts, roles, logLines }: Start): Promise<{ log: EventLog; hotState: HotState }> {
   const log = await openFileLog({ directory: paths.log, logLines })
   parts.add('event log', () => log.close())
-  const hotState = openLmdbHotState({ directory: paths.hotState })
+  const hotState = openLmdbHotState({ directory: paths.hotState, readOnly: !roles.includes('pipeline') })
   parts.add('hot state', () => hotState.close())
   return { log, hotState }
 }
@@ -235,29 +236,53 @@ type Shared = {
   readonly snapshots: SnapshotFollower
   readonly pool: Pool
   readonly facts: Facts | undefined
+  readonly edgePort: number
 }
 
-/** @returns the port of the API, where it runs here */
-async function startRoles({ config, roles, parts, logLines }: Start, shared: Shared): Promise<number | undefined> {
-  const { facts, ...rest } = shared
-  const common = { ...rest, clock: systemClock, logLines }
-  if (roles.includes('pipeline')) {
-    const pipeline = await startPipeline({
-      ...common,
-      facts: facts!.writer,
-      clickIndexMs: config.clickIndexDays * DAY_MS,
-      logRetention: config.logRetention,
-      guardsOff: config.faultGuardsOff,
-    })
-    parts.add('pipeline', () => pipeline.stop())
-  }
-  if (roles.includes('delivery')) {
-    const delivery = await startDelivery({ ...common, isLeaseFenced: !config.faultGuardsOff.has('fence') })
-    parts.add('delivery', () => delivery.stop())
-  }
-  if (!roles.includes('api')) return undefined
+/** Starts the roles of this process, each after what it feeds.
+ * @returns the port of the API, where it runs here
+ */
+async function startRoles(start: Start, shared: Shared): Promise<number | undefined> {
+  const { roles } = start
+  const metrics: (() => string | Promise<string>)[] = []
+  if (roles.includes('delivery')) await startDeliveryRole(start, shared)
+  if (roles.includes('pipeline')) metrics.push(await startPipelineRole(start, shared))
+  return roles.includes('api') ? startApiRole(start, shared, metrics) : undefined
+}
+
+async function startDeliveryRole({ config, parts, logLines }: Start, { pool, snapshots }: Shared): Promise<void> {
+  const isLeaseFenced = !config.faultGuardsOff.has('fence')
+  const delivery = await startDelivery({ pool, snapshots, clock: systemClock, logLines, isLeaseFenced })
+  parts.add('delivery', () => delivery.stop())
+}
+
+async function startPipelineRole({ config, parts, logLines }: Start, shared: Shared): Promise<() => Promise<string>> {
+  const { log, hotState, pool, facts, snapshots } = shared
+  const pipeline = await startPipeline({
+    ...{ log, hotState, pool, snapshots, logLines, facts: facts!.writer, clock: systemClock },
+    clickIndexMs: config.clickIndexDays * DAY_MS,
+    logRetention: config.logRetention,
+    guardsOff: config.faultGuardsOff,
+  })
+  parts.add('pipeline', () => pipeline.stop())
+  return () => pipeline.readMetrics()
+}
+
+async function startApiRole(
+  { config, parts, logLines }: Start,
+  { log, hotState, pool, facts, snapshots, edgePort }: Shared,
+  metrics: readonly (() => string | Promise<string>)[],
+): Promise<number> {
+  const reader = facts!.reader
+  const doctor = async (): Promise<object> => ({
+    findings: await examine({ config, pool, facts: reader, log, clock: systemClock }),
+  })
   const api = await withFreePort('WAYPOST_API_PORT', config.apiPort, () =>
-    startApi({ ...common, config, facts: facts!.reader }),
+    startApi({
+      ...{ hotState, pool, snapshots, logLines, metrics, facts: reader, clock: systemClock },
+      config: { ...config, edgePort },
+      operations: { doctor },
+    }),
   )
   parts.add('api', () => api.stop())
   return api.port
