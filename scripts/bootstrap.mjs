@@ -20,6 +20,7 @@ const COMMANDS = {
     [bin('prettier'), '--check', '--log-level', 'warn', '.'],
     [bin('oxlint'), '--type-aware', '--deny-warnings'],
     [bin('typescript', 'tsc'), '--noEmit'],
+    [bin('typescript', 'tsc'), '--noEmit', '-p', 'sdk/web'],
     [bin('knip')],
     ['--test', 'test/tidy/**/*.test.ts'],
   ],
