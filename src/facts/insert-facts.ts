@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto'
+
 import { insertLines, type FactsClient } from '#platform/clickhouse'
 
 export type FactTable = 'clicks' | 'events' | 'conversions'
@@ -11,11 +13,11 @@ export type FactInsert = {
 }
 
 /** Inserts a range of rows; sent again, the table drops it by its deduplication token.
- * @param isTokenOn off only in the fault run
+ * @param isTokenOn off only in the fault run: then every insert has a token of its own
  * @throws {Error} ClickHouse is away or refuses: nothing of the range is in the table, or all of it
  */
 export async function insertFacts(client: FactsClient, insert: FactInsert, isTokenOn = true): Promise<void> {
-  const token = isTokenOn ? `${insert.range}:${insert.table}` : undefined
+  const token = isTokenOn ? `${insert.range}:${insert.table}` : randomUUID()
   await insertLines(client, { table: insert.table, lines: insert.lines, token })
 }
 

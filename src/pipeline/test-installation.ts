@@ -3,7 +3,7 @@ import type { TestContext } from 'node:test'
 import { openLmdbHotState, type HotState } from '#hot-state'
 import { openFileLog, type EventLog, type LogWriter } from '#log'
 import type { FactsClient } from '#platform/clickhouse'
-import { systemClock } from '#platform/clock'
+import { fixedClock } from '#platform/clock'
 import { newClickId, newUuidV7, type ClickId } from '#platform/ids'
 import { createLogLines } from '#platform/log-lines'
 import type { Pool } from '#platform/postgres'
@@ -75,7 +75,7 @@ export async function withInstallation(t: TestContext): Promise<TestInstallation
         pool,
         facts,
         snapshots: { current: () => installation.snapshot },
-        clock: systemClock,
+        clock: fixedClock(Date.UTC(2026, 5, 1)),
         logLines,
         ...options,
       })

@@ -101,7 +101,7 @@ class EngineLine {
         table,
         values: lines,
         format: 'JSONEachRow',
-        settings: { insert_deduplication_token: token ?? '' },
+        settings: { insert_deduplication_token: token },
       })
     } finally {
       this.#waiting--

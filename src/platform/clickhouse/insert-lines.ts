@@ -6,8 +6,10 @@ import type { FactsClient } from './open.ts'
 export type LinesInsert = {
   readonly table: string
   readonly lines: Buffer
-  /** Insert deduplication token; a table drops what it has seen with the same one. Left out: always inserted. */
-  readonly token?: string | undefined
+  /** Insert deduplication token; a table drops what it has seen with the same one. There is always one: without it the table
+   * would compare contents, and drop equal rows that are two.
+   */
+  readonly token: string
 }
 
 /** The part of the embedded engine that takes bytes as they are. */
@@ -28,16 +30,15 @@ const PLAIN_TOKEN = /^[A-Za-z0-9:._-]{1,200}$/
  * @throws {Error} of the engine or the server, with its `code`; {RangeError} table or token of another alphabet (programmer error)
  */
 export async function insertLines(client: FactsClient, insert: LinesInsert): Promise<void> {
-  if (!PLAIN_NAME.test(insert.table) || (insert.token !== undefined && !PLAIN_TOKEN.test(insert.token)))
+  if (!PLAIN_NAME.test(insert.table) || !PLAIN_TOKEN.test(insert.token))
     throw new RangeError(`table ${insert.table} or token ${insert.token} is not plain`)
   if (insert.lines.length === 0) return
   await (engines.get(client)?.insertLines(insert) ?? sendLines(client, insert))
 }
 
 async function sendLines(client: FactsClient, { table, lines, token }: LinesInsert): Promise<void> {
-  const settings = token === undefined ? '' : ` SETTINGS insert_deduplication_token = '${token}'`
   const answer = await client.exec({
-    query: `INSERT INTO ${table}${settings} FORMAT JSONEachRow`,
+    query: `INSERT INTO ${table} SETTINGS insert_deduplication_token = '${token}' FORMAT JSONEachRow`,
     values: Readable.from([lines], { objectMode: false }),
   })
   answer.stream.resume()
