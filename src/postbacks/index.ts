@@ -1,10 +1,27 @@
 export { eventIdOf, triggersOfRevision } from './delivery-causes.ts'
 export type { CausingConversion, DeliveryCause, TriggerState } from './delivery-causes.ts'
-export { enqueueDeliveries, enqueueDeliveriesUnsafely } from './enqueue-deliveries.ts'
+export { deliveriesOfClick, deliveryStates, findDelivery, listDeliveries } from './deliveries.ts'
+export type {
+  AttemptRow,
+  DeliveryCursor,
+  DeliveryFilter,
+  DeliveryRow,
+  DeliveryState,
+  DeliveryWithAttempts,
+  WhyNotRow,
+} from './deliveries.ts'
 export { readQueueDepth } from './delivery-metrics.ts'
 export type { AttemptCounts, QueueDepth } from './delivery-metrics.ts'
-export { startDelivery } from './start-delivery.ts'
-export type { Delivery, DeliveryOptions } from './start-delivery.ts'
+export { enqueueDeliveries, enqueueDeliveriesUnsafely } from './enqueue-deliveries.ts'
+export { findMacro, postbackMacroNames } from './macros.ts'
+export { attemptErrors, giveUpReasons, whyNotReasons } from './reasons.ts'
+export { deliveryChecks, reconcileDeliveries } from './reconcile-deliveries.ts'
+export type { DeliveryCheck, DeliveryFinding } from './reconcile-deliveries.ts'
+export { replayDelivery, sendTest } from './replay.ts'
+export type { Replay, TestSend } from './replay.ts'
 export { signRequest, verifySignature } from './sign.ts'
 export type { ReceivedRequest, Verification, VerificationFailure } from './sign.ts'
-export { attemptErrors, giveUpReasons, whyNotReasons } from './reasons.ts'
+export { startDelivery } from './start-delivery.ts'
+export type { Delivery, DeliveryOptions } from './start-delivery.ts'
+export { validateEndpoint } from './validate-endpoint.ts'
+export type { EndpointProblem } from './validate-endpoint.ts'

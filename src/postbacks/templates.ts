@@ -135,7 +135,8 @@ function parseMap(source: string): ReadonlyMap<string, string> | undefined {
   return new Map(pairs.map((pair) => [pair![1]!.toLowerCase(), pair![2]!]))
 }
 
-const problem = (code: TemplateProblemCode, offset: number, detail = ''): TemplateProblem => ({
+/** A problem with the message of its code. */
+export const problemOf = (code: TemplateProblemCode, offset: number, detail = ''): TemplateProblem => ({
   code,
   message: `${templateProblemCodes[code]}${detail === '' ? '' : ` ${detail}`}`,
   offset,
@@ -151,7 +152,7 @@ export function compileTemplate(
   const problems: TemplateProblem[] = []
   const parts: Part[] = []
   if (template.length > TEMPLATE_LENGTH_MAX) {
-    return { template: toTemplate([]), problems: [problem('template_too_long', TEMPLATE_LENGTH_MAX)] }
+    return { template: toTemplate([]), problems: [problemOf('template_too_long', TEMPLATE_LENGTH_MAX)] }
   }
   const reader = new Reader(template, kind)
   let literal = ''
@@ -188,17 +189,17 @@ function readMacro(match: RegExpExecArray, offset: number, kind: TemplateKind, r
     string?,
     string?,
   ]
-  if (reader.isInHost(offset)) return problem('macro_in_host', offset, whole)
+  if (reader.isInHost(offset)) return problemOf('macro_in_host', offset, whole)
   const late = `{${name.toLowerCase()}}`
   if (late === '{sig}' || late === '{ts}') {
     const isPlain = kind === 'url' && whole.length === late.length
-    return isPlain ? { kind: 'late', text: late } : problem('macro_misplaced', offset, whole)
+    return isPlain ? { kind: 'late', text: late } : problemOf('macro_misplaced', offset, whole)
   }
   const macro = findMacro(name)
-  if (macro === undefined) return problem('macro_unknown', offset, whole)
+  if (macro === undefined) return problemOf('macro_unknown', offset, whole)
   const map = mapSource === undefined ? undefined : parseMap(mapSource)
   if (mapSource !== undefined && (map === undefined || !macro.takesMap)) {
-    return problem('macro_map_invalid', offset, whole)
+    return problemOf('macro_map_invalid', offset, whole)
   }
   const encode = encoderOf(reader.encoder(), macro, underscore === '_')
   return { kind: 'macro', macro, encode, use: { isRequired: exclamation === '!', map } }
@@ -211,12 +212,12 @@ function checkLiteral(
   reader: Reader,
 ): readonly TemplateProblem[] {
   const char = template[offset]!
-  if (kind === 'url' && char === '#') return [problem('url_fragment', offset)]
+  if (kind === 'url' && char === '#') return [problemOf('url_fragment', offset)]
   const isBrace = char === '{' || char === '}'
-  if (isBrace && !reader.isStructuralBrace()) return [problem('macro_malformed', offset)]
+  if (isBrace && !reader.isStructuralBrace()) return [problemOf('macro_malformed', offset)]
   // `${click_id}` and `#{click_id}` are other products' macros: the sign would be sent in front of the value.
   const isForeign = (char === '$' || char === '#') && template[offset + 1] === '{'
-  return isForeign ? [problem('macro_malformed', offset)] : []
+  return isForeign ? [problemOf('macro_malformed', offset)] : []
 }
 
 function readValue(macro: Macro, use: MacroUse, facts: MacroFacts): string {

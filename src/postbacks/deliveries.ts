@@ -1,0 +1,201 @@
+import type { Pool, Tx } from '#platform/postgres'
+import type { DeliveryKind } from './enqueue-deliveries.ts'
+
+/** What a delivery is doing: `waiting` for its first try, `sending`, `retrying`, or how it ended. */
+export const deliveryStates = [
+  'waiting',
+  'sending',
+  'retrying',
+  'delivered',
+  'gave_up',
+  'quarantined',
+  'cancelled',
+] as const
+export type DeliveryState = (typeof deliveryStates)[number]
+
+/** A delivery as people see it. */
+export type DeliveryRow = {
+  readonly delivery_id: bigint
+  readonly created_at: Date
+  readonly endpoint_id: string
+  readonly event_id: string
+  readonly replay_no: number
+  readonly kind: DeliveryKind
+  /** The trigger that caused it, or `test`. */
+  readonly cause: string
+  readonly advertiser_id: string | null
+  readonly affiliate_id: string | null
+  readonly campaign_id: string | null
+  readonly offer_id: string | null
+  readonly click_id: string
+  readonly conversion_id: string | null
+  readonly conversion_revision: number | null
+  readonly config_version: number
+  readonly method: 'GET' | 'POST'
+  /** As sent, without signature. */
+  readonly url: string
+  readonly content_type: string | null
+  readonly body: string | null
+  readonly state: DeliveryState
+  /** A give-up reason, where it ended without success. */
+  readonly reason: string | null
+  readonly attempts: number
+  readonly last_http_status: number | null
+  readonly last_error: string | null
+  /** When the next try is due; null where none is planned or it is due already. */
+  readonly next_at: Date | null
+  readonly finished_at: Date | null
+}
+
+/** One HTTP try. */
+export type AttemptRow = {
+  readonly delivery_id: bigint
+  /** 1-based. */
+  readonly attempt_no: number
+  readonly attempted_at: Date
+  readonly outcome: 'delivered' | 'retry' | 'gave_up'
+  readonly http_status: number | null
+  readonly error: string | null
+  readonly error_detail: string | null
+  readonly first_byte_ms: number | null
+  readonly total_ms: number
+  readonly remote_address: string | null
+  /** First 2 KiB of the answer; bytes that are no UTF-8 are replaced. */
+  readonly response_head: string
+  readonly response_bytes: number
+  readonly next_at: Date | null
+  /** True: its lease had been lost, so it decided nothing. */
+  readonly is_fenced: boolean
+}
+
+/** Something that was not sent, and why. */
+export type WhyNotRow = {
+  readonly at: Date
+  readonly endpoint_id: string
+  readonly event_id: string
+  readonly cause: string
+  readonly reason: string
+  readonly detail: string | null
+  readonly advertiser_id: string | null
+  readonly affiliate_id: string | null
+  readonly click_id: string
+  readonly conversion_id: string | null
+  readonly conversion_revision: number | null
+}
+
+/** The state follows from what is on record, not from the queue: `delivery_ready` has no index by delivery, on purpose. */
+const SEEN = `
+  SELECT d.delivery_id, d.created_at, d.endpoint_id, d.event_id, d.replay_no, d.kind, d.cause, d.advertiser_id, d.affiliate_id,
+    d.campaign_id, d.offer_id, d.click_id, d.conversion_id, d.conversion_revision, d.config_version, d.method, d.url,
+    d.content_type, d.body,
+    CASE
+      WHEN f.state IS NOT NULL THEN f.state
+      WHEN i.delivery_id IS NOT NULL THEN 'sending'
+      WHEN a.attempt_no IS NOT NULL THEN 'retrying'
+      ELSE 'waiting'
+    END AS state,
+    f.reason, coalesce(f.attempts, a.attempt_no, 0) AS attempts, a.http_status AS last_http_status, a.error AS last_error,
+    CASE WHEN f.state IS NULL AND i.delivery_id IS NULL THEN a.next_at END AS next_at, f.finished_at
+  FROM deliveries AS d
+  LEFT JOIN delivery_finals AS f ON f.created_at = d.created_at AND f.delivery_id = d.delivery_id
+  LEFT JOIN delivery_inflight AS i ON i.delivery_id = d.delivery_id
+  LEFT JOIN LATERAL (
+    SELECT attempt_no, http_status, error, next_at FROM delivery_attempts
+    WHERE delivery_id = d.delivery_id AND NOT is_fenced ORDER BY attempt_no DESC LIMIT 1
+  ) AS a ON true`
+
+const LIST = `
+  SELECT * FROM (${SEEN}) AS seen
+  WHERE ($1::text IS NULL OR advertiser_id = $1) AND ($2::text IS NULL OR affiliate_id = $2)
+    AND ($3::text IS NULL OR campaign_id = $3) AND ($4::text IS NULL OR offer_id = $4)
+    AND ($5::text IS NULL OR endpoint_id = $5) AND ($6::uuid IS NULL OR click_id = $6)
+    AND ($7::uuid IS NULL OR conversion_id = $7) AND ($8::text IS NULL OR state = $8)
+    AND ($9::timestamptz IS NULL OR created_at >= $9) AND ($10::timestamptz IS NULL OR created_at < $10)
+    AND ($11::timestamptz IS NULL OR (created_at, delivery_id) < ($11, $12::bigint))
+  ORDER BY created_at DESC, delivery_id DESC LIMIT $13`
+
+export type DeliveryFilter = {
+  readonly advertiser_id?: string | undefined
+  readonly affiliate_id?: string | undefined
+  readonly campaign_id?: string | undefined
+  readonly offer_id?: string | undefined
+  readonly endpoint_id?: string | undefined
+  readonly click_id?: string | undefined
+  readonly conversion_id?: string | undefined
+  readonly state?: DeliveryState | undefined
+  /** Created at or after, ISO 8601. */
+  readonly from?: string | undefined
+  /** Created before. */
+  readonly to?: string | undefined
+}
+
+/** Place of a delivery in the list: the next page begins after it. Milliseconds are exact: created_at has no more digits. */
+export type DeliveryCursor = { readonly atMs: number; readonly id: string }
+
+/** Deliveries, newest first, one more than the limit so that the caller knows whether a page follows. */
+export async function listDeliveries(
+  db: Tx | Pool,
+  filter: DeliveryFilter,
+  after: DeliveryCursor | undefined,
+  limit: number,
+): Promise<readonly DeliveryRow[]> {
+  const { rows } = await db.query<DeliveryRow>(LIST, [
+    filter.advertiser_id,
+    filter.affiliate_id,
+    filter.campaign_id,
+    filter.offer_id,
+    filter.endpoint_id,
+    filter.click_id,
+    filter.conversion_id,
+    filter.state,
+    filter.from,
+    filter.to,
+    after && new Date(after.atMs),
+    after?.id,
+    limit + 1,
+  ])
+  return rows
+}
+
+/** Rows shown of one click or delivery; more would be a mistake in the configuration. */
+const PAGE_MAX = 1_000
+
+const OF_CLICK = `SELECT * FROM (${SEEN}) AS seen WHERE click_id = $1 ORDER BY created_at, delivery_id LIMIT ${PAGE_MAX}`
+const ONE = `SELECT * FROM (${SEEN}) AS seen WHERE delivery_id = $1`
+const ATTEMPTS = `
+  SELECT delivery_id, attempt_no, attempted_at, outcome, http_status, error, error_detail, first_byte_ms, total_ms,
+    host(remote_address) AS remote_address, response_head, response_bytes, next_at, is_fenced
+  FROM delivery_attempts WHERE delivery_id = ANY($1) ORDER BY delivery_id, attempt_no, attempted_at LIMIT ${PAGE_MAX}`
+const WHY_NOT = `
+  SELECT at, endpoint_id, event_id, cause, reason, detail, advertiser_id, affiliate_id, click_id, conversion_id,
+    conversion_revision
+  FROM delivery_why_not WHERE click_id = $1 ORDER BY at, endpoint_id LIMIT ${PAGE_MAX}`
+
+export type DeliveryWithAttempts = DeliveryRow & { readonly tries: readonly AttemptRow[] }
+
+/** Everything that was sent for a click, try by try, and what was not and why. Oldest first. */
+export async function deliveriesOfClick(
+  db: Tx | Pool,
+  clickId: string,
+): Promise<{ readonly deliveries: readonly DeliveryWithAttempts[]; readonly whyNot: readonly WhyNotRow[] }> {
+  const { rows } = await db.query<DeliveryRow>(OF_CLICK, [clickId])
+  const whyNot = await db.query<WhyNotRow>(WHY_NOT, [clickId])
+  return { deliveries: await withAttempts(db, rows), whyNot: whyNot.rows }
+}
+
+/** One delivery with its tries. @returns undefined when there is none of that id, or it is another tenant's */
+export async function findDelivery(db: Tx | Pool, deliveryId: bigint): Promise<DeliveryWithAttempts | undefined> {
+  const { rows } = await db.query<DeliveryRow>(ONE, [deliveryId])
+  return (await withAttempts(db, rows))[0]
+}
+
+async function withAttempts(db: Tx | Pool, rows: readonly DeliveryRow[]): Promise<readonly DeliveryWithAttempts[]> {
+  if (rows.length === 0) return []
+  const ids = rows.map((row) => row.delivery_id)
+  const { rows: tries } = await db.query<Omit<AttemptRow, 'response_head'> & { response_head: Buffer }>(ATTEMPTS, [ids])
+  const byDelivery = Map.groupBy(
+    tries.map((row) => ({ ...row, response_head: row.response_head.toString('utf8') })),
+    (row) => row.delivery_id,
+  )
+  return rows.map((row) => ({ ...row, tries: byDelivery.get(row.delivery_id) ?? [] }))
+}

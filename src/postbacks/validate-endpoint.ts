@@ -1,0 +1,101 @@
+import type { PostbackEndpoint } from '#routing'
+import { checkDestination } from './check-destination.ts'
+import { bodyKindOf, compileEndpoint } from './compile-endpoints.ts'
+import { eventIdOf } from './delivery-causes.ts'
+import { macroFactsOf } from './prepare-deliveries.ts'
+import { madeUpSale } from './replay.ts'
+import { parseSecret } from './sign.ts'
+import {
+  compileTemplate,
+  confidentialMacros,
+  problemOf,
+  renderTemplate,
+  type Template,
+  type TemplateProblem,
+} from './templates.ts'
+
+export type EndpointProblem = {
+  readonly field: 'url' | 'body' | 'secret'
+  readonly code: TemplateProblem['code'] | 'url_invalid' | 'body_invalid' | 'secret_invalid'
+  readonly message: string
+  /** Characters from the start of the field. */
+  readonly offset: number
+}
+
+type Candidate = Pick<
+  PostbackEndpoint,
+  'scope' | 'method' | 'url' | 'body' | 'content_type' | 'secret' | 'allow_private_address'
+>
+
+/** Everything that would keep an endpoint from being sent to, found when the configuration is applied and not when the first
+ * sale is lost. An endpoint without problems never sends a macro as text.
+ */
+export function validateEndpoint(endpoint: Candidate): readonly EndpointProblem[] {
+  const url = compileTemplate(endpoint.url, 'url')
+  const hasBody = endpoint.method === 'POST' && endpoint.body !== undefined
+  const body = hasBody ? compileTemplate(endpoint.body!, bodyKindOf(endpoint)) : undefined
+  const problems: EndpointProblem[] = [
+    ...url.problems.map((problem) => ({ field: 'url' as const, ...problem })),
+    ...(body?.problems ?? []).map((problem) => ({ field: 'body' as const, ...problem })),
+    ...misusedMacros(endpoint, 'url', url.template),
+    ...(body === undefined ? [] : misusedMacros(endpoint, 'body', body.template)),
+    ...checkSecret(endpoint),
+  ]
+  return problems.length > 0 ? problems : checkFilled(endpoint as PostbackEndpoint)
+}
+
+/** What an affiliate must not see, and signatures where there are none. */
+function misusedMacros(endpoint: Candidate, field: 'url' | 'body', template: Template): readonly EndpointProblem[] {
+  const confidential = endpoint.scope.affiliate_id === undefined ? [] : confidentialMacros(template)
+  const isSignedGet = endpoint.method === 'GET' && endpoint.secret !== undefined
+  const misplaced = isSignedGet ? [] : [...template.lateMacros]
+  return [
+    ...confidential.map((name) => ({ field, ...problemOf('macro_confidential', 0, `{${name}}`) })),
+    ...misplaced.map((name) => ({ field, ...problemOf('macro_misplaced', 0, name) })),
+  ]
+}
+
+function checkSecret({ secret }: Candidate): readonly EndpointProblem[] {
+  if (secret === undefined || parseSecret(secret) !== undefined) return []
+  const message = 'The secret is not of the form whsec_<base64 of 24 to 64 bytes>.'
+  return [{ field: 'secret', code: 'secret_invalid', message, offset: 0 }]
+}
+
+/** Fills the templates with a made-up sale and looks at the result as a sender would. */
+function checkFilled(endpoint: PostbackEndpoint): readonly EndpointProblem[] {
+  const compiled = compileEndpoint(endpoint)
+  const cause = madeUpSale(endpoint, 0)
+  const names = { offers: new Map(), campaigns: new Map(), affiliates: new Map(), advertisers: new Map() }
+  const facts = macroFactsOf(cause, eventIdOf(cause), { configVersion: 0, names, byScope: new Map() })
+  const url = renderTemplate(compiled.url, facts)
+  const problems: EndpointProblem[] = []
+  // A required macro that the made-up sale lacks (a name) leaves nothing to look at.
+  if (url.kind === 'rendered') problems.push(...checkFilledUrl(url.text, endpoint.allow_private_address))
+  const body = compiled.body === undefined ? undefined : renderTemplate(compiled.body, facts)
+  if (body?.kind === 'rendered' && bodyKindOf(endpoint) === 'json' && !isJson(body.text)) {
+    problems.push({ field: 'body', code: 'body_invalid', message: 'The filled body is no valid JSON.', offset: 0 })
+  }
+  return problems
+}
+
+const urlMessages: Readonly<Record<string, string>> = {
+  scheme: 'Only http and https URLs are requested.',
+  userinfo: 'The URL must not hold a user name or password.',
+  port: 'The port must be 80, 443 or above 1023.',
+  address: 'The address is private or reserved; allow_private_address would have to permit it.',
+}
+
+function checkFilledUrl(text: string, allowsPrivate: boolean): readonly EndpointProblem[] {
+  const url = URL.parse(text.replaceAll(/\{(?:sig|ts)\}/g, '0'))
+  const wrong = url === null ? 'The URL cannot be parsed.' : urlMessages[checkDestination(url, allowsPrivate) ?? '']
+  return wrong === undefined ? [] : [{ field: 'url', code: 'url_invalid', message: wrong, offset: 0 }]
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
