@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import ipaddr from 'ipaddr.js'
+import { withTempDir } from '#test-kit'
 import { needsSharedData, readNetworks, sharedFile } from '../shared-data.ts'
 import { parseAddress } from './address.ts'
+import { compileAsnDatabase } from './compile-asn.ts'
 import { MmdbFile } from './mmdb-file.ts'
 import { PlaceFinder } from './place-finder.ts'
 
@@ -98,22 +102,27 @@ describe('several files at once', needsSharedData, () => {
   })
 })
 
-test('nothing is said of private, loopback and link-local addresses', () => {
-  const finder = new PlaceFinder({ geoFiles: [] })
+test('nothing is said of private, loopback and link-local addresses, whatever the files say', (t) => {
+  const folder = withTempDir(t)
+  const sources = { ipv4: join(folder, '4.csv'), ipv6: join(folder, '6.csv') }
+  writeFileSync(sources.ipv4, '0.0.0.0,255.255.255.255,1,All\n')
+  writeFileSync(sources.ipv6, '::,ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff,1,All\n')
+  const asnFile = join(folder, 'asn.bin')
+  compileAsnDatabase(sources, asnFile)
+  const finder = new PlaceFinder({ geoFiles: [], asnFile })
+  const found = (text: string): number | undefined => finder.find(parseAddress(text)!).asn
+  for (const text of ['0.0.0.0', '10.1.2.3', '100.64.0.1', '127.0.0.1', '169.254.1.1', '172.31.0.1', '192.168.0.1', '224.0.0.1', '255.255.255.255', '::', '::1', 'fe80::1', 'fd00::1', 'ff02::1', '::ffff:10.0.0.1'])
+    assert.equal(found(text), undefined, text) // prettier-ignore
   for (const text of [
-    '10.1.2.3',
-    '192.168.0.1',
-    '127.0.0.1',
-    '::1',
-    'fe80::1',
-    'fd00::1',
-    '100.64.0.1',
-    '::ffff:10.0.0.1',
-  ]) {
-    const address = parseAddress(text)!
-    assert.equal(address.isPrivate, true, text)
-    assert.deepEqual(finder.find(address), {})
-  }
+    '11.0.0.1',
+    '100.63.255.255',
+    '100.128.0.1',
+    '172.32.0.1',
+    '192.169.0.1',
+    '169.253.0.1',
+    '2001:db8::1',
+  ])
+    assert.equal(found(text), 1, text)
 })
 
 test('a file that is missing or no mmdb file stops the start with its name', () => {
