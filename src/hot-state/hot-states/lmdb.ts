@@ -59,18 +59,24 @@ function openStores(directory: string): Stores {
 
 const DATA_FILE = 'data.mdb'
 
+// Without overlapping syncs a commit resolves when it is on the disk.
+const BINARY = { encoding: 'binary', keyEncoding: 'binary', overlappingSync: false } as const
+
 function storesOf(directory: string, readOnly: boolean): Stores {
-  const encoding = { encoding: 'binary', keyEncoding: 'binary' } as const
-  // Without overlapping syncs a commit resolves when it is on the disk.
-  const root = open<Buffer, Buffer>({ ...encoding, path: directory, readOnly, maxDbs: 8, overlappingSync: false })
-  const store = (name: string): Bytes => root.openDB<Buffer, Buffer>({ ...encoding, name })
-  return {
-    root,
-    clicks: store('clicks'),
-    claims: store('claims'),
-    positions: store('positions'),
-    clicksByTime: store('clicks_by_time'),
-    claimsByTime: store('claims_by_time'),
+  const root = open<Buffer, Buffer>({ ...BINARY, path: directory, readOnly, maxDbs: 8 })
+  const store = (name: string): Bytes => root.openDB<Buffer, Buffer>({ ...BINARY, name })
+  try {
+    return {
+      root,
+      clicks: store('clicks'),
+      claims: store('claims'),
+      positions: store('positions'),
+      clicksByTime: store('clicks_by_time'),
+      claimsByTime: store('claims_by_time'),
+    }
+  } catch (error) {
+    void root.close()
+    throw error
   }
 }
 

@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict'
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, mkdirSync, readdirSync, readlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { test, type TestContext } from 'node:test'
+import { createLogLines } from '#platform/log-lines'
+import { withTempDir } from '#test-kit'
+import { readToEnd } from '../event-log.conformance.ts'
+import type { EventLog } from '../event-log.ts'
+import { openFileLog, type FileLogOptions } from './segment-files.ts'
+
+/** The log in a process of its own: killed, on a full disk, under a file size limit. */
+const PARTITION = 'edge-0'
+const logLines = createLogLines('test', 'silent')
+
+const OPEN = `
+  const { openFileLog } = await import('#log')
+  const { createLogLines } = await import('#platform/log-lines')
+  const open = (options) => openFileLog({ logLines: createLogLines('test', 'silent'), ...options })`
+
+/** Appends with 20 callers for ever and prints each acknowledged offset once its append has resolved. */
+const APPEND_FOR_EVER = `${OPEN}
+  const log = await open(JSON.parse(process.argv[1]))
+  const writer = await log.openWriter('${PARTITION}')
+  const append = async () => {
+    for (;;) process.stdout.write(await writer.append(Buffer.from('record of ' + process.pid)) + '\\n')
+  }
+  await Promise.all(Array.from({ length: 20 }, append))`
+
+const nodeArguments = (script: string, ...args: readonly string[]): string[] => [
+  '--input-type=module',
+  '--eval',
+  script,
+  '--',
+  ...args,
+]
+
+function startAppending(t: TestContext, options: Omit<FileLogOptions, 'logLines'>): ChildProcess {
+  const child = spawn(process.execPath, nodeArguments(APPEND_FOR_EVER, JSON.stringify(options)), {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.after(() => child.kill('SIGKILL'))
+  return child
+}
+
+/** Kills the process when it has acknowledged so many records. @returns all offsets that it managed to print */
+async function killAfter(child: ChildProcess, acknowledgements: number): Promise<readonly number[]> {
+  const offsets: number[] = []
+  for await (const line of createInterface({ input: child.stdout! })) {
+    if (offsets.push(Number(line)) === acknowledgements) child.kill('SIGKILL')
+  }
+  if (child.signalCode === null && child.exitCode === null) await once(child, 'exit')
+  // The last line may be cut by the kill.
+  return offsets.slice(0, -1)
+}
+
+async function readOffsets(log: EventLog): Promise<ReadonlySet<number>> {
+  const batches = await readToEnd(log, PARTITION, { maxRecords: 10_000, maxBytes: 1e8 })
+  assert.deepEqual(
+    batches.flatMap((batch) => batch.damaged),
+    [],
+  )
+  return new Set(batches.flatMap((batch) => batch.records.map((record) => record.offset)))
+}
+
+test('kill -9 of the writer loses no acknowledged record, and the next writer takes over at once', async (t) => {
+  const directory = withTempDir(t)
+  const acknowledged: number[] = []
+  for (const count of [1, 700, 2_300]) {
+    acknowledged.push(...(await killAfter(startAppending(t, { directory, segmentBytes: 50_000 }), count)))
+  }
+  const log = await openFileLog({ directory, logLines })
+  const begin = performance.now()
+  const writer = await log.openWriter(PARTITION)
+  assert.ok(performance.now() - begin < 900)
+  const kept = await readOffsets(log)
+  assert.deepEqual(
+    acknowledged.filter((offset) => !kept.has(offset)),
+    [],
+  )
+  assert.equal(new Set(acknowledged).size, acknowledged.length)
+  assert.equal(await writer.append(Buffer.from('next')), kept.size)
+  await writer.close()
+  await log.close()
+})
+
+test('without the flush guard a kill -9 loses acknowledged records: what the fault run must notice', async (t) => {
+  const directory = withTempDir(t)
+  const acknowledged = await killAfter(startAppending(t, { directory, isFlushed: false }), 200)
+  const log = await openFileLog({ directory, logLines })
+  await (await log.openWriter(PARTITION)).close()
+  const kept = await readOffsets(log)
+  assert.ok(acknowledged.some((offset) => !kept.has(offset)))
+  await log.close()
+})
+
+test('a partition is in use while another process that writes to it lives', async (t) => {
+  const directory = withTempDir(t)
+  const child = startAppending(t, { directory })
+  await once(child.stdout!, 'data')
+  const log = await openFileLog({ directory, logLines })
+  await assert.rejects(log.openWriter(PARTITION), { code: 'log_in_use' })
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  await (await log.openWriter(PARTITION)).close()
+  await log.close()
+})
+
+/** Appends until three waves were refused, frees the space where there is some to free, appends again, and prints what was
+ * answered and what is in the log.
+ */
+const FILL = `${OPEN}
+  const { rmSync, writeFileSync, statfsSync } = await import('node:fs')
+  const [directory, filler] = process.argv.slice(1)
+  if (filler) {
+    const { bavail, bsize } = statfsSync(directory)
+    writeFileSync(filler, Buffer.alloc(bavail * bsize - 400_000))
+  }
+  const log = await open({ directory: directory + '/log' })
+  const writer = await log.openWriter('${PARTITION}')
+  const acknowledged = []
+  const codes = new Set()
+  let count = 0
+  const appendWave = async () => {
+    const payloads = Array.from({ length: 20 }, () => (count++ + ':').padEnd(1_000 + (count % 7) * 300, 'x'))
+    const answers = await Promise.allSettled(payloads.map((payload) => writer.append(Buffer.from(payload))))
+    for (const [index, answer] of answers.entries()) {
+      if (answer.status === 'fulfilled') acknowledged[answer.value] = payloads[index].split(':')[0]
+      else codes.add(answer.reason.code)
+    }
+    return answers.some((answer) => answer.status === 'rejected')
+  }
+  let refusedWaves = 0
+  while (refusedWaves < 3) if (await appendWave()) refusedWaves++
+  const atFull = acknowledged.length
+  if (filler) {
+    rmSync(filler)
+    for (let wave = 0; wave < 3; wave++) if (await appendWave()) codes.add('refused with space free')
+  }
+  await writer.close()
+  const { records, damaged } = await log.readRange('${PARTITION}', 0, 1e9)
+  const kept = records.map((record) => record.payload.toString().split(':')[0])
+  console.log(JSON.stringify({ acknowledged, atFull, codes: [...codes], kept, damaged }))`
+
+type FillReport = {
+  readonly acknowledged: readonly string[]
+  readonly atFull: number
+  readonly codes: readonly string[]
+  readonly kept: readonly string[]
+  readonly damaged: readonly unknown[]
+}
+
+test('a full disk refuses with log_full, keeps exactly what was acknowledged, and goes on when there is space', (t) => {
+  const directory = withTempDir(t)
+  const mount = 'mount -t tmpfs -o size=2m tmpfs "$0" && exec "$@"'
+  const inNamespace = ['--user', '--map-root-user', '--mount', 'sh', '-c', mount, directory]
+  if (spawnSync('unshare', [...inNamespace, 'true']).status !== 0) {
+    t.skip('a small file system cannot be mounted here: user namespaces are refused')
+    return
+  }
+  const script = nodeArguments(FILL, directory, join(directory, 'filler'))
+  const run = spawnSync('unshare', [...inNamespace, process.execPath, ...script], { encoding: 'utf8' })
+  const report = JSON.parse(run.stdout || run.stderr) as FillReport
+  assert.deepEqual(report.codes, ['log_full'])
+  assert.deepEqual(report.kept, report.acknowledged)
+  assert.deepEqual(report.damaged, [])
+  assert.ok(report.atFull > 100 && report.acknowledged.length === report.atFull + 60)
+})
+
+test('a file size limit is a full disk too', (t) => {
+  const directory = withTempDir(t)
+  const limited = ['-c', 'ulimit -f 512 && exec "$@"', 'sh', process.execPath, ...nodeArguments(FILL, directory)]
+  const run = spawnSync('sh', limited, { encoding: 'utf8' })
+  const report = JSON.parse(run.stdout || run.stderr) as FillReport
+  assert.deepEqual(report.codes, ['log_full'])
+  assert.deepEqual(report.kept, report.acknowledged)
+  assert.ok(report.atFull > 50)
+})
+
+test('an error of the disk rejects the group with log_unavailable; a new segment takes the next records', async (t) => {
+  const directory = join(withTempDir(t), 'log')
+  mkdirSync(directory)
+  const log = await openFileLog({ directory, logLines })
+  const writer = await log.openWriter(PARTITION)
+  await writer.append(Buffer.from('kept'))
+  breakSegmentOf(directory)
+  const refused = await Promise.allSettled([writer.append(Buffer.from('a')), writer.append(Buffer.from('b'))])
+  assert.deepEqual(
+    refused.map((answer) => answer.status === 'rejected' && (answer.reason as { code: string }).code),
+    ['log_unavailable', 'log_unavailable'],
+  )
+  assert.equal(writer.pendingCount(), 0)
+  assert.equal(await writer.append(Buffer.from('next')), 1)
+  await writer.close()
+  assert.equal((await log.segments(PARTITION)).length, 2)
+  const { records } = await log.readRange(PARTITION, 0, 9)
+  assert.deepEqual(
+    records.map((record) => record.payload.toString()),
+    ['kept', 'next'],
+  )
+  await log.close()
+})
+
+/** Closes the files of the segment behind the writer's back: what it does next fails as on a broken disk. */
+function breakSegmentOf(directory: string): void {
+  for (const fd of readdirSync('/proc/self/fd')) {
+    if (isSegmentIn(directory, fd)) closeSync(Number(fd))
+  }
+}
+
+function isSegmentIn(directory: string, fd: string): boolean {
+  try {
+    const path = readlinkSync(`/proc/self/fd/${fd}`)
+    return path.startsWith(directory) && path.endsWith('.segment')
+  } catch {
+    // The descriptor of the listing itself is gone by now.
+    return false
+  }
+}
