@@ -3,8 +3,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { DeviceType } from '#records'
 import { pickClientHints, type ClientHints } from './client-hints.ts'
-import { describeDevice } from './describe-device.ts'
-import { PARSED_LENGTH_MAX } from './parse-user-agent.ts'
+import { describeDevice, PARSED_LENGTH_MAX } from './describe-device.ts'
 
 const WINDOWS =
   'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Safari/537.36'

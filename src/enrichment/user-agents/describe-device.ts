@@ -2,7 +2,12 @@ import type { Device } from '#records'
 import { isBotUserAgent } from './bots.ts'
 import { applyClientHints, type ClientHints } from './client-hints.ts'
 import { deviceTypeOf } from './device-type.ts'
-import { parseUserAgent, PARSED_LENGTH_MAX } from './parse-user-agent.ts'
+import { parseUserAgent } from './parse-user-agent.ts'
+
+/** Longer user agents are read up to here: the longest of the 4 200 known ones has 492 characters, and what an expression's
+ * backtracking costs grows with the square of the length.
+ */
+export const PARSED_LENGTH_MAX = 768
 
 export type DescribedDevice = { readonly device: Device; readonly isBot: boolean }
 
