@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import {
+  decideOutcome,
+  LADDER_MS,
+  parseRetryAfter,
+  SHORT_LADDER_MS,
+  type AttemptResult,
+  type Outcome,
+} from './decide-outcome.ts'
+
+const NOW = Date.UTC(2026, 0, 1)
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+
+const answered = (status: number, retryAfter?: string): AttemptResult => ({ kind: 'answered', status, retryAfter })
+const failed = (error: Extract<AttemptResult, { kind: 'failed' }>['error']): AttemptResult => ({
+  kind: 'failed',
+  error,
+})
+const decide = (result: AttemptResult, attempts = 1, maxAttempts = 12, chance = 0.5): Outcome =>
+  decideOutcome({ result, attempts, maxAttempts, nowMs: NOW, random: () => chance })
+const delayOf = (outcome: Outcome): number => {
+  assert.equal(outcome.kind, 'retry')
+  return outcome.kind === 'retry' ? outcome.delayMs : Number.NaN
+}
+
+test('the ladder has twelve attempts in 70 h 42 min 35 s', () => {
+  assert.equal(LADDER_MS.length, 11)
+  assert.equal(
+    LADDER_MS.reduce((sum, step) => sum + step),
+    70 * HOUR + 42 * MINUTE + 35_000,
+  )
+})
+
+test('2xx is delivered', () => {
+  for (const status of [200, 201, 202, 204, 299]) assert.deepEqual(decide(answered(status)), { kind: 'delivered' })
+})
+
+test('410 gives up at once', () => {
+  assert.deepEqual(decide(answered(410)), { kind: 'gave_up', reason: 'gone' })
+})
+
+test('overload, conflicts, server errors and the network climb the whole ladder', () => {
+  const results = [...[408, 409, 425, 500, 502, 504, 599].map((status) => answered(status))]
+  const errors = [
+    'timeout',
+    'dns_error',
+    'connection_refused',
+    'connection_reset',
+    'tls_error',
+    'network_error',
+  ] as const
+  for (const result of [...results, ...errors.map(failed)]) {
+    const delays = LADDER_MS.map((_, index) => delayOf(decide(result, index + 1)))
+    assert.deepEqual(delays, LADDER_MS)
+    assert.deepEqual(decide(result, 12), { kind: 'gave_up', reason: 'attempts_exhausted' })
+  }
+})
+
+test('redirects, other client errors and refused destinations get three attempts in an hour', () => {
+  const cases = [
+    ...[301, 302, 307, 400, 401, 403, 404, 422].map((status) => [answered(status), 'refused_by_receiver'] as const),
+    [failed('destination_refused'), 'destination_refused'] as const,
+  ]
+  for (const [result, reason] of cases) {
+    assert.deepEqual(
+      [1, 2].map((attempt) => delayOf(decide(result, attempt))),
+      SHORT_LADDER_MS,
+    )
+    assert.deepEqual(decide(result, 3), { kind: 'gave_up', reason })
+  }
+  assert.equal(
+    SHORT_LADDER_MS.reduce((sum, step) => sum + step),
+    HOUR,
+  )
+})
+
+test("the endpoint's own limit of attempts ends either ladder, and a longer one repeats the last step", () => {
+  assert.deepEqual(decide(answered(500), 2, 2), { kind: 'gave_up', reason: 'attempts_exhausted' })
+  assert.deepEqual(decide(answered(404), 1, 1), { kind: 'gave_up', reason: 'attempts_exhausted' })
+  assert.equal(delayOf(decide(answered(500), 20, 30)), 24 * HOUR)
+})
+
+test('an attempt that we broke off is repeated at once, also when it was the last', () => {
+  assert.deepEqual(decide(failed('interrupted'), 12), { kind: 'retry', delayMs: 0 })
+})
+
+test('jitter spreads each step by ±20 %', () => {
+  assert.equal(delayOf(decide(answered(500), 1, 12, 0)), 4_000)
+  assert.equal(delayOf(decide(answered(500), 1, 12, 0.999_999)), 6_000)
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 11 }),
+      fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+      (attempt, chance) => {
+        const delay = delayOf(decide(failed('timeout'), attempt, 12, chance))
+        const step = LADDER_MS[attempt - 1]!
+        assert.ok(delay >= 0.8 * step && delay <= 1.2 * step)
+      },
+    ),
+  )
+})
+
+test('429 and 503 wait a minute at least', () => {
+  for (const status of [429, 503]) assert.equal(delayOf(decide(answered(status))), MINUTE)
+  assert.equal(delayOf(decide(answered(500))), 5_000)
+})
+
+test('Retry-After prolongs a step, to an hour or twice the step, and never shortens it', () => {
+  assert.equal(delayOf(decide(answered(503, '600'))), 10 * MINUTE)
+  assert.equal(delayOf(decide(answered(500, '999999999'))), HOUR)
+  assert.equal(delayOf(decide(answered(500, '999999999'), 9)), 24 * HOUR)
+  assert.equal(delayOf(decide(answered(500, '1'), 5)), 30 * MINUTE)
+  assert.equal(delayOf(decide(answered(429, '0'))), MINUTE)
+})
+
+test('Retry-After is understood as seconds and as a date; anything else is ignored', () => {
+  assert.equal(parseRetryAfter('120', NOW), 120_000)
+  assert.equal(parseRetryAfter(' 7 ', NOW), 7_000)
+  assert.equal(parseRetryAfter('Thu, 01 Jan 2026 00:02:00 GMT', NOW), 120_000)
+  assert.equal(parseRetryAfter('Thu, 01 Jan 2015 00:02:00 GMT', NOW), 0)
+  for (const odd of [
+    undefined,
+    '',
+    '-5',
+    '1.5',
+    '1e3',
+    'soon',
+    '99999999999',
+    '2026-01-01',
+    'Thu, 99 Foo 2026 00:00:00 GMT',
+  ]) {
+    assert.equal(parseRetryAfter(odd, NOW), undefined, String(odd))
+  }
+})
+
+test('every answer leads to exactly one outcome, and no delivery is tried for ever', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 200, max: 599 }), fc.integer({ min: 1, max: 50 }), (status, maxAttempts) => {
+      let attempts = 1
+      while (decide(answered(status), attempts, maxAttempts).kind === 'retry') attempts++
+      assert.ok(attempts <= maxAttempts)
+    }),
+  )
+})
