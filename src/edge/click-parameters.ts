@@ -1,7 +1,8 @@
-import { newClickId, parseClickId, type ClickId } from '#platform/ids'
+import { newClickId, parseClickId } from '#platform/ids'
 import { parseAmount, parseCurrency } from '#platform/money'
 import { subNames } from '#records'
-import { subAliases, type AskedTarget, type ClickParameters } from '#routing'
+import { subAliases, type AskedTarget } from '#routing'
+import type { ClickDraft } from './click-draft.ts'
 import { parseVisitorCode } from './cookies.ts'
 import type { EdgeLimits } from './limits.ts'
 import { readQuery } from './query.ts'
@@ -33,7 +34,7 @@ export const clickParameterNames = {
   ...Object.fromEntries(subNames.map((name, index) => [name, subAliases(index + 1)])),
 } as const satisfies Record<string, readonly string[]>
 
-/** Names that the decision reads; everything else of the table goes into the record as it is. */
+/** Parameters that stand in the record as they are, cut to the length of a label. */
 const labelFields = [
   'source_id',
   'ad_campaign_id',
@@ -45,103 +46,114 @@ const labelFields = [
   'utm_content',
   ...subNames,
 ] as const
+type LabelField = (typeof labelFields)[number]
 
-const slots: ReadonlyMap<string, number> = new Map(
-  Object.entries(clickParameterNames).flatMap(([name, aliases], index) => [
-    [name, 2 * index] as const,
-    ...aliases.map((alias) => [alias, 2 * index + 1] as const),
-  ]),
-)
-const slotOf = (name: string): number => slots.get(name)!
+/** Parameters that are understood first. */
+type Texts = { [name in Exclude<keyof typeof clickParameterNames, LabelField>]: string | undefined }
 
-const SLOT_COUNT = 2 * Object.keys(clickParameterNames).length
-const SLOT = {
-  clickid: slotOf('clickid'),
-  campaign_id: slotOf('campaign_id'),
-  flow_id: slotOf('flow_id'),
-  offer_id: slotOf('offer_id'),
-  landing_id: slotOf('landing_id'),
-  affiliate_id: slotOf('affiliate_id'),
-  external_id: slotOf('external_id'),
-  visitor_code: slotOf('visitor_code'),
-  cost: slotOf('cost'),
-  currency: slotOf('currency'),
-} as const
-const labelSlots = labelFields.map((field) => [field, slotOf(field)] as const)
-
-/** The parameters of one request for a link, decoded. */
-export type ClickQuery = {
-  readonly clickId: ClickId
-  readonly asked: AskedTarget
-  readonly parameters: ClickParameters
+type Slot = {
+  /** Counts the parameters of the table. */
+  readonly index: number
+  readonly rank: typeof ALIAS | typeof CANONICAL
+  readonly label: LabelField | undefined
+  readonly text: keyof Texts | undefined
 }
 
-type Mutable<T> = { -readonly [key in keyof T]: T[key] }
+const ABSENT = 0
+const ALIAS = 1
+const CANONICAL = 2
 
-/** Decodes the query of a link.
+const isLabel = (name: string): name is LabelField => (labelFields as readonly string[]).includes(name)
+
+function slotsOf(name: string, aliases: readonly string[], index: number): readonly (readonly [string, Slot])[] {
+  const target = isLabel(name) ? { label: name, text: undefined } : { label: undefined, text: name as keyof Texts }
+  return [
+    [name, { index, rank: CANONICAL, ...target }],
+    ...aliases.map((alias) => [alias, { index, rank: ALIAS, ...target }] as const),
+  ]
+}
+
+const slots: ReadonlyMap<string, Slot> = new Map(
+  Object.entries(clickParameterNames).flatMap(([name, aliases], index) => slotsOf(name, aliases, index)),
+)
+
+/** How good the name was that each parameter was taken from; used by one request at a time, none of which waits. */
+const ranks = new Uint8Array(Object.keys(clickParameterNames).length).fill(ABSENT)
+
+/** Decodes the query of a link into the record and returns what it names.
  * - A `clickid` that is a UUID is kept, else a new UUIDv7 is made; what was sent instead of a UUID becomes the external
  *   click id where none is given.
  * - A cost that is no amount and a currency that is no ISO 4217 code are left out: they must not cost a click.
  * - `sub2_keys` holds the pairs of a sub2 of the form key-value|…; any other sub2 is a plain label.
- * @param nowMs milliseconds since the epoch
+ * @param draft has its time; gets its click id and everything that the query says
  */
 export function readClickQuery(
+  draft: ClickDraft,
   query: string,
   linkCode: string | undefined,
-  nowMs: number,
   limits: EdgeLimits,
   sub2AllowedKeys: ReadonlySet<string>,
-): ClickQuery {
-  const values: (string | undefined)[] = new Array<string | undefined>(SLOT_COUNT).fill(undefined)
+): AskedTarget {
+  const texts = readTexts(draft, query, limits)
+  const kept = parseClickId(texts.clickid)
+  draft.click_id = kept ?? newClickId(draft.at)
+  const externalId = texts.external_id ?? (kept === undefined ? texts.clickid : undefined)
+  if (externalId !== undefined) draft.external_click_id = cutLabel(externalId, limits)
+  if (texts.visitor_code !== undefined) setDefined(draft, 'visitor_code', parseVisitorCode(texts.visitor_code))
+  if (texts.cost !== undefined) setDefined(draft, 'cost_micros', parseCost(texts.cost))
+  if (texts.currency !== undefined) setDefined(draft, 'currency', parseCurrency(texts.currency))
+  if (draft.sub2 !== undefined) addSub2Keys(draft, draft.sub2, sub2AllowedKeys)
+  return {
+    linkCode,
+    campaignId: texts.campaign_id,
+    flowId: texts.flow_id,
+    offerId: texts.offer_id,
+    landingId: texts.landing_id,
+    affiliateId: texts.affiliate_id,
+  }
+}
+
+function readTexts(draft: ClickDraft, query: string, limits: EdgeLimits): Texts {
+  const texts: Texts = {
+    clickid: undefined,
+    campaign_id: undefined,
+    flow_id: undefined,
+    offer_id: undefined,
+    landing_id: undefined,
+    affiliate_id: undefined,
+    external_id: undefined,
+    visitor_code: undefined,
+    cost: undefined,
+    currency: undefined,
+  }
+  ranks.fill(ABSENT)
   readQuery(query, limits, (name, value) => {
     const slot = slots.get(name) ?? slots.get(name.toLowerCase())
-    if (slot !== undefined && values[slot] === undefined) values[slot] = value
+    if (slot === undefined || ranks[slot.index]! >= slot.rank) return
+    ranks[slot.index] = slot.rank
+    if (slot.label !== undefined) draft[slot.label] = cutLabel(value, limits)
+    else texts[slot.text!] = value
   })
-  const read = (slot: number): string | undefined => values[slot] ?? values[slot + 1]
-  const clickIdText = read(SLOT.clickid)
-  const kept = parseClickId(clickIdText)
-  const parameters: Mutable<ClickParameters> = {}
-  for (const [field, slot] of labelSlots) {
-    const value = read(slot)
-    if (value !== undefined) parameters[field] = cutLabel(value, limits)
-  }
-  const externalId = read(SLOT.external_id) ?? (kept === undefined ? clickIdText : undefined)
-  if (externalId !== undefined) parameters.external_click_id = cutLabel(externalId, limits)
-  const visitorCode = parseVisitorCode(read(SLOT.visitor_code))
-  if (visitorCode !== undefined) parameters.visitor_code = visitorCode
-  addCost(parameters, read(SLOT.cost), read(SLOT.currency))
-  addSub2Keys(parameters, sub2AllowedKeys)
-  return { clickId: kept ?? newClickId(nowMs), asked: readTarget(read, linkCode), parameters }
+  return texts
 }
 
 const cutLabel = (value: string, { labelCharactersMax }: EdgeLimits): string =>
   value.length > labelCharactersMax ? cleanText(value, labelCharactersMax) : value
 
-function readTarget(read: (slot: number) => string | undefined, linkCode: string | undefined): AskedTarget {
-  const asked: Mutable<AskedTarget> = {}
-  const campaignId = read(SLOT.campaign_id)
-  const flowId = read(SLOT.flow_id)
-  const offerId = read(SLOT.offer_id)
-  const landingId = read(SLOT.landing_id)
-  const affiliateId = read(SLOT.affiliate_id)
-  if (linkCode !== undefined) asked.linkCode = linkCode
-  if (campaignId !== undefined) asked.campaignId = campaignId
-  if (flowId !== undefined) asked.flowId = flowId
-  if (offerId !== undefined) asked.offerId = offerId
-  if (landingId !== undefined) asked.landingId = landingId
-  if (affiliateId !== undefined) asked.affiliateId = affiliateId
-  return asked
+function setDefined<Field extends keyof ClickDraft>(
+  draft: ClickDraft,
+  field: Field,
+  value: ClickDraft[Field] | undefined,
+): void {
+  if (value !== undefined) draft[field] = value
 }
 
-function addCost(parameters: Mutable<ClickParameters>, cost: string | undefined, currency: string | undefined): void {
-  const amount = cost === undefined ? undefined : parseAmount(cost)
-  const code = parseCurrency(currency)
-  if (amount !== undefined && amount >= 0n) parameters.cost_micros = Number(amount)
-  if (code !== undefined) parameters.currency = code
+function parseCost(text: string): number | undefined {
+  const amount = parseAmount(text)
+  return amount === undefined || amount < 0n ? undefined : Number(amount)
 }
 
-function addSub2Keys(parameters: Mutable<ClickParameters>, allowedKeys: ReadonlySet<string>): void {
-  if (parameters.sub2 === undefined) return
-  const sub2 = parseSub2(parameters.sub2, allowedKeys)
-  if (sub2.kind === 'parsed' && Object.keys(sub2.keys).length > 0) parameters.sub2_keys = sub2.keys
+function addSub2Keys(draft: ClickDraft, text: string, allowedKeys: ReadonlySet<string>): void {
+  const sub2 = parseSub2(text, allowedKeys)
+  if (sub2.kind === 'parsed' && sub2.count > 0) draft.sub2_keys = sub2.keys
 }

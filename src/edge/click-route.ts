@@ -2,10 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import { acceptClientHints } from '#enrichment'
 import { newUuidV7 } from '#platform/ids'
-import type { ClickRecord, TrafficClass, VisitorFacts } from '#records'
-import { chooseTarget, clickMacro, fillLandingUrl, type Decision, type RequestFacts } from '#routing'
+import type { ClickRecord } from '#records'
+import { chooseTarget, clickMacro, fillLandingUrl, type Decision } from '#routing'
 import { answerError, answerNotFoundPage } from './answers.ts'
 import { answerFailure, answerUrlTooLong, isUrlTooLong } from './refuse-request.ts'
+import { newClickDraft, type ClickDraft } from './click-draft.ts'
 import { readClickQuery } from './click-parameters.ts'
 import { clickCookie, parseVisitorCode, readCookie, VISITOR_COOKIE, visitorCookie } from './cookies.ts'
 import type { Edge } from './edge.ts'
@@ -46,67 +47,49 @@ export function answerClick(
 
 const outcomeOf = (record: ClickRecord): string => (record.class === 'click' ? record.outcome : record.class)
 
+/** The record is put together in one object, which is also what the decision and the macros read. */
 function decideClick(edge: Edge, live: LiveConfig, request: IncomingMessage, linkCode: string | undefined): Click {
-  const at = edge.clock.now()
-  const { headers } = request
   const origin = edge.originOf(request)
-  const query = readClickQuery(queryOf(request.url!), linkCode, at, edge.limits, edge.sub2AllowedKeys)
+  const draft = newClickDraft()
+  draft.at = edge.clock.now()
+  draft.class = classifyTraffic(request)
+  const asked = readClickQuery(draft, queryOf(request.url!), linkCode, edge.limits, edge.sub2AllowedKeys)
+  addVisitor(draft, edge, request, origin.address)
+  const decision = chooseTarget(
+    { clickId: draft.click_id, at: draft.at, asked, visitor: draft, parameters: draft },
+    live.routing,
+  )
+  addDecision(draft, decision, live.routing.version)
+  if (asked.linkCode !== undefined) draft.link_code = asked.linkCode
+  const location = decision.url && fillLandingUrl(decision.url, (name) => clickMacro(draft, live.routing, name))
+  return { record: draft, location, isHttps: origin.isHttps }
+}
+
+function addVisitor(draft: ClickDraft, edge: Edge, { headers }: IncomingMessage, address: string): void {
   const visitor = edge.enricher.describeVisitor({
-    ip: origin.address,
+    ip: address,
     userAgent: headers['user-agent'],
     clientHints: headers,
     acceptLanguage: headers['accept-language'],
   })
-  const facts: RequestFacts = {
-    clickId: query.clickId,
-    at,
-    asked: query.asked,
-    visitor,
-    parameters: addHeaders(query.parameters, request, at),
-  }
-  const decision = chooseTarget(facts, live.routing)
-  const record = clickRecord(facts, decision, live.routing.version, classifyTraffic(request))
-  const location = decision.url && fillLandingUrl(decision.url, (name) => clickMacro(record, live.routing, name))
-  return { record, location, isHttps: origin.isHttps }
+  Object.assign(draft, visitor)
+  draft.visitor_code ??= parseVisitorCode(readCookie(headers.cookie, VISITOR_COOKIE)) ?? newUuidV7(draft.at)
+  if (headers.referer) draft.referrer = cleanText(headers.referer, REFERRER_CHARACTERS_MAX)
+  if (headers.host) draft.domain = hostName(headers.host)
 }
 
-type Mutable<T> = { -readonly [key in keyof T]: T[key] }
-
-/** The query was read for this request alone, so its parameters are completed in place. */
-function addHeaders(
-  parameters: Mutable<RequestFacts['parameters']>,
-  { headers }: IncomingMessage,
-  at: number,
-): RequestFacts['parameters'] {
-  parameters.visitor_code ??= parseVisitorCode(readCookie(headers.cookie, VISITOR_COOKIE)) ?? newUuidV7(at)
-  if (headers.referer) parameters.referrer = cleanText(headers.referer, REFERRER_CHARACTERS_MAX)
-  if (headers.host) parameters.domain = hostName(headers.host)
-  return parameters
+const hostName = (host: string): string => {
+  const colon = host.lastIndexOf(':')
+  const name = colon > host.lastIndexOf(']') ? host.slice(0, colon) : host
+  return cleanText(name.toLowerCase(), DOMAIN_CHARACTERS_MAX)
 }
 
-const hostName = (host: string): string => cleanText(host.toLowerCase().replace(/:\d+$/, ''), DOMAIN_CHARACTERS_MAX)
-
-function clickRecord(
-  { clickId, at, asked, visitor, parameters }: RequestFacts,
-  decision: Decision,
-  version: number,
-  trafficClass: TrafficClass,
-): ClickRecord {
-  const record: Mutable<ClickRecord> = {
-    // In this order: the click index finds the id at a known place, without parsing the record (clickIdOf).
-    kind: 'click',
-    click_id: clickId,
-    at,
-    ...(visitor satisfies VisitorFacts),
-    class: trafficClass,
-    outcome: decision.outcome,
-    config_version: version,
-    trace: decision.trace,
-  }
-  Object.assign(record, parameters, decision.assignment)
-  if (decision.refusal !== undefined) record.refusal = decision.refusal
-  if (asked.linkCode !== undefined) record.link_code = asked.linkCode
-  return record
+function addDecision(draft: ClickDraft, { outcome, refusal, trace, assignment }: Decision, version: number): void {
+  draft.outcome = outcome
+  draft.config_version = version
+  draft.trace = trace
+  if (refusal !== undefined) draft.refusal = refusal
+  Object.assign(draft, assignment)
 }
 
 function answerDecided(response: ServerResponse, { record, location, isHttps }: Click): void {

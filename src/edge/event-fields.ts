@@ -166,7 +166,7 @@ function readSub2(reading: Reading): void {
   const text = textOf(found.value)
   const sub2 = text === undefined ? undefined : parseSub2(text, reading.sub2AllowedKeys)
   if (sub2?.kind !== 'parsed') return refuse(reading, 'sub2', 'sub2_invalid')
-  if (Object.keys(sub2.keys).length > 0) reading.fields.sub2_keys = sub2.keys
+  if (sub2.count > 0) reading.fields.sub2_keys = sub2.keys
 }
 
 function readNumber(name: 'time_on_page_ms' | 'ts_client', max: number): (reading: Reading) => void {

@@ -33,11 +33,17 @@ function readPair(
   while (from < end && text.charCodeAt(from) === QUESTION_MARK) from += 1
   const equals = text.indexOf('=', from)
   if (equals === -1 || equals >= end - 1) return
-  const value = cleanText(decodeComponent(text.slice(equals + 1, end)), valueMax)
+  const value = decodeValue(text.slice(equals + 1, end), valueMax)
   if (value !== '') take(decodeComponent(text.slice(from, equals)), value)
 }
 
 const decodeComponent = (text: string): string => decodePercent(text.includes('+') ? text.replaceAll('+', ' ') : text)
+
+/** Node's parser lets no control characters into a URL: what was not encoded needs no cleaning. */
+function decodeValue(text: string, valueMax: number): string {
+  const decoded = decodeComponent(text)
+  return decoded === text && text.length <= valueMax ? text : cleanText(decoded, valueMax)
+}
 
 /** The query of a request target without its `?`; empty when there is none. */
 export function queryOf(url: string): string {

@@ -98,7 +98,6 @@ function createServer(limits: EdgeLimits): FastifyInstance {
   const server = fastify({
     // A log line for each request would cost more than the request.
     logger: false,
-    disableRequestLogging: true,
     exposeHeadRoutes: false,
     bodyLimit: limits.bodyBytesMax,
     keepAliveTimeout: limits.keepAliveTimeoutMs,

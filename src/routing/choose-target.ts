@@ -139,16 +139,14 @@ function resolveNames(walk: Walk): AskedTarget | RefusalReason {
   walk.steps.push({ kind: 'link', link: found.index })
   const pick = (value: string | undefined, ofLink: string | undefined, known: ReadonlyMap<string, unknown>) =>
     value !== undefined && (ofLink === undefined || known.has(value)) ? value : ofLink
-  return dropUndefined({
+  return {
     campaignId: pick(asked.campaignId, link.campaign_id, config.campaigns),
     flowId: pick(asked.flowId, link.flow_id, config.flows),
     offerId: pick(asked.offerId, link.offer_id, config.offers),
     affiliateId: pick(asked.affiliateId, link.affiliate_id, config.affiliates),
     landingId: asked.landingId,
-  })
+  }
 }
-
-const dropUndefined = (names: { [key in keyof AskedTarget]: string | undefined }): AskedTarget => names as AskedTarget
 
 function enterCampaign(walk: Walk, named: AskedTarget): Ending {
   const { config, steps } = walk

@@ -1,14 +1,14 @@
 import type { ClickId } from '#platform/ids'
 import type { ClickRecord, Subs, Utm, VisitorFacts } from '#records'
 
-/** What a request for a link named, as it was written. Empty values are left out. */
+/** What a request for a link named, as it was written; never empty text. */
 export type AskedTarget = {
-  readonly linkCode?: string
-  readonly campaignId?: string
-  readonly flowId?: string
-  readonly offerId?: string
-  readonly landingId?: string
-  readonly affiliateId?: string
+  readonly linkCode?: string | undefined
+  readonly campaignId?: string | undefined
+  readonly flowId?: string | undefined
+  readonly offerId?: string | undefined
+  readonly landingId?: string | undefined
+  readonly affiliateId?: string | undefined
 }
 
 /** What else the request brought, under the names of the click record. */

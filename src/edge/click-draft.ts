@@ -1,0 +1,72 @@
+import type { ClickRecord } from '#records'
+
+type Mutable<T> = { -readonly [key in keyof T]: T[key] }
+
+/** A click record while it is put together. */
+export type ClickDraft = Mutable<ClickRecord>
+
+/** An empty record with every usual field in its place. V8 keeps such an object in one shape; adding forty fields one after
+ * the other would turn it into a dictionary, which takes JSON.stringify three times as long (4.6 µs instead of 1.6 µs,
+ * a sixth of the whole request). Fields that stay undefined read as absent and are left out of the JSON.
+ */
+export const newClickDraft = (): ClickDraft =>
+  ({
+    kind: 'click',
+    click_id: undefined,
+    at: undefined,
+    class: undefined,
+    outcome: undefined,
+    refusal: undefined,
+    config_version: undefined,
+    trace: undefined,
+    advertiser_id: undefined,
+    campaign_id: undefined,
+    flow_id: undefined,
+    landing_id: undefined,
+    offer_id: undefined,
+    affiliate_id: undefined,
+    link_code: undefined,
+    ip: undefined,
+    country: undefined,
+    region: undefined,
+    city: undefined,
+    asn: undefined,
+    isp: undefined,
+    is_proxy: undefined,
+    is_hosting: undefined,
+    os: undefined,
+    os_version: undefined,
+    browser: undefined,
+    browser_version: undefined,
+    device_type: undefined,
+    device_brand: undefined,
+    device_model: undefined,
+    user_agent: undefined,
+    language: undefined,
+    bot: undefined,
+    visitor_code: undefined,
+    source_id: undefined,
+    ad_campaign_id: undefined,
+    creative_id: undefined,
+    external_click_id: undefined,
+    cost_micros: undefined,
+    currency: undefined,
+    referrer: undefined,
+    domain: undefined,
+    utm_source: undefined,
+    utm_medium: undefined,
+    utm_campaign: undefined,
+    utm_term: undefined,
+    utm_content: undefined,
+    sub1: undefined,
+    sub2: undefined,
+    sub3: undefined,
+    sub4: undefined,
+    sub5: undefined,
+    sub6: undefined,
+    sub7: undefined,
+    sub8: undefined,
+    sub9: undefined,
+    sub10: undefined,
+    sub2_keys: undefined,
+  }) as unknown as ClickDraft
