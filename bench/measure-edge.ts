@@ -27,8 +27,8 @@ export async function measureEdge(
     const clickIds = await makeClicks(edge.port, clicks)
     const compare = (requests: readonly LoadRequest[]): Promise<Comparison> =>
       compareWithBare({
-        barePort: bare.port,
-        ourPort: edge.port,
+        bare,
+        ours: edge,
         requests,
         rounds: settings.rounds,
         secondsPerRound: settings.seconds,
@@ -59,6 +59,7 @@ export async function measureEdge(
 
 type EdgeAlone = {
   readonly port: number
+  readonly pid: number
   /** Records that the log holds, to see that what was answered was written. */
   readonly recordCount: () => Promise<number>
   readonly stop: () => Promise<void>
@@ -76,6 +77,7 @@ async function startEdgeAlone(site: BenchSite): Promise<EdgeAlone> {
   const log = await openFileLog({ directory: join(site.dataDir, 'log'), logLines })
   return {
     port: Number(new URL(edge.edgeUrl).port),
+    pid: edge.pid,
     recordCount: async () => {
       const partitions = await log.partitions()
       const bounds = await Promise.all(partitions.map((partition) => log.bounds(partition)))

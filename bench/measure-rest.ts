@@ -9,7 +9,7 @@ import {
 } from '../test/e2e/installation.ts'
 import { createBenchVisits, type BenchSite } from './bench-site.ts'
 import { httpText, type LoadRequest } from './load.ts'
-import { measureProcessTree } from './memory.ts'
+import { measureProcessTree } from './process-figures.ts'
 import type { ConstantRateInput, ConstantRateResult } from './constant-rate.ts'
 import { runProcess } from './child-processes.ts'
 import type { Figure, RowName } from './rows.ts'

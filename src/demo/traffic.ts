@@ -206,8 +206,11 @@ async function sendEvent(sender: Sender, visit: Visit, clickId: string, type: st
     site: new URL(sender.sitesUrl).hostname,
     referrer: visit.headers['referer'],
     ts_client: Date.now(),
-    // One page in two hundred has its sub2 wrong: such an event is refused with its reason, its neighbours are not.
-    sub2: random.chance(0.005) ? 'geo:TR;dev:mobile' : `geo-${visitor.country}|dev-${visitor.browser.device}`,
+    // Some pages have their sub2 wrong: such an event is refused with its reason, its neighbours are not.
+    sub2:
+      type === 'lp_click' && random.chance(0.02)
+        ? 'geo:TR;dev:mobile'
+        : `geo-${visitor.country}|dev-${visitor.browser.device}`,
     ...more,
   })
   const headers = { ...visit.headers, origin: sender.sitesUrl, 'content-type': 'application/json' }

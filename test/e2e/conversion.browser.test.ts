@@ -27,8 +27,8 @@ describe('a visitor in a real browser', { skip: existsSync(CHROMIUM) ? false : `
 
     const lead = await receiver.waitFor((message) => conversionOf(message)['status'] === 'lead', 20_000)
     const sale = await receiver.waitFor((message) => conversionOf(message)['status'] === 'sale', 20_000)
-    checkPostback(lead, { click_id: clickId, payout: '2.50', goal: 'reg' })
-    checkPostback(sale, { click_id: clickId, payout: '40.00', goal: 'deposit' })
+    checkPostback(lead, { click_id: clickId, payout: '2.5', goal: 'reg' })
+    checkPostback(sale, { click_id: clickId, payout: '40', goal: 'deposit' })
     assert.notEqual(lead.webhookId, sale.webhookId)
 
     await checkReport(installation)

@@ -20,6 +20,8 @@ export type Comparison = {
   readonly ledger_difference_micros: number
   readonly deliveries_expected: number
   readonly deliveries_missing: number
+  /** Partners were told of a conversion that does not exist. */
+  readonly deliveries_of_nothing: number
   readonly deliveries_unsigned: number
   /** Deliveries whose rows contradict each other: two ends, waiting although ended, two tries under one number. */
   readonly deliveries_contradictory: number
@@ -37,6 +39,7 @@ export const mustBeZero = [
   'conversions_miscounted',
   'ledger_difference_micros',
   'deliveries_missing',
+  'deliveries_of_nothing',
   'deliveries_unsigned',
   'deliveries_contradictory',
 ] as const satisfies readonly (keyof Comparison)[]
@@ -169,6 +172,7 @@ const CONTRADICTIONS = `
 async function compareDeliveries(pool: Pool, received: readonly ReceivedWebhook[]) {
   const { rows: expected } = await pool.query<{ conversion_id: string }>(DELIVERIES_EXPECTED)
   const { rows } = await pool.query<{ contradictions: number }>(CONTRADICTIONS)
+  const known = new Set(expected.map(({ conversion_id }) => conversion_id))
   const arrived = new Map<string, number>()
   for (const message of received) {
     const conversionId = conversionOf(message)
@@ -177,6 +181,7 @@ async function compareDeliveries(pool: Pool, received: readonly ReceivedWebhook[
   return {
     deliveries_expected: expected.length,
     deliveries_missing: expected.filter(({ conversion_id }) => !arrived.has(conversion_id)).length,
+    deliveries_of_nothing: [...arrived.keys()].filter((id) => !known.has(id)).length,
     deliveries_unsigned: received.filter(({ isSignatureRight }) => !isSignatureRight).length,
     deliveries_contradictory: rows[0]!.contradictions,
     deliveries_repeated: received.length - arrived.size,
