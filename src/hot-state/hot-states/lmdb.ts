@@ -106,13 +106,18 @@ function writableState(stores: Stores): HotState {
 /** Looks up in a state that another process writes, and opens it when that process has made it. */
 function readOnlyState(directory: string): HotState {
   let stores: Stores | undefined
-  const opened = (): Stores | undefined => (stores ??= openExisting(directory))
+  const fresh = (): Stores | undefined => {
+    stores ??= openExisting(directory)
+    // LMDB keeps one view for a millisecond or more, however much the other process has committed since.
+    stores?.root.resetReadTxn()
+    return stores
+  }
   const refuse = (): never => {
     throw new Error('the hot state is open for reading only')
   }
   return {
-    getClick: (clickId) => opened()?.clicks.getBinary(clickKey(clickId)),
-    indexPosition: (partition) => decodePosition(opened()?.positions.getBinary(Buffer.from(partition))),
+    getClick: (clickId) => fresh()?.clicks.getBinary(clickKey(clickId)),
+    indexPosition: (partition) => decodePosition(fresh()?.positions.getBinary(Buffer.from(partition))),
     indexClicks: async () => refuse(),
     claim: async () => refuse(),
     forgetBefore: async () => refuse(),
