@@ -32,7 +32,7 @@ export type DemoSites = {
     readonly received: number
     readonly verified: number
     readonly distinct: number
-    /** Asked to come again: the tracker answers 503 now and then, so that retries are seen. */
+    /** Asked to come again: the tracker answers 500 now and then, so that retries are seen. */
     readonly turned_away: number
   }
   readonly stop: () => Promise<void>
@@ -103,7 +103,7 @@ async function takePostback(
   const message = { receiver, method: request.method ?? '', target: request.url ?? '', body }
   const isSignatureRight = verifySignature({ ...message, headers })
   const isTaken = inbox.take({ ...message, isSignatureRight, webhookId: headers['webhook-id'] ?? '', at: Date.now() })
-  response.writeHead(isTaken ? 200 : 503).end(isTaken ? 'OK\n' : 'Busy, come again.\n')
+  response.writeHead(isTaken ? 200 : 500).end(isTaken ? 'OK\n' : 'Something went wrong here, come again.\n')
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {

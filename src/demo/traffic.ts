@@ -224,7 +224,7 @@ async function sendEvent(sender: Sender, visit: Visit, clickId: string, type: st
 async function sendPostback(sender: Sender, parameters: Readonly<Record<string, string>>): Promise<void> {
   const query = new URLSearchParams({ secret: sender.inboundSecret, ...parameters })
   const answer = await send(sender, 'GET', `/postback?${query.toString()}`, { 'user-agent': 'lumen-shop-server/2.1' })
-  if (answer.status === 200) sender.counts.postbacks += 1
+  if (answer.status >= 200 && answer.status < 300) sender.counts.postbacks += 1
   else sender.counts.postbacks_refused += 1
 }
 

@@ -74,7 +74,7 @@ export async function compareWithJournal(
 type CountedRow = { readonly key: string; readonly times: string | number }
 type SignedRow = { readonly key: string; readonly times: string | number; readonly payout: string | number }
 
-const CLICKS = `SELECT toString(click_id) AS key, count() AS times FROM clicks WHERE class = 'click' GROUP BY key`
+const CLICKS = `SELECT toString(click_id) AS key, count() AS times FROM clicks GROUP BY key`
 
 const EVENTS = `SELECT concat(toString(click_id), '|', type, '|', txid) AS key, count() AS times
   FROM events WHERE refusal = '' GROUP BY key`

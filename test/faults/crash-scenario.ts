@@ -101,7 +101,7 @@ export async function runCrashScenario(plan: CrashPlan, workDir: string): Promis
   }
 }
 
-/** A partner's server on a bad day: often late, sometimes 503 at the first try, and it always remembers what it got. */
+/** A partner's server on a bad day: often late, sometimes 500 at the first try, and it always remembers what it got. */
 function startMoodyReceiver(secret: string, random: SeededRandom): Promise<WebhookReceiver> {
   const turnedAway = new Set<string>()
   return startWebhookReceiver({
@@ -109,7 +109,7 @@ function startMoodyReceiver(secret: string, random: SeededRandom): Promise<Webho
     answer: ({ webhookId }) => {
       const isTurnedAway = !turnedAway.has(webhookId) && random.chance(0.08)
       if (isTurnedAway) turnedAway.add(webhookId)
-      return { status: isTurnedAway ? 503 : 204, delayMs: random.chance(0.3) ? 400 : random.integer(0, 20) }
+      return { status: isTurnedAway ? 500 : 204, delayMs: random.chance(0.3) ? 400 : random.integer(0, 20) }
     },
   })
 }

@@ -38,6 +38,9 @@ const ATTEMPTS_MAX = 60
 const RETRY_DELAY_MS = 250
 const REQUEST_TIMEOUT_MS = 4_000
 
+/** 202: the click is not indexed yet; the postback is durable and judged later. */
+const ACCEPTED: ReadonlySet<number> = new Set([200, 202])
+
 const SHARES = { reg: 0.35, deposit: 0.2, postback: 0.1, repeat: 0.1 }
 
 export function startLoad(options: LoadClientOptions): LoadClient {
@@ -112,8 +115,8 @@ export function startLoad(options: LoadClientOptions): LoadClient {
       goal: 'sale',
       secret: options.postbackSecret,
     })
-    const isDone = await sendUntilAcknowledged(
-      async () => (await send(`/postback?${query.toString()}`, { method: 'GET', headers: {} })).status === 200,
+    const isDone = await sendUntilAcknowledged(async () =>
+      ACCEPTED.has((await send(`/postback?${query.toString()}`, { method: 'GET', headers: {} })).status),
     )
     if (!isDone) return
     counts.postbacks_acknowledged += 1
