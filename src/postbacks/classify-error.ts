@@ -29,6 +29,7 @@ const byCode: Readonly<Record<string, AttemptError>> = {
   ENETUNREACH: 'network_unreachable',
   EADDRNOTAVAIL: 'network_unreachable',
   EPROTO: 'tls_error',
+  HTTPParserError: 'protocol_error',
   UND_ERR_HEADERS_OVERFLOW: 'protocol_error',
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'protocol_error',
 }
@@ -40,7 +41,8 @@ export function classifyError(error: unknown): AttemptError {
   if (!(error instanceof Error)) return 'network_error'
   // Happy eyeballs: each address failed on its own; the first tells enough.
   if (error instanceof AggregateError && error.errors.length > 0) return classifyError(error.errors[0])
-  const code = (error as NodeJS.ErrnoException).code ?? ''
+  // undici's parser errors have a name and, for most mistakes, no code.
+  const code = (error as NodeJS.ErrnoException).code ?? error.name
   const known = byCode[code]
   if (known !== undefined) return known
   if (code.startsWith('HPE_')) return 'protocol_error'
