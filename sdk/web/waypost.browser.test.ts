@@ -39,6 +39,9 @@ describe('the snippet in a real browser', { skip: existsSync(CHROMIUM) ? false :
     return { edge, context, page: await context.newPage(), site: site.url }
   }
 
+  /** Waits until the edge has answered for everything that the page sent. */
+  const settled = (page: Page): Promise<unknown> => page.waitForFunction("localStorage.wp_q === '[]'")
+
   test('tells the edge of the opened page, with click, visitor and what the page knows', async (t) => {
     const { edge, page, site } = await visit(t)
     await page.goto(`${site}/lp?clickid=${CLICK}&sub1=a&sub2=geo-TR|dev-mobile&flow_id=f1&other=x`)
@@ -95,7 +98,7 @@ describe('the snippet in a real browser', { skip: existsSync(CHROMIUM) ? false :
   test('opens again for a new click', async (t) => {
     const { edge, page, site } = await visit(t)
     await page.goto(`${site}/?clickid=${CLICK}`)
-    await edge.waitFor('open')
+    await settled(page)
     await page.goto(`${site}/?clickid=${OTHER_CLICK}`)
     assert.equal((await edge.waitFor('open', 2))[1]!['clickid'], OTHER_CLICK)
   })
@@ -103,7 +106,7 @@ describe('the snippet in a real browser', { skip: existsSync(CHROMIUM) ? false :
   test('remembers the click in the cookie where localStorage was cleared', async (t) => {
     const { edge, page, site } = await visit(t)
     await page.goto(`${site}/?clickid=${CLICK}`)
-    await edge.waitFor('open')
+    await settled(page)
     await page.evaluate('localStorage.clear()')
     await page.goto(`${site}/second`)
     assert.equal((await edge.waitFor('open', 2))[1]!['clickid'], CLICK)
@@ -137,7 +140,7 @@ describe('the snippet in a real browser', { skip: existsSync(CHROMIUM) ? false :
     </script>`
     const { edge, page, site } = await visit(t, '', full)
     await page.goto(`${site}/?clickid=${CLICK}`)
-    await edge.waitFor('open')
+    await settled(page)
     await page.evaluate("isFull = true, trackReg('user-1')")
     await edge.waitFor('reg')
     await page.evaluate("isFull = false, trackReg('user-2')")
@@ -145,19 +148,20 @@ describe('the snippet in a real browser', { skip: existsSync(CHROMIUM) ? false :
     assert.equal(new Set(edge.events.map(({ event_id }) => event_id)).size, edge.events.length)
   })
 
-  test('queues while offline and sends the same events when the network is back, in one request', async (t) => {
+  test('queues while offline and sends the same events in one request as soon as the network is back', async (t) => {
     const { edge, context, page, site } = await visit(t)
     await page.goto(`${site}/?clickid=${CLICK}`)
-    await edge.waitFor('open')
+    await settled(page)
     await context.setOffline(true)
-    await page.evaluate("trackLpClick(), trackReg('user-1'), trackDeposit(5, 'USD', 'pay-1')")
+    // Without timers only the browser's word that it is online can bring the events.
+    await page.evaluate("setTimeout = () => 0, trackLpClick(), trackReg('user-1'), trackDeposit(5, 'USD', 'pay-1')")
     const queued = await page.evaluate<string[]>('JSON.parse(localStorage.wp_q).map((event) => event.event_id)')
     await context.setOffline(false)
     await edge.waitFor('deposit')
     const last = edge.posts.at(-1)!
     assert.deepEqual(last.events.map(({ type }) => type), ['lp_click', 'reg', 'deposit']) // prettier-ignore
     assert.deepEqual(last.events.map(({ event_id }) => event_id), queued) // prettier-ignore
-    await page.waitForFunction("localStorage.wp_q === '[]'")
+    await settled(page)
   })
 
   test('sends what an earlier page view could not, with the same event id', async (t) => {
@@ -168,7 +172,7 @@ describe('the snippet in a real browser', { skip: existsSync(CHROMIUM) ? false :
     edge.status = 204
     const countBefore = edge.events.length
     await page.goto(`${site}/second`)
-    await page.waitForFunction("localStorage.wp_q === '[]'")
+    await settled(page)
     const repeats = edge.events.slice(countBefore).filter(({ type }) => type === 'open')
     assert.ok(repeats.length > 0)
     for (const repeat of repeats) assert.equal(repeat.event_id, first!.event_id)
@@ -179,7 +183,7 @@ describe('the snippet in a real browser', { skip: existsSync(CHROMIUM) ? false :
     edge.status = 422
     await page.goto(`${site}/?clickid=${CLICK}`)
     await edge.waitFor('open')
-    await page.waitForFunction("localStorage.wp_q === '[]'")
+    await settled(page)
     edge.status = 204
     await page.evaluate("trackReg('user-1')")
     await edge.waitFor('reg')
@@ -189,19 +193,19 @@ describe('the snippet in a real browser', { skip: existsSync(CHROMIUM) ? false :
   test('sends events one by one where a batch cannot be read, and drops what still cannot', async (t) => {
     const { edge, context, page, site } = await visit(t)
     await page.goto(`${site}/?clickid=${CLICK}`)
-    await edge.waitFor('open')
+    await settled(page)
     await context.setOffline(true)
     await page.evaluate("trackLpClick(), trackReg('user-1')")
     edge.status = 413
     await context.setOffline(false)
-    await page.waitForFunction("localStorage.wp_q === '[]'")
+    await settled(page)
     assert.deepEqual(edge.posts.slice(1).map(({ events }) => events.map(({ type }) => type)), [['lp_click', 'reg'], ['lp_click'], ['reg']]) // prettier-ignore
   })
 
   test('keeps the newest 50 events and none that is longer than 3 000 characters', async (t) => {
     const { edge, context, page, site } = await visit(t)
     await page.goto(`${site}/?clickid=${CLICK}`)
-    await edge.waitFor('open')
+    await settled(page)
     await context.setOffline(true)
     await page.evaluate("for (let n = 0; n < 60; n += 1) trackReg('user-' + n)")
     await page.evaluate("trackReg('x'.repeat(3000))")
@@ -222,7 +226,7 @@ describe('the snippet in a real browser', { skip: existsSync(CHROMIUM) ? false :
   test('sends lp_leave by beacon when the page is hidden, once', async (t) => {
     const { edge, page, site } = await visit(t)
     await page.goto(`${site}/?clickid=${CLICK}`)
-    await edge.waitFor('open')
+    await settled(page)
     await page.evaluate(`
       Object.defineProperty(document, 'visibilityState', { value: 'hidden' })
       document.dispatchEvent(new Event('visibilitychange', { bubbles: true }))
