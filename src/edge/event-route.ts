@@ -122,7 +122,7 @@ const offerOfClick = (edge: Edge, clickId: ClickId): string | undefined => lookU
 
 type Mutable<T> = { -readonly [key in keyof T]: T[key] }
 
-/** What the page says of its language and device counts where the headers say nothing (device) or at all (language). */
+/** What the page says of its language counts, of its device where the headers say nothing. */
 function eventRecord(
   { fields, issues }: ReadEvent,
   value: unknown,
@@ -137,7 +137,8 @@ function eventRecord(
     ...fields,
     event_id: fields.event_id ?? newUuidV7(at),
   }
-  if (visitor.device_type !== undefined) record.device_type = visitor.device_type
+  const isDeviceKnown = visitor.device_type !== undefined && visitor.device_type !== 'other'
+  if (isDeviceKnown) record.device_type = visitor.device_type
   if (record.visitor_code === undefined && visitorCode !== undefined) record.visitor_code = visitorCode
   const [first] = issues
   if (first !== undefined) {
