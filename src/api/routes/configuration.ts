@@ -149,14 +149,12 @@ export function addConfigurationRoutes(plain: FastifyInstance, api: Api): void {
           clock: api.clock,
         })
         if (result.kind === 'refused')
-          return reply
-            .code(422)
-            .send({
-              ...(errorBody('configuration_invalid', `There are ${result.issues.length} mistakes.`) as {
-                error: never
-              }),
-              issues: [...result.issues],
-            })
+          return reply.code(422).send({
+            ...(errorBody('configuration_invalid', `There are ${result.issues.length} mistakes.`) as {
+              error: never
+            }),
+            issues: [...result.issues],
+          })
         const changes = result.kind === 'unchanged' ? [] : result.changes
         return {
           kind: result.kind,
