@@ -1,5 +1,6 @@
 import type { JudgedEvent, JudgedPostback } from '#conversions'
 import type { DamagedRange, Partition } from '#log'
+import type { ClickId } from '#platform/ids'
 import type { ClickRecord, EventRecord, PostbackRecord } from '#records'
 
 /** A batch on its way: a range of one partition and what the steps have found out about its records so far. The range was cut
@@ -22,11 +23,23 @@ export type Batch = {
   undecodable: number
 }
 
+/** What the steps need of a click. Its record is not kept: thousands of large objects that live as long as a batch cost the
+ * garbage collector more than reading them cost.
+ */
 export type ClickItem = {
   readonly offset: number
-  /** Sound bytes: they go into the facts as they are. */
+  /** The record's bytes, as the click index has them too. */
+  readonly logged: Buffer
+  /** Sound bytes, nearly always the same: they go into the facts as they are. */
   readonly payload: Buffer
-  readonly record: ClickRecord
+  readonly clickId: ClickId
+  readonly at: number
+  /** Whether it went to an offer as a click, not as a prefetch or a refusal. */
+  readonly isRedirected: boolean
+  readonly campaignId: string | undefined
+  readonly offerId: string | undefined
+  /** Who clicked: the first-party cookie; a visitor without one is told apart by address and user agent. */
+  readonly visitor: string
   /** Another record holds the click id. */
   isDuplicate: boolean
   isUniqueInCampaign: boolean

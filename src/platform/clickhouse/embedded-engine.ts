@@ -101,7 +101,8 @@ class EngineLine {
         table,
         values: lines,
         format: 'JSONEachRow',
-        settings: { insert_deduplication_token: token },
+        // Parsing by several threads first looks for the ends of rows in a pass of its own: an eighth more work for the same.
+        settings: { insert_deduplication_token: token, input_format_parallel_parsing: 0 },
       })
     } finally {
       this.#waiting--
