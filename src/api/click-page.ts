@@ -1,6 +1,7 @@
 import { asTenant, type Tenant } from '#accounts'
 import { formatAmount } from '#platform/money'
 import type { ClickId } from '#platform/ids'
+import { deliveriesOfClick } from '#postbacks'
 import { refusalReasons, type ClickRecord } from '#records'
 import { findClickFacts, listEventsOfClick, type FactsRow } from '#reports'
 import { describeTrace } from '#routing'
@@ -8,7 +9,7 @@ import { describeTrace } from '#routing'
 import type { Api } from './api.ts'
 import type { ConfigVersions } from './config-versions.ts'
 import { conversionJson, listBookings, listConversions, listRevisions } from './conversions-store.ts'
-import { deliveryJson, listAttempts, listDeliveries, listNotSent } from './deliveries-store.ts'
+import { attemptJson, deliveryJson, whyNotJson } from './deliveries-json.ts'
 import { inboundJson, listInbound } from './inbound-store.ts'
 import { findClickRecord } from './routes/inbound-postbacks.ts'
 
@@ -76,8 +77,7 @@ async function readObligations(api: Api, tenant: Tenant, clickId: ClickId) {
   return asTenant(api.pool, tenant, async (tx) => {
     const conversions = await listConversions(tx, { click_id: clickId }, undefined, ROWS_MAX)
     const conversionIds = conversions.map(({ conversion_id }) => conversion_id)
-    const deliveries = await listDeliveries(tx, { click_id: clickId }, undefined, ROWS_MAX)
-    const attempts = await listAttempts(tx, deliveries.map(({ delivery_id }) => delivery_id)) // prettier-ignore
+    const { deliveries, whyNot } = await deliveriesOfClick(tx, clickId)
     const inbound =
       tenant.role === 'affiliate' ? undefined : await listInbound(tx, { click_id: clickId }, undefined, ROWS_MAX)
     return {
@@ -85,11 +85,8 @@ async function readObligations(api: Api, tenant: Tenant, clickId: ClickId) {
       revisions: await listRevisions(tx, conversionIds, tenant),
       bookings: await listBookings(tx, conversionIds),
       ...(inbound && { inbound_postbacks: inbound.map(inboundJson) }),
-      deliveries: deliveries.map((row) => ({
-        ...deliveryJson(row),
-        tries: attempts.get(String(row.delivery_id)) ?? [],
-      })),
-      not_sent: await listNotSent(tx, clickId),
+      deliveries: deliveries.map(({ tries, ...row }) => ({ ...deliveryJson(row), tries: tries.map(attemptJson) })),
+      not_sent: whyNot.map(whyNotJson),
     }
   })
 }

@@ -27,7 +27,7 @@ export const bodyKindOf = (endpoint: Pick<PostbackEndpoint, 'content_type'>): 'f
 export function compileEndpoint(endpoint: PostbackEndpoint): CompiledEndpoint {
   const url = compileTemplate(endpoint.url, 'url')
   const hasBody = endpoint.method === 'POST' && endpoint.body !== undefined
-  const body = hasBody ? compileTemplate(endpoint.body!, bodyKindOf(endpoint)) : undefined
+  const body = hasBody ? compileTemplate(endpoint.body, bodyKindOf(endpoint)) : undefined
   const problems = [...url.problems, ...(body?.problems ?? [])]
   return { endpoint, url: url.template, body: body?.template, isValid: problems.length === 0 }
 }

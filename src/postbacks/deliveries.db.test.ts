@@ -20,7 +20,7 @@ test('a click shows what was sent for it try by try, and what was not and why', 
   await bench.enqueue([sampleCause()])
   await bench.recorded(1)
   const before = await deliveriesOfClick(bench.pool, SAMPLE_CLICK_ID)
-  assert.equal(before.deliveries[0]!.state, 'retrying')
+  assert.equal(before.deliveries[0]!.state, 'deferred')
   assert.ok(before.deliveries[0]!.next_at! > new Date())
   await bench.pool.query('UPDATE delivery_deferred SET run_at = now()')
   await bench.recorded(2)
@@ -84,7 +84,7 @@ test('each filter of the list narrows it', async (t) => {
   assert.equal(await count({ offer_id: 'boots' }), 2)
   assert.equal(await count({ conversion_id: '01890a5d-ac96-774b-bcce-0000000000ff' }), 2)
   assert.equal(await count({ click_id: SAMPLE_CLICK_ID }), 6)
-  assert.equal(await count({ state: 'waiting' }), 6)
+  assert.equal(await count({ state: 'ready' }), 6)
   assert.equal(await count({ state: 'delivered' }), 0)
   assert.equal(await count({ from: '2999-01-01T00:00:00Z' }), 0)
   assert.equal(await count({ to: '2999-01-01T00:00:00Z' }), 6)
@@ -104,11 +104,10 @@ test('a replay is a new delivery of the same message under the same event id', a
   )
   assert.equal(new Set(receiver.arrivals.map((arrival) => arrival.headers['webhook-id'])).size, 1)
   const rows = await listDeliveries(bench.pool, {}, undefined, 10)
-  assert.deepEqual(rows.map((row) => [row.kind, row.replay_no]).toSorted(), [
-    ['auto', 0],
-    ['replay', 1],
-    ['replay', 2],
-  ])
+  assert.deepEqual(
+    new Set(rows.map((row) => `${row.kind} ${row.replay_no}`)),
+    new Set(['auto 0', 'replay 1', 'replay 2']),
+  )
   assert.equal(new Set(rows.map((row) => row.url)).size, 1)
   assert.deepEqual(await replayDelivery(bench.pool, 999_999n), { kind: 'not_found' })
 })

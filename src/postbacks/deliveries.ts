@@ -1,11 +1,11 @@
 import type { Pool, Tx } from '#platform/postgres'
 import type { DeliveryKind } from './enqueue-deliveries.ts'
 
-/** What a delivery is doing: `waiting` for its first try, `sending`, `retrying`, or how it ended. */
+/** What a delivery is doing: `ready` for its first try, `in_flight`, `deferred` to its next try, or how it ended. */
 export const deliveryStates = [
-  'waiting',
-  'sending',
-  'retrying',
+  'ready',
+  'in_flight',
+  'deferred',
   'delivered',
   'gave_up',
   'quarantined',
@@ -90,9 +90,9 @@ const SEEN = `
     d.content_type, d.body,
     CASE
       WHEN f.state IS NOT NULL THEN f.state
-      WHEN i.delivery_id IS NOT NULL THEN 'sending'
-      WHEN a.attempt_no IS NOT NULL THEN 'retrying'
-      ELSE 'waiting'
+      WHEN i.delivery_id IS NOT NULL THEN 'in_flight'
+      WHEN a.attempt_no IS NOT NULL THEN 'deferred'
+      ELSE 'ready'
     END AS state,
     f.reason, coalesce(f.attempts, a.attempt_no, 0) AS attempts, a.http_status AS last_http_status, a.error AS last_error,
     CASE WHEN f.state IS NULL AND i.delivery_id IS NULL THEN a.next_at END AS next_at, f.finished_at
@@ -157,45 +157,54 @@ export async function listDeliveries(
   return rows
 }
 
-/** Rows shown of one click or delivery; more would be a mistake in the configuration. */
-const PAGE_MAX = 1_000
-
-const OF_CLICK = `SELECT * FROM (${SEEN}) AS seen WHERE click_id = $1 ORDER BY created_at, delivery_id LIMIT ${PAGE_MAX}`
 const ONE = `SELECT * FROM (${SEEN}) AS seen WHERE delivery_id = $1`
+
+/** @returns undefined when there is none of that id, or it is another tenant's */
+export async function findDelivery(db: Tx | Pool, deliveryId: bigint): Promise<DeliveryRow | undefined> {
+  const { rows } = await db.query<DeliveryRow>(ONE, [deliveryId])
+  return rows[0]
+}
+
+/** Rows shown of one click or page of deliveries. */
+const ROWS_MAX = 2_000
+
 const ATTEMPTS = `
   SELECT delivery_id, attempt_no, attempted_at, outcome, http_status, error, error_detail, first_byte_ms, total_ms,
     host(remote_address) AS remote_address, response_head, response_bytes, next_at, is_fenced
-  FROM delivery_attempts WHERE delivery_id = ANY($1) ORDER BY delivery_id, attempt_no, attempted_at LIMIT ${PAGE_MAX}`
+  FROM delivery_attempts WHERE delivery_id = ANY($1) ORDER BY delivery_id, attempt_no, attempted_at LIMIT ${ROWS_MAX}`
+
+/** Each HTTP try of the deliveries, oldest first, 2 000 at most. */
+export async function listAttempts(db: Tx | Pool, deliveryIds: readonly bigint[]): Promise<readonly AttemptRow[]> {
+  if (deliveryIds.length === 0) return []
+  const { rows } = await db.query<Omit<AttemptRow, 'response_head'> & { response_head: Buffer }>(ATTEMPTS, [
+    deliveryIds,
+  ])
+  return rows.map((row) => ({ ...row, response_head: row.response_head.toString('utf8') }))
+}
+
 const WHY_NOT = `
   SELECT at, endpoint_id, event_id, cause, reason, detail, advertiser_id, affiliate_id, click_id, conversion_id,
     conversion_revision
-  FROM delivery_why_not WHERE click_id = $1 ORDER BY at, endpoint_id LIMIT ${PAGE_MAX}`
+  FROM delivery_why_not WHERE click_id = $1 ORDER BY at, endpoint_id LIMIT ${ROWS_MAX}`
 
-export type DeliveryWithAttempts = DeliveryRow & { readonly tries: readonly AttemptRow[] }
-
-/** Everything that was sent for a click, try by try, and what was not and why. Oldest first. */
-export async function deliveriesOfClick(
-  db: Tx | Pool,
-  clickId: string,
-): Promise<{ readonly deliveries: readonly DeliveryWithAttempts[]; readonly whyNot: readonly WhyNotRow[] }> {
-  const { rows } = await db.query<DeliveryRow>(OF_CLICK, [clickId])
-  const whyNot = await db.query<WhyNotRow>(WHY_NOT, [clickId])
-  return { deliveries: await withAttempts(db, rows), whyNot: whyNot.rows }
+/** What could have been sent for a click and was not, with the reason; oldest first. */
+export async function listWhyNot(db: Tx | Pool, clickId: string): Promise<readonly WhyNotRow[]> {
+  const { rows } = await db.query<WhyNotRow>(WHY_NOT, [clickId])
+  return rows
 }
 
-/** One delivery with its tries. @returns undefined when there is none of that id, or it is another tenant's */
-export async function findDelivery(db: Tx | Pool, deliveryId: bigint): Promise<DeliveryWithAttempts | undefined> {
-  const { rows } = await db.query<DeliveryRow>(ONE, [deliveryId])
-  return (await withAttempts(db, rows))[0]
+export type ClickDeliveries = {
+  readonly deliveries: readonly (DeliveryRow & { readonly tries: readonly AttemptRow[] })[]
+  readonly whyNot: readonly WhyNotRow[]
 }
 
-async function withAttempts(db: Tx | Pool, rows: readonly DeliveryRow[]): Promise<readonly DeliveryWithAttempts[]> {
-  if (rows.length === 0) return []
-  const ids = rows.map((row) => row.delivery_id)
-  const { rows: tries } = await db.query<Omit<AttemptRow, 'response_head'> & { response_head: Buffer }>(ATTEMPTS, [ids])
-  const byDelivery = Map.groupBy(
-    tries.map((row) => ({ ...row, response_head: row.response_head.toString('utf8') })),
-    (row) => row.delivery_id,
-  )
-  return rows.map((row) => ({ ...row, tries: byDelivery.get(row.delivery_id) ?? [] }))
+/** Everything that was sent for a click, newest first and try by try, and what was not and why. */
+export async function deliveriesOfClick(db: Tx | Pool, clickId: string): Promise<ClickDeliveries> {
+  const rows = await listDeliveries(db, { click_id: clickId }, undefined, ROWS_MAX)
+  const tries = await listAttempts(db, rows.map((row) => row.delivery_id)) // prettier-ignore
+  const byDelivery = Map.groupBy(tries, (row) => row.delivery_id)
+  return {
+    deliveries: rows.map((row) => ({ ...row, tries: byDelivery.get(row.delivery_id) ?? [] })),
+    whyNot: await listWhyNot(db, clickId),
+  }
 }

@@ -1,13 +1,13 @@
 export { eventIdOf, triggersOfRevision } from './delivery-causes.ts'
 export type { CausingConversion, DeliveryCause, TriggerState } from './delivery-causes.ts'
-export { deliveriesOfClick, deliveryStates, findDelivery, listDeliveries } from './deliveries.ts'
+export { deliveriesOfClick, deliveryStates, findDelivery, listAttempts, listDeliveries } from './deliveries.ts'
 export type {
   AttemptRow,
+  ClickDeliveries,
   DeliveryCursor,
   DeliveryFilter,
   DeliveryRow,
   DeliveryState,
-  DeliveryWithAttempts,
   WhyNotRow,
 } from './deliveries.ts'
 export { readQueueDepth } from './delivery-metrics.ts'
@@ -23,5 +23,6 @@ export { signRequest, verifySignature } from './sign.ts'
 export type { ReceivedRequest, Verification, VerificationFailure } from './sign.ts'
 export { startDelivery } from './start-delivery.ts'
 export type { Delivery, DeliveryOptions } from './start-delivery.ts'
+export { templateProblemCodes } from './templates.ts'
 export { validateEndpoint } from './validate-endpoint.ts'
 export type { EndpointProblem } from './validate-endpoint.ts'

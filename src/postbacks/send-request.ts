@@ -91,7 +91,7 @@ function guardedConnector(resolveHost: ResolveHost, allowsPrivate: boolean): bui
     timeout: CONNECT_TIMEOUT_MS,
     minVersion: 'TLSv1.2',
     lookup: checkedLookup(resolveHost, allowsPrivate),
-  } as buildConnector.BuildOptions)
+  })
   return (target, callback) => {
     connect(target, (...outcome) => {
       const [error, socket] = outcome
@@ -121,11 +121,11 @@ function checkedLookup(resolveHost: ResolveHost, allowsPrivate: boolean): Lookup
   }
 }
 
-/** undici writes a request's head right after onRequestStart, in the same turn: whoever started last is being written. */
-let beingWritten: Try | undefined
+/** undici writes a request's head right after onRequestStart, in the same turn: whoever started last hears on which socket. */
+let onHeadWritten: ((address: string | undefined) => void) | undefined
 subscribe('undici:client:sendHeaders', (message) => {
-  beingWritten?.connectedTo((message as { socket: Socket }).socket.remoteAddress)
-  beingWritten = undefined
+  onHeadWritten?.((message as { socket: Socket }).socket.remoteAddress)
+  onHeadWritten = undefined
 })
 
 function sendOnce(agent: Agent, request: OutgoingRequest, underWay: Set<Try>): Promise<Exchange> {
@@ -173,10 +173,6 @@ class Try implements Dispatcher.DispatchHandler {
     this.#deadline = setTimeout(() => this.#breakOff('timeout'), timeoutMs)
   }
 
-  connectedTo(address: string | undefined): void {
-    this.#remoteAddress = address
-  }
-
   interrupt(): void {
     this.#breakOff('interrupted')
   }
@@ -185,7 +181,7 @@ class Try implements Dispatcher.DispatchHandler {
     // The deadline passed while the connection was being made: the request must not go out any more.
     if (this.#isSettled) return controller.abort(new Error('deadline'))
     this.#controller = controller
-    beingWritten = this
+    onHeadWritten = (address) => void (this.#remoteAddress = address)
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, unknown>): void {

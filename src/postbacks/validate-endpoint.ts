@@ -33,7 +33,7 @@ type Candidate = Pick<
 export function validateEndpoint(endpoint: Candidate): readonly EndpointProblem[] {
   const url = compileTemplate(endpoint.url, 'url')
   const hasBody = endpoint.method === 'POST' && endpoint.body !== undefined
-  const body = hasBody ? compileTemplate(endpoint.body!, bodyKindOf(endpoint)) : undefined
+  const body = hasBody ? compileTemplate(endpoint.body, bodyKindOf(endpoint)) : undefined
   const problems: EndpointProblem[] = [
     ...url.problems.map((problem) => ({ field: 'url' as const, ...problem })),
     ...(body?.problems ?? []).map((problem) => ({ field: 'body' as const, ...problem })),

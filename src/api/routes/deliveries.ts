@@ -4,10 +4,11 @@ import { Type } from 'typebox'
 
 import { asTenant } from '#accounts'
 import { WaypostError } from '#platform/errors'
+import { deliveryStates, findDelivery, listAttempts, listDeliveries } from '#postbacks'
 
 import type { Api } from '../api.ts'
 import { principalOf, readableBy } from '../authorize.ts'
-import { deliveryJson, findDelivery, listAttempts, listDeliveries } from '../deliveries-store.ts'
+import { attemptJson, deliveryJson } from '../deliveries-json.ts'
 import { apiLimits } from '../limits.ts'
 import { decodeCursor, toPage } from '../paging.ts'
 import {
@@ -23,8 +24,6 @@ import {
   timeQuery,
   uuidText,
 } from '../schemas.ts'
-
-const finalStates = ['delivered', 'gave_up', 'quarantined', 'cancelled'] as const
 
 const deliveryProperties = {
   delivery_id: Type.String({ description: 'Delivery' }),
@@ -45,10 +44,12 @@ const deliveryProperties = {
   url: Type.String({ description: 'As it is sent, before the signature is added' }),
   content_type: nullable(Type.String()),
   body: nullable(Type.String()),
-  state: oneWord(['ready', 'in_flight', 'deferred', ...finalStates], 'Where it stands, see docs/states/delivery.md'),
+  state: oneWord(deliveryStates, 'Where it stands, see docs/states/delivery.md'),
   reason: nullable(Type.String({ description: 'Why it was given up' })),
   meaning: nullable(Type.String({ description: 'The reason in words' })),
   attempts: Type.Integer({ description: 'Tries already made' }),
+  last_http_status: nullable(Type.Integer({ description: 'Answer to the last try' })),
+  last_error: nullable(Type.String({ description: 'What went wrong in the last try, see docs/reasons.md' })),
   next_at: nullable(instantText('Next try')),
   finished_at: nullable(instantText('When it ended')),
 }
@@ -72,7 +73,7 @@ export function addDeliveryRoutes(plain: FastifyInstance, api: Api): void {
           offer_id: Type.Optional(idText('Of this offer')),
           click_id: Type.Optional(uuidText('Of this click')),
           conversion_id: Type.Optional(uuidText('Of this conversion')),
-          state: Type.Optional(oneWord(finalStates, 'That ended so')),
+          state: Type.Optional(oneWord(deliveryStates, 'In this state')),
           ...timeQuery,
           ...pageQuery,
         }),
@@ -105,10 +106,10 @@ export function addDeliveryRoutes(plain: FastifyInstance, api: Api): void {
     },
     async (request) =>
       asTenant(api.pool, principalOf(request), async (tx) => {
-        const row = await findDelivery(tx, request.params.delivery_id)
+        const row = await findDelivery(tx, BigInt(request.params.delivery_id))
         if (row === undefined) throw new WaypostError('not_found')
         const tries = await listAttempts(tx, [row.delivery_id])
-        return { ...deliveryJson(row), tries: tries.get(String(row.delivery_id)) ?? [] } as never
+        return { ...deliveryJson(row), tries: tries.map(attemptJson) } as never
       }),
   )
 }
