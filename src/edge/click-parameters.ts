@@ -1,6 +1,6 @@
 import { newClickId, parseClickId } from '#platform/ids'
 import { parseAmount, parseCurrency } from '#platform/money'
-import { subNames } from '#records'
+import { subNames, type SubName } from '#records'
 import { subAliases, type AskedTarget } from '#routing'
 import type { ClickDraft } from './click-draft.ts'
 import { parseVisitorCode } from './cookies.ts'
@@ -9,10 +9,20 @@ import { readQuery } from './query.ts'
 import { parseSub2 } from './sub2.ts'
 import { cleanText } from './text.ts'
 
-/** The parameters of a link and the further names each is known by in other systems. The canonical name wins over an
- * alias, the first of two equal names over the second. docs/http-edge.md lists the same; a test compares.
- */
-export const clickParameterNames = {
+/** Parameters that stand in the record as they are, cut to the length of a label, and their further names. */
+const labelNames = {
+  source_id: ['source'],
+  ad_campaign_id: [],
+  creative_id: [],
+  utm_source: [],
+  utm_medium: [],
+  utm_campaign: [],
+  utm_term: [],
+  utm_content: [],
+} as const satisfies Record<string, readonly string[]>
+
+/** Parameters that are understood first. */
+const textNames = {
   clickid: ['click_id'],
   campaign_id: ['c', 'camp_id'],
   flow_id: [],
@@ -20,53 +30,40 @@ export const clickParameterNames = {
   landing_id: [],
   affiliate_id: ['a', 'aff_id', 'pid', 'pub_id'],
   external_id: ['externalid', 'external_click_id', 'ref_id', 'aff_click_id'],
-  source_id: ['source'],
-  ad_campaign_id: [],
-  creative_id: [],
   visitor_code: [],
   cost: [],
   currency: [],
-  utm_source: [],
-  utm_medium: [],
-  utm_campaign: [],
-  utm_term: [],
-  utm_content: [],
-  ...Object.fromEntries(subNames.map((name, index) => [name, subAliases(index + 1)])),
 } as const satisfies Record<string, readonly string[]>
 
-/** Parameters that stand in the record as they are, cut to the length of a label. */
-const labelFields = [
-  'source_id',
-  'ad_campaign_id',
-  'creative_id',
-  'utm_source',
-  'utm_medium',
-  'utm_campaign',
-  'utm_term',
-  'utm_content',
-  ...subNames,
-] as const
-type LabelField = (typeof labelFields)[number]
+type LabelField = keyof typeof labelNames | SubName
+type TextField = keyof typeof textNames
+type Texts = { [name in TextField]: string | undefined }
 
-/** Parameters that are understood first. */
-type Texts = { [name in Exclude<keyof typeof clickParameterNames, LabelField>]: string | undefined }
+/** The parameters of a link and the further names each is known by in other systems. The canonical name wins over an
+ * alias, the first of two equal names over the second. docs/http-edge.md lists the same; a test compares.
+ */
+export const clickParameterNames: Readonly<Record<string, readonly string[]>> = {
+  ...textNames,
+  ...labelNames,
+  ...Object.fromEntries(subNames.map((name, index) => [name, subAliases(index + 1)])),
+}
 
 type Slot = {
   /** Counts the parameters of the table. */
   readonly index: number
   readonly rank: typeof ALIAS | typeof CANONICAL
   readonly label: LabelField | undefined
-  readonly text: keyof Texts | undefined
+  readonly text: TextField | undefined
 }
 
 const ABSENT = 0
 const ALIAS = 1
 const CANONICAL = 2
 
-const isLabel = (name: string): name is LabelField => (labelFields as readonly string[]).includes(name)
+const isText = (name: string): name is TextField => Object.hasOwn(textNames, name)
 
 function slotsOf(name: string, aliases: readonly string[], index: number): readonly (readonly [string, Slot])[] {
-  const target = isLabel(name) ? { label: name, text: undefined } : { label: undefined, text: name as keyof Texts }
+  const target = isText(name) ? { label: undefined, text: name } : { label: name as LabelField, text: undefined }
   return [
     [name, { index, rank: CANONICAL, ...target }],
     ...aliases.map((alias) => [alias, { index, rank: ALIAS, ...target }] as const),

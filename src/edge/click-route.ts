@@ -36,6 +36,7 @@ export function answerClick(
   edge.recorder
     .record(click.record)
     .then(() => {
+      edge.recorder.noteSuccess()
       answerDecided(response, click)
       edge.metrics.observe('click', outcomeOf(click.record), startedAtMs)
     })

@@ -29,6 +29,7 @@ export function answerEvent(edge: Edge, request: IncomingMessage, body: unknown,
   const batch = readBatch(edge, live, request, values, isArray)
   recordAll(edge, batch.records)
     .then(() => {
+      edge.recorder.noteSuccess()
       answerBatch(response, batch, headers)
       edge.metrics.observe('event', batch.issues.length === 0 ? 'recorded' : 'refused', startedAtMs)
     })

@@ -176,6 +176,7 @@ function judgeClick(record: PostbackRecord, found: FoundClick, live: LiveConfig)
 async function recordOnce(edge: Edge, record: PostbackRecord): Promise<void> {
   try {
     await edge.recorder.record(record)
+    edge.recorder.noteSuccess()
   } catch (error) {
     const isOurs = record.signature_digest !== undefined && record.refusal !== 'signature_replayed'
     if (isOurs) edge.signatures.forget(record.signature_digest!)

@@ -10,6 +10,8 @@ export type Recorder = {
   readonly pendingCount: () => number
   /** False for five seconds after a failed append, unless one has succeeded since. */
   readonly isWritable: () => boolean
+  /** Notes that a record is durable. */
+  readonly noteSuccess: () => void
   /** Notes that a request could not be recorded. @returns the code to answer with */
   readonly noteFailure: (error: unknown) => ErrorCode
 }
@@ -26,6 +28,9 @@ export function createRecorder(writer: LogWriter, logLines: LogLines): Recorder 
     record: (record) => writer.append(encodeRecord(record)),
     pendingCount: () => writer.pendingCount(),
     isWritable,
+    noteSuccess() {
+      failedAtMs = Number.NEGATIVE_INFINITY
+    },
     noteFailure(error) {
       if (!(error instanceof WaypostError)) {
         logLines.error({ err: error }, 'A request failed.')

@@ -91,7 +91,14 @@ export async function withEdge(
 }
 
 const withAppend = (log: EventLog, replace: (append: LogWriter['append']) => LogWriter['append']): EventLog => ({
-  ...log,
+  partitions: () => log.partitions(),
+  bounds: (partition) => log.bounds(partition),
+  read: (partition, fromOffset, limits) => log.read(partition, fromOffset, limits),
+  readRange: (partition, firstOffset, nextOffset) => log.readRange(partition, firstOffset, nextOffset),
+  waitForAppend: (timeoutMs) => log.waitForAppend(timeoutMs),
+  commitPosition: (consumer, partition, position) => log.commitPosition(consumer, partition, position),
+  enforceRetention: (policy, nowMs) => log.enforceRetention(policy, nowMs),
+  close: () => log.close(),
   async openWriter(partition) {
     const writer = await log.openWriter(partition)
     return {
