@@ -1,9 +1,11 @@
 /** Tables of the documentation that are made from the code, so that they cannot say anything else. */
 import { environmentVariables } from '#config'
 import { issueCodes } from '#configuration'
+import { clickParameterNames, edgeLimitEffects, edgeLimits, postbackParameterNames, refusalStatuses } from '#edge'
 import { errorCatalogue } from '#platform/errors'
 import { attemptErrors, giveUpReasons, whyNotReasons } from '#postbacks'
-import { refusalReasons } from '#records'
+import { refusalReasons, type RefusalReason } from '#records'
+import { macroNames } from '#routing'
 
 export type ReferenceTable = {
   /** Path from the root of the repository. */
@@ -21,6 +23,11 @@ export const referenceTables: readonly ReferenceTable[] = [
   { file: 'docs/reasons.md', name: 'attempt-errors', text: meaningTable('Error', attemptErrors) },
   { file: 'docs/reasons.md', name: 'configuration', text: meaningTable('Code', issueCodes) },
   { file: 'docs/operations.md', name: 'environment', text: environmentTable() },
+  { file: 'docs/http-edge.md', name: 'click-parameters', text: aliasTable('Parameter', clickParameterNames) },
+  { file: 'docs/http-edge.md', name: 'postback-parameters', text: aliasTable('Meaning', postbackParameterNames) },
+  { file: 'docs/http-edge.md', name: 'macros', text: aliasTable('Macro', aliasesOf(macroNames)) },
+  { file: 'docs/http-edge.md', name: 'postback-statuses', text: statusTable() },
+  { file: 'docs/limits.md', name: 'edge-limits', text: limitTable() },
 ]
 
 function errorTable(): string {
@@ -35,6 +42,36 @@ function errorTable(): string {
 
 function meaningTable(head: string, meanings: Readonly<Record<string, string>>): string {
   return table([head, 'Meaning'], Object.entries(meanings))
+}
+
+function aliasTable(head: string, names: Readonly<Record<string, readonly string[]>>): string {
+  const rows = Object.entries(names).map(([name, aliases]) => [name, aliases.map((alias) => `\`${alias}\``).join(', ')])
+  return table([head, 'Names'], rows)
+}
+
+/** Every name with its canonical one → the canonical ones with their other names. */
+function aliasesOf(names: ReadonlyMap<string, string>): Readonly<Record<string, readonly string[]>> {
+  const groups: Record<string, string[]> = {}
+  for (const [alias, name] of names) (groups[name] ??= []).push(...(alias === name ? [] : [alias]))
+  return groups
+}
+
+function statusTable(): string {
+  const rows = Object.entries(refusalStatuses).map(([reason, status]) => [
+    reason,
+    String(status),
+    refusalReasons[reason as RefusalReason],
+  ])
+  return table(['Reason', 'Status', 'Meaning'], rows)
+}
+
+function limitTable(): string {
+  const rows = Object.entries(edgeLimits).map(([name, value]) => [
+    name,
+    value.toLocaleString('en-US'),
+    edgeLimitEffects[name as keyof typeof edgeLimitEffects],
+  ])
+  return table(['Limit', 'Value', 'What it is, and what happens beyond'], rows)
 }
 
 function environmentTable(): string {

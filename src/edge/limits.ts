@@ -1,4 +1,4 @@
-/** What the edge takes from one sender at most. docs/limits.md lists the same with what happens beyond; each has a test. */
+/** What the edge takes from one sender at most. Each has a test of its name. */
 export type EdgeLimits = {
   /** Longer request targets are answered 414. */
   readonly urlCharactersMax: number
@@ -26,6 +26,23 @@ export type EdgeLimits = {
   readonly slowClientCheckMs: number
   /** At a stop, what is still under way after this is cut off. */
   readonly drainTimeoutMs: number
+}
+
+/** What each limit means for who reaches it; docs/limits.md is made of it. */
+export const edgeLimitEffects: Readonly<Record<keyof EdgeLimits, string>> = {
+  urlCharactersMax: 'Characters of a request target. Longer: 414, nothing is recorded.',
+  parametersMax: 'Parameters read of a query, form or JSON object. Further ones are not read.',
+  valueCharactersMax: 'Characters of a parameter. Longer: cut.',
+  labelCharactersMax: 'Characters of a sub id, label or external click id of a click. Longer: cut.',
+  bodyBytesMax: 'Bytes of a body. Larger: 413, nothing is recorded.',
+  eventsPerRequestMax: 'Events of one request. More: 413, none of them is recorded.',
+  headerBytesMax: 'Bytes of all headers with the request line. More: 431.',
+  connectionsMax: 'Open connections. Further ones are closed at once.',
+  headersTimeoutMs: 'Milliseconds until the headers are complete. Later: 408, the connection is closed.',
+  requestTimeoutMs: 'Milliseconds until the request is complete. Later: 408, the connection is closed.',
+  keepAliveTimeoutMs: 'Milliseconds that an idle connection is kept.',
+  slowClientCheckMs: 'Milliseconds between two looks for slow clients: the timeouts above may last so much longer.',
+  drainTimeoutMs: 'Milliseconds that a stop waits for what is under way. Longer: cut off.',
 }
 
 export const edgeLimits: EdgeLimits = {

@@ -184,8 +184,8 @@ async function recordOnce(edge: Edge, record: PostbackRecord): Promise<void> {
   }
 }
 
-/** Statuses of refusals; every other reason is answered 422. */
-const STATUS: Readonly<Partial<Record<RefusalReason, number>>> = {
+/** HTTP statuses of refused postbacks; every other reason is answered 422. */
+export const refusalStatuses: Readonly<Partial<Record<RefusalReason, number>>> = {
   secret_missing: 401,
   secret_wrong: 403,
   signature_wrong: 403,
@@ -208,7 +208,7 @@ function answerVerdict(
   const { postback_id } = record
   if (verdict.kind === 'refused') {
     const { reason } = verdict
-    const status = STATUS[reason] ?? 422
+    const status = refusalStatuses[reason] ?? 422
     const word = reason === 'status_ignored' ? 'ignored' : 'refused'
     return answerJson(response, status, { status: word, reason, message: refusalReasons[reason], postback_id })
   }
