@@ -3,7 +3,7 @@ import { environmentVariables } from '#config'
 import { issueCodes } from '#configuration'
 import { clickParameterNames, edgeLimitEffects, edgeLimits, postbackParameterNames, refusalStatuses } from '#edge'
 import { errorCatalogue } from '#platform/errors'
-import { attemptErrors, giveUpReasons, whyNotReasons } from '#postbacks'
+import { attemptErrors, deliveryChecks, giveUpReasons, macroMeanings, whyNotReasons } from '#postbacks'
 import { refusalReasons, type RefusalReason } from '#records'
 import { macroNames } from '#routing'
 
@@ -22,6 +22,8 @@ export const referenceTables: readonly ReferenceTable[] = [
   { file: 'docs/reasons.md', name: 'give-up', text: meaningTable('Reason', giveUpReasons) },
   { file: 'docs/reasons.md', name: 'attempt-errors', text: meaningTable('Error', attemptErrors) },
   { file: 'docs/reasons.md', name: 'configuration', text: meaningTable('Code', issueCodes) },
+  { file: 'docs/macros.md', name: 'macros', text: meaningTable('Macro', macroMeanings) },
+  { file: 'docs/states/delivery.md', name: 'checks', text: meaningTable('Check', deliveryChecks) },
   { file: 'docs/operations.md', name: 'environment', text: environmentTable() },
   { file: 'docs/http-edge.md', name: 'click-parameters', text: aliasTable('Parameter', clickParameterNames) },
   { file: 'docs/http-edge.md', name: 'postback-parameters', text: aliasTable('Meaning', postbackParameterNames) },

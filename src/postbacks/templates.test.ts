@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { subNames, type ClickRecord } from '#records'
 import { compileEndpoints } from './compile-endpoints.ts'
 import { eventIdOf, type DeliveryCause } from './delivery-causes.ts'
+import { macroMeanings, undescribedMacros } from './macro-meanings.ts'
 import { findMacro, postbackMacroNames } from './macros.ts'
 import { macroFactsOf } from './prepare-deliveries.ts'
 import { compileTemplate, renderTemplate, TEMPLATE_LENGTH_MAX, type TemplateKind } from './templates.ts'
@@ -207,4 +208,9 @@ test('compiling never throws, and a template without problems renders no brace b
 
 test('every macro can be found by its name', () => {
   for (const name of postbackMacroNames) assert.equal(findMacro(name.toUpperCase())?.name, name)
+})
+
+test('every macro has its meaning in the documentation, and nothing else has', () => {
+  assert.deepEqual(undescribedMacros, [])
+  for (const name of Object.keys(macroMeanings)) assert.equal(findMacro(name)?.name, name)
 })
