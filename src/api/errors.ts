@@ -66,6 +66,12 @@ function answerError(
   return reply.code(status).send(errorBody(code, detail, path))
 }
 
+/** An error that Fastify meets before any route. */
+export function answerFrameworkError(error: FastifyError, reply: FastifyReply): FastifyReply {
+  const { code, detail } = describeError(error)
+  return reply.code(errorCatalogue[code].status).send(errorBody(code, detail))
+}
+
 type Described = { readonly code: ErrorCode; readonly detail?: string | undefined; readonly path?: string | undefined }
 
 const fastifyCodes: Readonly<Record<string, ErrorCode>> = {

@@ -7,7 +7,7 @@ import type { Config } from '#config'
 
 import type { Api } from './api.ts'
 import { addAuthorization } from './authorize.ts'
-import { addErrorAnswers, errorSchema } from './errors.ts'
+import { addErrorAnswers, answerFrameworkError, errorSchema } from './errors.ts'
 import { apiLimits, type ApiLimits } from './limits.ts'
 import { addRequestMetrics } from './metrics.ts'
 import { addApiKeyRoutes } from './routes/api-keys.ts'
@@ -81,6 +81,8 @@ export async function createApi({
 function createServer(limits: ApiLimits): FastifyInstance {
   const server = fastify({
     logger: false,
+    // Raised before any route is found, so that the error handler never sees them.
+    frameworkErrors: (error, _request, reply) => void answerFrameworkError(error, reply),
     bodyLimit: limits.bodyBytesMax,
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,

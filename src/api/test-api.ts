@@ -46,6 +46,7 @@ campaigns:
   globex-main: { advertiser_id: globex, offer_id: globex-car }
 endpoints:
   annas-tracker: { affiliate_id: anna, url: "https://anna.example/?c={click_id}&p={payout}", secret: whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE= }
+  globexs-crm: { advertiser_id: globex, url: "https://crm.example/?g={click_id}" }
   acmes-crm: { advertiser_id: acme, url: "https://crm.example/?c={click_id}" }
 `
 
@@ -71,7 +72,7 @@ export type AskOptions = {
 }
 export type Answer = {
   readonly status: number
-  readonly body: Record<string, never> & Record<string, unknown>
+  readonly body: Record<string, unknown>
   readonly headers: Readonly<Record<string, unknown>>
   readonly text: string
 }
@@ -188,7 +189,7 @@ async function ask(
   const isJson = String(response.headers['content-type']).includes('json')
   return {
     status: response.statusCode,
-    body: (isJson ? response.json() : {}) as Answer['body'],
+    body: (isJson ? response.json() : {}) as Record<string, unknown>,
     headers: response.headers,
     text: response.body,
   }

@@ -291,10 +291,9 @@ const endpoint = Type.Object(
       ),
     ),
     method: Type.Optional(oneOf(['GET', 'POST'], 'HTTP method.', 'GET')),
-    url: formatted('postback_url', 'Address with macros such as `{click_id}` and `{payout}`.'),
+    url: text('Address with macros such as `{click_id}` and `{payout}`.', 2_048),
     body: Type.Optional(
       Type.String({
-        format: 'postback_body',
         minLength: 1,
         maxLength: 16_384,
         description: 'POST: template with macros; left out: a standard JSON body.',
@@ -305,7 +304,7 @@ const endpoint = Type.Object(
     ),
     secret: Type.Optional(
       Type.String({
-        format: 'signing_secret',
+        maxLength: 200,
         description: '`whsec_` and 24 to 64 bytes in base64 (Standard Webhooks); left out: unsigned.',
       }),
     ),

@@ -1,3 +1,5 @@
+import { templateProblemCodes } from '#postbacks'
+
 /** Everything that can be wrong with a configuration file, one stable code each. docs/configuration.md lists the same. */
 export const issueCodes = {
   file_too_large: 'The file is larger than 16 MiB or has more than 1 000 000 values.',
@@ -20,7 +22,6 @@ export const issueCodes = {
   date_invalid: 'A date is YYYY-MM-DD (midnight in the zone of the advertiser) or ISO 8601 with an offset.',
   date_order: 'The end is not after the start.',
   url_invalid: 'The address is no http or https URL.',
-  macro_unknown: 'No macro has this name.',
   domain_invalid: 'The domain is neither a host name nor *. and a host name.',
   address_invalid: 'The address is neither an IP address nor a CIDR block.',
   secret_invalid: 'The secret does not have the form asked for.',
@@ -32,6 +33,8 @@ export const issueCodes = {
   price_unused: 'The pricing model of the offer never uses this price.',
   price_missing: 'The offer has no price that its pricing model could use.',
   combination_invalid: 'Two keys do not go together.',
+  body_invalid: 'The body of a postback is no valid JSON once its macros are filled.',
+  ...templateProblemCodes,
 } as const
 
 export type IssueCode = keyof typeof issueCodes

@@ -1,3 +1,4 @@
+import { postbackMacroNames, validateEndpoint, type EndpointProblem } from '#postbacks'
 import type { Campaign, Flow, Link, PostbackEndpoint } from '#routing'
 import { report, type Reading } from './check-shape.ts'
 import type { FileCampaign, FileEndpoint, FileFlow, FileLink, RuleValue } from './file-schema.ts'
@@ -5,6 +6,7 @@ import { problem } from './issues.ts'
 import { withoutEmpty } from './objects.ts'
 import { readLandings, reportAllZero, reportRepeats } from './read-offers.ts'
 import { readRule } from './read-rule.ts'
+import { suggestWord } from './suggest.ts'
 import type { Tree } from './yaml-tree.ts'
 
 const WEIGHT_DEFAULT = 100
@@ -129,7 +131,7 @@ export function readEndpoint(
         key,
       )
   const { affiliate_id, campaign_id, offer_id } = file
-  return withoutEmpty<PostbackEndpoint>({
+  const endpoint = withoutEmpty<PostbackEndpoint>({
     endpoint_id: endpointId,
     name: file.name ?? endpointId,
     status: file.status ?? 'active',
@@ -150,4 +152,14 @@ export function readEndpoint(
     max_attempts: file.max_attempts ?? 12,
     allow_private_address: file.allow_private_address ?? false,
   })
+  for (const found of validateEndpoint(endpoint))
+    report(reading, reading.treeOf.get(file), problem(found.code, found.message, hintFor(found, endpoint)), found.field)
+  return endpoint
+}
+
+function hintFor({ code, field, offset }: EndpointProblem, endpoint: PostbackEndpoint): string | undefined {
+  if (code === 'secret_invalid') return 'Make one with: echo "whsec_$(openssl rand -base64 32)"'
+  const name = code === 'macro_unknown' ? /^\{_?([\w-]+)/.exec((endpoint[field] ?? '').slice(offset))?.[1] : undefined
+  const nearest = name === undefined ? undefined : suggestWord(name, postbackMacroNames)
+  return nearest === undefined ? undefined : `Did you mean "{${nearest}}"?`
 }

@@ -16,7 +16,6 @@ const DECIMAL = /^\d{1,10}(\.\d{1,6})?$/
 const SHARE = /^(\d{1,3})(?:\.(\d{1,2}))?%?$/
 const DAY = /^\d{4}-\d{2}-\d{2}$/
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/
-const SIGNING_SECRET = /^whsec_([A-Za-z0-9+/]+={0,2})$/
 // eslint-disable-next-line no-control-regex
 const PRINTABLE = /^[\x21-\x7e]{8,200}$/
 
@@ -70,8 +69,6 @@ export const formats = {
       ? undefined
       : problem('date_invalid', `"${cut(text)}" is no date.`, 'Write 2026-09-01 or 2026-09-01T09:00:00Z.'),
   redirect_url: (text) => checkUrl(text),
-  postback_url: (text) => checkUrl(text),
-  postback_body: (text) => checkMacros(compileTemplate(text, 'text').unknown),
   domain: (text) =>
     HOST.test(text)
       ? undefined
@@ -89,14 +86,6 @@ export const formats = {
           'secret_invalid',
           'The secret is too short, too long or has blanks.',
           'Use 8 to 200 printable ASCII characters without blanks.',
-        ),
-  signing_secret: (text) =>
-    isSigningSecret(text)
-      ? undefined
-      : problem(
-          'secret_invalid',
-          'The secret is no whsec_ secret.',
-          'Make one with: echo "whsec_$(openssl rand -base64 32)"',
         ),
 } as const satisfies Record<string, FormatCheck>
 
@@ -169,13 +158,6 @@ function isAddressBlock(text: string): boolean {
   if (!text.includes('/'))
     return ipaddr.isValid(text) && (!ipaddr.IPv4.isIPv4(text) || ipaddr.IPv4.isValidFourPartDecimal(text))
   return ipaddr.IPv4.isValidCIDRFourPartDecimal(text) || ipaddr.IPv6.isValidCIDR(text)
-}
-
-function isSigningSecret(text: string): boolean {
-  const match = SIGNING_SECRET.exec(text)
-  if (match === null) return false
-  const bytes = Buffer.from(match[1]!, 'base64')
-  return bytes.length >= 24 && bytes.length <= 64
 }
 
 /** Basis points of a share that passed its check.

@@ -56,9 +56,16 @@ export function readYaml(text: string): YamlFile {
     issues: builder.found.map(({ offset, path, found }) => issueAtOffset(offset, path, found)),
     issueAt: (tree, key, found) => {
       const entry = tree?.kind === 'map' && key !== undefined ? tree.entries.get(key) : undefined
-      return issueAtOffset(entry?.keyOffset ?? tree?.offset ?? 0, pathOf(tree, key), found)
+      return issueAtOffset(entry?.keyOffset ?? offsetOf(tree), pathOf(tree, key), found)
     },
   }
+}
+
+/** An object that has a key is found at its key: its own first line may be that of any of its parts. */
+function offsetOf(tree: Tree | undefined): number {
+  const { parent, key, kind, offset } = tree ?? { parent: undefined, key: '', kind: 'scalar', offset: 0 }
+  const entry = kind === 'map' && parent?.kind === 'map' ? parent.entries.get(String(key)) : undefined
+  return entry?.keyOffset ?? offset
 }
 
 const firstLine = (message: string): string => message.split('\n', 1)[0]!

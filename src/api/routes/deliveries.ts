@@ -2,13 +2,14 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 
-import { asTenant } from '#accounts'
+import { asTenant, type Tenant } from '#accounts'
 import { WaypostError } from '#platform/errors'
-import { deliveryStates, findDelivery, listAttempts, listDeliveries } from '#postbacks'
+import { deliveryStates, findDelivery, listAttempts, listDeliveries, replayDelivery, sendTest } from '#postbacks'
 
 import type { Api } from '../api.ts'
-import { principalOf, readableBy } from '../authorize.ts'
+import { principalOf, readableBy, writableBy } from '../authorize.ts'
 import { attemptJson, deliveryJson } from '../deliveries-json.ts'
+import { RequestError } from '../errors.ts'
 import { apiLimits } from '../limits.ts'
 import { decodeCursor, toPage } from '../paging.ts'
 import {
@@ -112,4 +113,60 @@ export function addDeliveryRoutes(plain: FastifyInstance, api: Api): void {
         return { ...deliveryJson(row), tries: tries.map(attemptJson) } as never
       }),
   )
+
+  server.post(
+    '/v1/deliveries/:delivery_id/replay',
+    {
+      config: writableBy('owner', 'advertiser', 'affiliate'),
+      schema: {
+        tags: ['postbacks'],
+        summary: 'Send an outbound postback once more, whatever became of it',
+        params: parameters,
+        response: answers(Type.Object({ delivery_id: Type.String({ description: 'The new delivery' }) }), 201),
+      },
+    },
+    async (request, reply) => {
+      const deliveryId = BigInt(request.params.delivery_id)
+      const own = await asTenant(api.pool, principalOf(request), (tx) => findDelivery(tx, deliveryId))
+      const replay = own && (await replayDelivery(api.pool, deliveryId))
+      if (replay?.kind !== 'replayed') throw new WaypostError('not_found')
+      return reply.code(201).send({ delivery_id: String(replay.deliveryId) })
+    },
+  )
+
+  server.post(
+    '/v1/endpoints/:endpoint_id/test',
+    {
+      config: writableBy('owner', 'advertiser', 'affiliate'),
+      schema: {
+        tags: ['postbacks'],
+        summary: 'Send a made-up sale to an endpoint; it books nothing',
+        params: Type.Object({ endpoint_id: idText('Endpoint') }),
+        response: answers(testAnswer, 201),
+      },
+    },
+    async (request, reply) => {
+      const snapshot = api.snapshots.current()
+      if (snapshot === undefined) throw new WaypostError('not_ready')
+      const { endpoint_id } = request.params
+      if (!(await ownsEndpoint(api, principalOf(request), endpoint_id))) throw new WaypostError('not_found')
+      const test = await sendTest(api.pool, endpoint_id, snapshot, api.clock.now())
+      if (test.kind === 'refused' && test.reason === 'endpoint_unknown') throw new WaypostError('not_found')
+      if (test.kind === 'refused') throw new RequestError('conflict', `it is not sent: ${test.reason}`, 'endpoint_id')
+      const { deliveryId, method, url, body = null } = test
+      return reply.code(201).send({ delivery_id: String(deliveryId), method, url, body })
+    },
+  )
 }
+
+const testAnswer = Type.Object({
+  delivery_id: Type.String({ description: 'GET /v1/deliveries/:delivery_id then shows what the receiver answered' }),
+  method: Type.String(),
+  url: Type.String({ description: 'With its macros filled' }),
+  body: nullable(Type.String()),
+})
+
+const OWN_ENDPOINT = 'SELECT endpoint_id FROM postback_endpoints WHERE endpoint_id = $1'
+
+const ownsEndpoint = async (api: Api, tenant: Tenant, endpointId: string): Promise<boolean> =>
+  asTenant(api.pool, tenant, async (tx) => (await tx.query(OWN_ENDPOINT, [endpointId])).rows.length > 0)
