@@ -263,7 +263,7 @@ export function testEventLog(adapter: EventLogAdapter): void {
     await writer.close()
   })
 
-  it('tells a consumer that is behind the oldest record what it missed', async (open) => {
+  it('tells a consumer that is behind the oldest record what it missed, also one that was reading before', async (open) => {
     const log = await open()
     const writer = await log.openWriter('edge-0')
     for (let batch = 0; batch < 5; batch++)
@@ -271,18 +271,22 @@ export function testEventLog(adapter: EventLogAdapter): void {
         writer,
         Array.from({ length: 50 }, () => 'x'.repeat(500)),
       )
+    await writer.close()
     await log.commitPosition('pipeline', 'edge-0', 250)
+    const readingBefore = await open()
+    await readingBefore.read('edge-0', 249, ALL)
     await log.enforceRetention({ minAgeMs: 0, maxAgeMs: 0, maxBytes: 0 }, Date.now() + 1_000)
     const { firstOffset } = await log.bounds('edge-0')
     assert.ok(firstOffset > 0)
-    const batch = await (await open()).read('edge-0', 0, ALL)
-    assert.deepEqual(
-      batch.damaged.map((range) => [range.firstOffset, range.nextOffset]),
-      [[0, firstOffset]],
-    )
-    assert.equal(batch.records[0]?.offset, firstOffset)
-    assert.equal(batch.nextOffset, 250)
-    await writer.close()
+    for (const reading of [readingBefore, await open()]) {
+      const batch = await reading.read('edge-0', 0, ALL)
+      assert.deepEqual(
+        batch.damaged.map((range) => [range.firstOffset, range.nextOffset]),
+        [[0, firstOffset]],
+      )
+      assert.equal(batch.records[0]?.offset, firstOffset)
+      assert.equal(batch.nextOffset, 250)
+    }
   })
 }
 

@@ -8,6 +8,7 @@ import { createLogLines } from '#platform/log-lines'
 import { withTempDir } from '#test-kit'
 import { readToEnd } from '../event-log.conformance.ts'
 import type { EventLog } from '../event-log.ts'
+import { FRAME_HEADER_BYTES, writeFrame } from './segment-files/frame.ts'
 import { openFileLog, type FileLog } from './segment-files.ts'
 
 const PARTITION = 'edge-0'
@@ -75,8 +76,9 @@ test('allocated space that was never used is given back without a report', async
   truncateSync(path, end + 50_000)
   const lines: string[] = []
   const log = await openAt(directory, pino({}, { write: (line) => void lines.push(line) }))
-  await appendEach(log, [])
+  const writer = await log.openWriter(PARTITION)
   assert.deepEqual([statSync(path).size, lines], [end, []])
+  await writer.close()
 })
 
 test('a damaged record in the middle is skipped and told with its place and offset', async (t) => {
@@ -114,16 +116,37 @@ test('a segment that is missing is told as damage from its first to the next seg
 })
 
 test('a record planted in a payload is not read when its carrier is damaged', async (t) => {
+  const attacker = withTempDir(t)
+  await appendEach(await openAt(attacker), numbered(4))
+  const planted = readFileSync(segmentPaths(attacker)[0]!).subarray(129 * 3, 129 * 4)
   const directory = withTempDir(t)
-  await appendEach(await openAt(directory), numbered(2))
-  const planted = readFileSync(segmentPaths(directory)[0]!).subarray(0, 129)
-  planted.writeUInt32LE(3, 12)
-  await appendEach(await openAt(directory), [Buffer.concat([Buffer.from('carrier'), planted]), ...numbered(2, 3)])
+  const carrier = Buffer.concat([Buffer.from('carrier'), planted])
+  await appendEach(await openAt(directory), [...numbered(2), carrier, ...numbered(2, 3)])
   changeByte(segmentPaths(directory)[0]!, 129 * 2 + 30)
   const log = await openAt(directory)
   assert.deepEqual(await damageOf(log), [[2, 3]])
   assert.deepEqual((await readPayloads(log)).slice(2), numbered(2, 3).map(String))
 })
+
+test('what a segment holds beyond the first offset of the next was rejected, and is not read even past damage', async (t) => {
+  const directory = withTempDir(t)
+  await appendEach(await openAt(directory), numbered(5))
+  const path = segmentPaths(directory)[0]!
+  const salt = Number.parseInt(path.slice(-16, -8), 16)
+  writeFileSync(path, frameOf(salt, 5, 'rejected'), { flag: 'a' })
+  writeFileSync(path.replace(/\d{16}-/, '0000000000000005-'), frameOf(salt, 5, 'acknowledged'))
+  assert.deepEqual(await readPayloads(await openAt(directory)), [...numbered(5).map(String), 'acknowledged'])
+  changeByte(path, 129 * 4 + 50)
+  const log = await openAt(directory)
+  assert.deepEqual(await damageOf(log), [[4, 5]])
+  assert.deepEqual(await readPayloads(log), [...numbered(4).map(String), 'acknowledged'])
+})
+
+function frameOf(salt: number, offset: number, payload: string): Buffer {
+  const bytes = Buffer.alloc(FRAME_HEADER_BYTES + payload.length)
+  writeFrame(bytes, 0, salt, offset, 1, Buffer.from(payload))
+  return bytes
+}
 
 test('acknowledged records damaged at the very end are told, and their offsets are not given out again', async (t) => {
   const directory = withTempDir(t)

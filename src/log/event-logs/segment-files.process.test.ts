@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, mkdirSync, readdirSync, readlinkSync } from 'node:fs'
+import { closeSync, constants, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test, type TestContext } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import { fixedClock } from '#platform/clock'
 import { createLogLines } from '#platform/log-lines'
 import { withTempDir } from '#test-kit'
 import { readToEnd } from '../event-log.conformance.ts'
@@ -112,8 +114,8 @@ test('a partition is in use while another process that writes to it lives', asyn
  * answered and what is in the log.
  */
 const FILL = `${OPEN}
-  const { rmSync, writeFileSync, statfsSync } = await import('node:fs')
-  const [directory, filler] = process.argv.slice(1)
+  const { cpSync, rmSync, writeFileSync, statfsSync } = await import('node:fs')
+  const [directory, filler, copy] = process.argv.slice(1)
   if (filler) {
     const { bavail, bsize } = statfsSync(directory)
     writeFileSync(filler, Buffer.alloc(bavail * bsize - 400_000))
@@ -136,6 +138,7 @@ const FILL = `${OPEN}
   while (refusedWaves < 3) if (await appendWave()) refusedWaves++
   const atFull = acknowledged.length
   if (filler) {
+    cpSync(directory + '/log', copy, { recursive: true })
     rmSync(filler)
     for (let wave = 0; wave < 3; wave++) if (await appendWave()) codes.add('refused with space free')
   }
@@ -152,21 +155,28 @@ type FillReport = {
   readonly damaged: readonly unknown[]
 }
 
-test('a full disk refuses with log_full, keeps exactly what was acknowledged, and goes on when there is space', (t) => {
+test('a full disk refuses with log_full, keeps exactly what was acknowledged, and goes on when there is space', async (t) => {
   const directory = withTempDir(t)
+  const copy = join(withTempDir(t), 'log')
   const mount = 'mount -t tmpfs -o size=2m tmpfs "$0" && exec "$@"'
   const inNamespace = ['--user', '--map-root-user', '--mount', 'sh', '-c', mount, directory]
   if (spawnSync('unshare', [...inNamespace, 'true']).status !== 0) {
     t.skip('a small file system cannot be mounted here: user namespaces are refused')
     return
   }
-  const script = nodeArguments(FILL, directory, join(directory, 'filler'))
+  const script = nodeArguments(FILL, directory, join(directory, 'filler'), copy)
   const run = spawnSync('unshare', [...inNamespace, process.execPath, ...script], { encoding: 'utf8' })
   const report = JSON.parse(run.stdout || run.stderr) as FillReport
   assert.deepEqual(report.codes, ['log_full'])
   assert.deepEqual(report.kept, report.acknowledged)
   assert.deepEqual(report.damaged, [])
   assert.ok(report.atFull > 100 && report.acknowledged.length === report.atFull + 60)
+
+  // As after a crash on the full disk: what was rejected does not come back with the recovery.
+  const log = await openFileLog({ directory: copy, logLines })
+  await (await log.openWriter(PARTITION)).close()
+  assert.equal((await readOffsets(log)).size, report.atFull)
+  await log.close()
 })
 
 test('a file size limit is a full disk too', (t) => {
@@ -179,14 +189,17 @@ test('a file size limit is a full disk too', (t) => {
   assert.ok(report.atFull > 50)
 })
 
-test('an error of the disk rejects the group with log_unavailable; a new segment takes the next records', async (t) => {
-  const directory = join(withTempDir(t), 'log')
-  mkdirSync(directory)
+test('an error of the disk rejects all who wait with log_unavailable; a new segment takes the next records', async (t) => {
+  const directory = withTempDir(t)
   const log = await openFileLog({ directory, logLines })
   const writer = await log.openWriter(PARTITION)
   await writer.append(Buffer.from('kept'))
-  breakSegmentOf(directory)
-  const refused = await Promise.allSettled([writer.append(Buffer.from('a')), writer.append(Buffer.from('b'))])
+  // The other descriptor still serves to cut.
+  for (const fd of openSegments(directory).filter(flushesEachWrite)) closeSync(fd)
+  const inTheGroup = writer.append(Buffer.from('a'))
+  await setImmediate()
+  const behindTheGroup = writer.append(Buffer.from('b'))
+  const refused = await Promise.allSettled([inTheGroup, behindTheGroup])
   assert.deepEqual(
     refused.map((answer) => answer.status === 'rejected' && (answer.reason as { code: string }).code),
     ['log_unavailable', 'log_unavailable'],
@@ -195,22 +208,97 @@ test('an error of the disk rejects the group with log_unavailable; a new segment
   assert.equal(await writer.append(Buffer.from('next')), 1)
   await writer.close()
   assert.equal((await log.segments(PARTITION)).length, 2)
-  const { records } = await log.readRange(PARTITION, 0, 9)
-  assert.deepEqual(
-    records.map((record) => record.payload.toString()),
-    ['kept', 'next'],
-  )
+  assert.deepEqual(await readAll(log), ['kept', 'next'])
   await log.close()
 })
 
-/** Closes the files of the segment behind the writer's back: what it does next fails as on a broken disk. */
-function breakSegmentOf(directory: string): void {
-  for (const fd of readdirSync('/proc/self/fd')) {
-    if (isSegmentIn(directory, fd)) closeSync(Number(fd))
+test('a disk that refuses even the cut is tried again with the next record', async (t) => {
+  const directory = withTempDir(t)
+  const log = await openFileLog({ directory, logLines })
+  const writer = await log.openWriter(PARTITION)
+  await writer.append(Buffer.from('kept'))
+  for (const fd of openSegments(directory)) closeSync(fd)
+  await assert.rejects(writer.append(Buffer.from('a')), { code: 'log_unavailable' })
+  assert.equal(await writer.append(Buffer.from('next')), 1)
+  await writer.close()
+  assert.deepEqual(await readAll(log), ['kept', 'next'])
+  await log.close()
+})
+
+test('records are written through a descriptor that flushes each write', async (t) => {
+  const directory = withTempDir(t)
+  const log = await openFileLog({ directory, logLines })
+  const writer = await log.openWriter(PARTITION)
+  assert.equal(openSegments(directory).filter(flushesEachWrite).length, 1)
+  await writer.close()
+  await log.close()
+})
+
+test('a writer refuses when 64 MiB wait for the disk, and loses nothing of what it took', async (t) => {
+  const log = await openFileLog({ directory: withTempDir(t), logLines })
+  const writer = await log.openWriter(PARTITION)
+  const answers = await Promise.allSettled(
+    Array.from({ length: 66 }, () => writer.append(Buffer.alloc(1024 * 1024, 'x'))),
+  )
+  const refused = answers.filter((answer) => answer.status === 'rejected')
+  assert.deepEqual(
+    new Set(refused.map((answer) => (answer.reason as { code: string }).code)),
+    new Set(['log_unavailable']),
+  )
+  assert.equal(refused.length, 3)
+  assert.equal((await readOffsets(log)).size, 63)
+  await writer.close()
+  await log.close()
+})
+
+test('a closed writer makes no file', async (t) => {
+  const directory = withTempDir(t)
+  const log = await openFileLog({ directory, logLines })
+  const writer = await log.openWriter(PARTITION)
+  await writer.append(Buffer.from('a'))
+  await writer.close()
+  await writer.close()
+  await assert.rejects(writer.append(Buffer.from('b')), { code: 'log_unavailable' })
+  assert.equal((await log.segments(PARTITION)).length, 1)
+  await log.close()
+})
+
+test('a segment is followed by a new one when its first record is older than the limit', async (t) => {
+  const clock = fixedClock(1_000)
+  const log = await openFileLog({ directory: withTempDir(t), logLines, clock, segmentAgeMsMax: 100 })
+  for (const [ms, segments] of [
+    [0, 1],
+    [100, 1],
+    [1, 2],
+    [50, 2],
+  ] as const) {
+    clock.advance(ms)
+    const writer = await log.openWriter(PARTITION)
+    await writer.append(Buffer.from('a'))
+    assert.equal((await log.segments(PARTITION)).length, segments)
+    await writer.close()
   }
+  await log.close()
+})
+
+async function readAll(log: EventLog): Promise<readonly string[]> {
+  const { records } = await log.readRange(PARTITION, 0, 1e6)
+  return records.map((record) => record.payload.toString())
 }
 
-function isSegmentIn(directory: string, fd: string): boolean {
+/** Descriptors of this process on segment files, to break them behind the writer's back as a broken disk would. */
+function openSegments(directory: string): readonly number[] {
+  return readdirSync('/proc/self/fd')
+    .map(Number)
+    .filter((fd) => isSegmentIn(directory, fd))
+}
+
+function flushesEachWrite(fd: number): boolean {
+  const octal = /flags:\s*(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))![1]!
+  return (Number.parseInt(octal, 8) & constants.O_DSYNC) !== 0
+}
+
+function isSegmentIn(directory: string, fd: number): boolean {
   try {
     const path = readlinkSync(`/proc/self/fd/${fd}`)
     return path.startsWith(directory) && path.endsWith('.segment')
