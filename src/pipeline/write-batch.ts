@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
 import {
   decideConversions,
   lockByClick,
@@ -45,13 +47,15 @@ export async function writeBatch(batch: Batch, place: Place, tools: WriteTools):
   const isFenced = !guardsOff.has('fence')
   await markPending(pool, place, batch.from, batch.to, isFenced)
   if (guardsOff.has('position')) await advance(pool, place, batch.from, batch.to, isFenced)
+  /** Empty, unless the outbox is switched off. */
+  const unboxed: DeliveryCause[] = []
   const factsAreIn = timed(metrics, 'insert_facts', () => insertBatch(batch, tools))
   const [facts, booked] = await Promise.allSettled([
     factsAreIn,
     inTransaction(pool, async (tx) => {
       const decided = await timed(metrics, 'convert', () => convert(tx, batch))
       await factsAreIn
-      await timed(metrics, 'book', () => record(tx, batch, decided, tools))
+      await timed(metrics, 'book', () => record(tx, batch, decided, tools, unboxed))
       await addCounts(tx, batch.partition, countBatch(batch))
       if (!guardsOff.has('position')) await advance(tx, place, batch.from, batch.to, isFenced)
       return decided.outcomes
@@ -59,6 +63,7 @@ export async function writeBatch(batch: Batch, place: Place, tools: WriteTools):
   ])
   if (facts.status === 'rejected') throw facts.reason
   if (booked.status === 'rejected') throw booked.reason
+  if (unboxed.length > 0) await enqueueAfterwards(unboxed, tools)
   for (const outcome of booked.value)
     metrics.countConversions(outcome.kind === 'refused' ? outcome.reason : outcome.kind)
 }
@@ -127,14 +132,35 @@ const inboundOf = (batch: Batch, outcomes: ReadonlyMap<number, ConversionOutcome
     outcome: verdict.kind === 'refused' ? verdict : outcomes.get(offset)!,
   }))
 
-async function record(tx: Tx, batch: Batch, decided: Converted, tools: WriteTools): Promise<void> {
-  const { pool, snapshot, guardsOff } = tools
+async function record(
+  tx: Tx,
+  batch: Batch,
+  decided: Converted,
+  { snapshot, guardsOff }: WriteTools,
+  unboxed: DeliveryCause[],
+): Promise<void> {
   const enqueue: typeof enqueueDeliveries = guardsOff.has('outbox')
-    ? (_tx, causes) => enqueueDeliveriesUnsafely(pool, causes, snapshot)
+    ? async (_tx, causes) => void unboxed.push(...causes)
     : enqueueDeliveries
   await recordRevisions(tx, decided.revisions, snapshot, enqueue)
   await enqueue(tx, plainEvents(batch, snapshot), snapshot)
   await storeInbound(tx, decided.inbound)
+}
+
+/** Between the commit of conversions and that of their deliveries when the outbox is switched off: so long that a kill falls
+ * into it within a minute. Without the wait the run would need an hour to show the same.
+ */
+const UNBOXED_PAUSE_MS = 150
+
+/** What a program without an outbox does: books, commits, and then tells the queue. */
+async function enqueueAfterwards(causes: readonly DeliveryCause[], { pool, snapshot }: WriteTools): Promise<void> {
+  await delay(UNBOXED_PAUSE_MS)
+  try {
+    await enqueueDeliveriesUnsafely(pool, causes, snapshot)
+  } catch {
+    // The conversions are committed and the position has moved: nobody comes back to these. That is the loss to be shown.
+    return
+  }
 }
 
 /** Events that made no conversion, where an endpoint wants to hear of them. */
