@@ -3,7 +3,16 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 import { readConfig } from '#config'
-import { applyFile, doctor, inspectLog, onStopRequest, parseRoles, roles, serve } from '#operations'
+import {
+  applyFile,
+  doctor,
+  inspectLog,
+  onStopRequest,
+  parseRoles,
+  reconcileInstallation,
+  roles,
+  serve,
+} from '#operations'
 
 type Command = {
   readonly usage: string
@@ -72,6 +81,16 @@ const commands: Readonly<Record<string, Command>> = {
     run: async (args) => {
       parseArgs({ args })
       return doctor(readConfig())
+    },
+  },
+  reconcile: {
+    usage: 'reconcile [--acknowledged FILE]',
+    summary: 'prove that acknowledged = log = facts = conversions = ledger, or show the difference',
+    run: async (args) => {
+      const { values } = parseArgs({ args, options: { acknowledged: { type: 'string' } } })
+      return reconcileInstallation(readConfig(), {
+        ...(values.acknowledged !== undefined && { acknowledgedFile: values.acknowledged }),
+      })
     },
   },
   log: {

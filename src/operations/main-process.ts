@@ -31,6 +31,8 @@ import { startEdgeProcess, type EdgeProcess } from './edge-process.ts'
 import { openFacts, type Facts } from './engines.ts'
 import { examine } from './examine.ts'
 import { Parts } from './parts.ts'
+import { RECONCILE_WAIT_MS } from './reconcile-installation.ts'
+import { reconcile } from './reconcile/index.ts'
 import { withFreePort } from './ports.ts'
 import type { Role } from './roles.ts'
 
@@ -277,11 +279,12 @@ async function startApiRole(
   const doctor = async (): Promise<object> => ({
     findings: await examine({ config, pool, facts: reader, log, clock: systemClock }),
   })
+  const reconcileNow = (): Promise<object> => reconcile({ log, pool, facts: reader, waitMsMax: RECONCILE_WAIT_MS })
   const api = await withFreePort('WAYPOST_API_PORT', config.apiPort, () =>
     startApi({
       ...{ hotState, pool, snapshots, logLines, metrics, facts: reader, clock: systemClock },
       config: { ...config, edgePort },
-      operations: { doctor },
+      operations: { doctor, reconcile: reconcileNow },
     }),
   )
   parts.add('api', () => api.stop())

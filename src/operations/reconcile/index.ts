@@ -1,0 +1,5 @@
+export type { Acknowledged } from './compare-acknowledged.ts'
+export { parseAcknowledged } from './compare-acknowledged.ts'
+export type { Check } from './check.ts'
+export { reconcile } from './reconcile.ts'
+export type { Reconciliation, ReconcileOptions } from './reconcile.ts'
