@@ -13,6 +13,8 @@ export type BacklogMix = {
   readonly eventShare: number
   /** Part of the records that are events which convert, 0–1. */
   readonly convertingShare: number
+  /** sub1 … sub<subCount> of every click are filled, 1–30. */
+  readonly subCount: number
 }
 
 /** How many clicks back an event's click may lie. */
@@ -36,7 +38,7 @@ export async function writeBacklog(
   geoDirectory: string,
 ): Promise<number> {
   const random = createSeededRandom(7)
-  const nextVisit = await createBenchVisits(7)
+  const nextVisit = await createBenchVisits(7, mix.subCount)
   const enricher = openEnricher(prepareGeoFiles(geoDirectory))
   const compiled = compileSnapshot(snapshot)
   const clicks: ClickRecord[] = []

@@ -1,7 +1,8 @@
 /** Drains a backlog of clicks and events into facts, conversions and ledger, with the engines that `npm start` uses, and prints one
  * line of JSON: how fast, and how much disk a click takes.
  *
- *   node bench/drain.ts 1000000
+ *   node bench/drain.ts 1000000        ten sub ids in each click
+ *   node bench/drain.ts 200000 30      all thirty
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -18,11 +19,13 @@ import { createPool, migratePostgres, startEmbeddedPostgres, type Pool } from '#
 import type { Snapshot } from '#routing'
 
 import { writeBacklog } from './backlog.ts'
-import { CONFIGURATION } from './bench-site.ts'
+import { CONFIGURATION, SUB_COUNT_TYPICAL } from './bench-site.ts'
 
 const COUNT_DEFAULT = 100_000
 const count = Number(process.argv[2] ?? COUNT_DEFAULT)
 if (!Number.isSafeInteger(count) || count < 1) throw new Error('the count of records must be a whole number over 0')
+const subCount = Number(process.argv[3] ?? SUB_COUNT_TYPICAL)
+if (!Number.isInteger(subCount) || subCount < 1 || subCount > 30) throw new Error('sub ids: 1 to 30')
 
 const directory = mkdtempSync(join(tmpdir(), 'waypost-drain-'))
 const logLines = createLogLines('bench', 'warn')
@@ -37,7 +40,13 @@ async function drain(): Promise<object> {
     await migrateClickHouse(facts)
     const snapshot = await configure(pool)
     const writer = await log.openWriter('edge-0')
-    await writeBacklog(writer, snapshot, count, { eventShare: 0.15, convertingShare: 0.05 }, join(directory, 'geo'))
+    await writeBacklog(
+      writer,
+      snapshot,
+      count,
+      { eventShare: 0.15, convertingShare: 0.05, subCount },
+      join(directory, 'geo'),
+    )
     await writer.close()
     const before = process.cpuUsage()
     const startedAt = performance.now()
