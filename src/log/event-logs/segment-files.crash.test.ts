@@ -117,7 +117,7 @@ test('a segment that is missing is told as damage from its first to the next seg
 
 test('a record planted in a payload is not read when its carrier is damaged', async (t) => {
   const attacker = withTempDir(t)
-  await appendEach(await openAt(attacker), numbered(4))
+  await appendEach(await openAt(attacker), numbered(4, 50))
   const planted = readFileSync(segmentPaths(attacker)[0]!).subarray(129 * 3, 129 * 4)
   const directory = withTempDir(t)
   const carrier = Buffer.concat([Buffer.from('carrier'), planted])
