@@ -15,7 +15,7 @@ const COMMANDS = {
   serve: (args) => [[MAIN, 'serve', ...args]],
   waypost: (args) => [[MAIN, ...args]],
   test: (args) => [['src/test-kit/run-tests.ts', ...args]],
-  e2e: (args) => [['--test', ...(args.length > 0 ? args : ['test/e2e/**/*.test.ts'])]],
+  e2e: (args) => [['--test', ...(args.length > 0 ? args : ['test/e2e/**/*.test.ts', 'sdk/**/*.browser.test.ts'])]],
   check: () => [
     [bin('prettier'), '--check', '--log-level', 'warn', '.'],
     [bin('oxlint'), '--type-aware', '--deny-warnings'],

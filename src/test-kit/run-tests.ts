@@ -3,6 +3,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { globSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 
 import { childEnvironment } from '#config'
@@ -10,21 +11,27 @@ import { childEnvironment } from '#config'
 import { startTestPostgres } from './test-postgres.ts'
 
 const PATTERNS = ['src/**/*.test.ts', 'sdk/**/*.test.ts', 'bench/**/*.test.ts', 'scripts/**/*.test.ts', 'test/tidy/**/*.test.ts'] // prettier-ignore
+/** They need a browser, which a machine may not have: `npm run e2e`. */
+const BROWSER_TESTS = '**/*.browser.test.ts'
+
+/** A test that hangs fails. Generous: the machine may be busy. */
+const TEST_MS_MAX = 180_000
 
 const given = process.argv.slice(2)
 const options = given.filter((argument) => argument.startsWith('-'))
 const patterns = given.filter((argument) => !argument.startsWith('-'))
-const concurrency = `--test-concurrency=${Math.min(availableParallelism(), 8)}`
+const files = patterns.length > 0 ? patterns : globSync(PATTERNS, { exclude: [BROWSER_TESTS] }).sort()
+const settings = [
+  `--test-concurrency=${Math.min(availableParallelism(), 8)}`,
+  `--test-timeout=${TEST_MS_MAX}`,
+  `--import=${new URL('./fail-on-open-handles.ts', import.meta.url).href}`,
+]
 
 const postgres = await startTestPostgres()
-const tests = spawn(
-  process.execPath,
-  ['--test', concurrency, ...options, ...(patterns.length > 0 ? patterns : PATTERNS)],
-  {
-    stdio: 'inherit',
-    env: childEnvironment({ WAYPOST_TEST_POSTGRES_URL: postgres.url }),
-  },
-)
+const tests = spawn(process.execPath, ['--test', ...settings, ...options, ...files], {
+  stdio: 'inherit',
+  env: childEnvironment({ WAYPOST_TEST_POSTGRES_URL: postgres.url }),
+})
 // Ctrl-C reaches the tests by itself; whoever ends us alone means them too.
 process.on('SIGTERM', () => void tests.kill('SIGTERM'))
 process.on('SIGINT', () => undefined)
