@@ -15,7 +15,8 @@ export type Sound = { readonly record: LoggedRecord; readonly payload: Buffer }
  */
 export function readSound(payload: Buffer): Sound | undefined {
   const record = decodeRecord(payload)
-  if (record === undefined || !isSound(record)) return undefined
+  // `null` is JSON too.
+  if (!record || !isSound(record)) return undefined
   const isPlain = !payload.includes(ESCAPE) && payload[payload.length - 1] === CLOSING_BRACE
   if (isPlain) return { record, payload }
   const cleaned = cleanStrings(record) as LoggedRecord
