@@ -251,6 +251,23 @@ test('a writer refuses when 64 MiB wait for the disk, and loses nothing of what 
   await log.close()
 })
 
+test('groups that are larger than the space allocated ahead come back whole', async (t) => {
+  const log = await openFileLog({ directory: withTempDir(t), logLines })
+  const writer = await log.openWriter(PARTITION)
+  for (let wave = 0; wave < 12; wave++) {
+    const payloads = Array.from({ length: 6 }, (_, index) =>
+      Buffer.alloc(((wave * 7 + index) % 9) * 100_000 + 1, wave + 1),
+    )
+    await Promise.all(payloads.map((payload) => writer.append(payload)))
+  }
+  const { records, damaged } = await log.readRange(PARTITION, 0, 1_000)
+  assert.deepEqual(damaged, [])
+  assert.equal(records.length, 72)
+  for (const { offset, payload } of records) assert.ok(payload.every((byte) => byte === Math.floor(offset / 6) + 1))
+  await writer.close()
+  await log.close()
+})
+
 test('a closed writer makes no file', async (t) => {
   const directory = withTempDir(t)
   const log = await openFileLog({ directory, logLines })

@@ -108,15 +108,16 @@ export class SegmentWriter {
     await Promise.allSettled([closeAsync(this.flushingFd), closeAsync(this.plainFd)])
   }
 
-  /** Allocates for `length` bytes more and some ahead. Never fails: without room the file just grows with each write. */
+  /** Allocates for `length` bytes more and some ahead, one allocation at a time: two would write zeros over records that
+   * came in between. Never fails: without room the file just grows with each write.
+   */
   private async allocate(length: number): Promise<void> {
-    await this.allocation
+    while (this.allocation !== undefined) await this.allocation
     const neededEnd = this.position + length
     const wantedEnd = Math.max(neededEnd, Math.min(neededEnd + ALLOCATION_BYTES, this.options.segmentBytes))
     if (!this.mayAllocate || wantedEnd <= this.allocatedEnd) return
-    this.allocation = this.writeZeros(wantedEnd)
+    this.allocation = this.writeZeros(wantedEnd).finally(() => (this.allocation = undefined))
     await this.allocation
-    this.allocation = undefined
   }
 
   private async writeZeros(wantedEnd: number): Promise<void> {
