@@ -6,7 +6,7 @@ import { readConfig } from '#config'
 import {
   applyFile,
   doctor,
-  inspectLog,
+  inspectInstallationLog,
   onStopRequest,
   parseRoles,
   reconcileInstallation,
@@ -94,17 +94,24 @@ const commands: Readonly<Record<string, Command>> = {
     },
   },
   log: {
-    usage: 'log inspect [PARTITION] [--from OFFSET] [--limit 20]',
-    summary: 'look inside the event log: its partitions, or the records of one',
+    usage: 'log inspect [PARTITION] [--from OFFSET] [--limit 20] [--verify]',
+    summary: 'look inside the event log: its partitions, the records of one, or whether all of it can be read',
     run: async (args) => {
-      const options = { from: { type: 'string' }, limit: { type: 'string', default: '20' } } as const
+      const options = {
+        from: { type: 'string' },
+        limit: { type: 'string', default: '20' },
+        verify: { type: 'boolean', default: false },
+      } as const
       const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
       const [verb, partition, ...rest] = positionals
       if (verb !== 'inspect' || rest.length > 0) throw new UsageError('log knows one verb: inspect.')
-      return inspectLog(readConfig(), {
+      return inspectInstallationLog(readConfig(), {
         ...(partition !== undefined && { partition }),
-        ...(values.from !== undefined && { from: wholeNumber('--from', values.from, 0, Number.MAX_SAFE_INTEGER) }),
+        ...(values.from !== undefined && {
+          fromOffset: wholeNumber('--from', values.from, 0, Number.MAX_SAFE_INTEGER),
+        }),
         limit: wholeNumber('--limit', values.limit, 1, 1_000_000),
+        isVerified: values.verify,
       })
     },
   },

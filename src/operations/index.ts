@@ -1,6 +1,6 @@
 export { applyFile } from './apply-file.ts'
 export { doctor } from './doctor.ts'
-export { inspectLog } from './inspect-log.ts'
+export { inspectInstallationLog } from './inspect-log.ts'
 export { reconcileInstallation } from './reconcile-installation.ts'
 export { parseRoles, roles } from './roles.ts'
 export type { Role } from './roles.ts'

@@ -31,9 +31,9 @@ import { startEdgeProcess, type EdgeProcess } from './edge-process.ts'
 import { openFacts, type Facts } from './engines.ts'
 import { examine } from './examine.ts'
 import { Parts } from './parts.ts'
+import { withFreePort } from './ports.ts'
 import { RECONCILE_WAIT_MS } from './reconcile-installation.ts'
 import { reconcile } from './reconcile/index.ts'
-import { withFreePort } from './ports.ts'
 import type { Role } from './roles.ts'
 
 /** The running installation, as far as this process runs it. */
@@ -276,15 +276,15 @@ async function startApiRole(
   metrics: readonly (() => string | Promise<string>)[],
 ): Promise<number> {
   const reader = facts!.reader
-  const doctor = async (): Promise<object> => ({
-    findings: await examine({ config, pool, facts: reader, log, clock: systemClock }),
-  })
-  const reconcileNow = (): Promise<object> => reconcile({ log, pool, facts: reader, waitMsMax: RECONCILE_WAIT_MS })
+  const operations = {
+    doctor: async () => ({ findings: await examine({ config, pool, facts: reader, log, clock: systemClock }) }),
+    reconcile: () => reconcile({ log, pool, facts: reader, waitMsMax: RECONCILE_WAIT_MS }),
+  }
   const api = await withFreePort('WAYPOST_API_PORT', config.apiPort, () =>
     startApi({
       ...{ hotState, pool, snapshots, logLines, metrics, facts: reader, clock: systemClock },
       config: { ...config, edgePort },
-      operations: { doctor, reconcile: reconcileNow },
+      operations,
     }),
   )
   parts.add('api', () => api.stop())

@@ -40,7 +40,7 @@ test('pages and comments name only npm scripts that exist', () => {
   const { scripts } = JSON.parse(readText('package.json')) as { scripts: Record<string, string> }
   const files = [...pages, ...listFiles(/^(src|scripts|bench|test)\/.*\.(ts|mjs)$/)]
   const unknown = files.flatMap((file) =>
-    [...readText(file).matchAll(/npm run ([a-z][a-z:-]*)/g)]
+    [...readText(file).matchAll(/npm run ([a-z][a-z0-9:-]*)/g)]
       .map(([, name]) => name!)
       .filter((name) => !(name in scripts))
       .map((name) => `${file}: npm run ${name}`),
