@@ -2,14 +2,14 @@ import { isDeepStrictEqual } from 'node:util'
 
 import { systemClock, type Clock } from '#platform/clock'
 import { inTransaction, type Pool, type Tx } from '#platform/postgres'
-import { report } from './check-shape.ts'
 import { describeChanges, type Change } from './describe-changes.ts'
 import { sectionNames, type SectionName } from './file-schema.ts'
 import { findRemembered } from './history.ts'
-import { problem, type Issue } from './issues.ts'
+import { problem, type Issue, type Problem } from './issues.ts'
 import { emptyState, singular } from './objects.ts'
 import { planConfiguration, type Plan } from './plan.ts'
-import { readFile, type ReadFile } from './read-file.ts'
+import { planBeside } from './plan-beside.ts'
+import { readFile } from './read-file.ts'
 import { compileConfiguration, lockConfiguration, readState, readVersion, storeVersion, writeState } from './store.ts'
 
 /** What came of applying a file. */
@@ -38,10 +38,9 @@ export type ApplyOptions = {
  * @see docs/configuration.md
  */
 export async function applyConfiguration(pool: Pool, yamlText: string, options: ApplyOptions): Promise<Application> {
-  const file = readFile(yamlText)
   return inTransaction(pool, async (tx) => {
     await lockConfiguration(tx)
-    return applyFile(tx, file, options)
+    return applyText(tx, yamlText, options)
   })
 }
 
@@ -58,15 +57,15 @@ export async function ensureConfiguration(pool: Pool, clock: Clock = systemClock
   })
 }
 
-async function applyFile(
+async function applyText(
   tx: Tx,
-  file: ReadFile,
+  yamlText: string,
   { by, dryRun = false, clock = systemClock }: ApplyOptions,
 ): Promise<Application> {
   const current = await readState(tx)
   const version = await readVersion(tx)
-  const plan = planConfiguration(file, current)
-  const issues = [...plan.issues, ...(await findHistoryIssues(tx, file, plan))]
+  const plan = await planBeside(yamlText, current)
+  const issues = [...plan.issues, ...(await findHistoryIssues(tx, plan))]
   if (issues.length > 0) return { kind: 'refused', issues }
   const changes = describeChanges(current, plan.wanted)
   if (changes.length === 0 && version > 0) return { kind: 'unchanged', version }
@@ -87,25 +86,23 @@ function assertEqual(written: object, wanted: object): void {
   if (!isDeepStrictEqual(written, wanted)) throw new Error('The configuration read back differs from the one written.')
 }
 
-async function findHistoryIssues(tx: Tx, file: ReadFile, plan: Plan): Promise<readonly Issue[]> {
-  const before = file.reading.issues.length
-  for (const name of sectionNames)
-    for (const id of await findRemembered(tx, name, plan.removed[name])) {
-      const object = file[name].get(id)
-      const hint = 'Take it out of service instead: status archived (offers), paused or blocked.'
-      report(
-        file.reading,
-        object && file.reading.treeOf.get(object),
-        problem(
-          'object_has_history',
-          `The ${singular[name]} "${id}" cannot be removed: conversions, postbacks, bookings or API keys name it.`,
-          hint,
-        ),
-        'state',
-      )
-    }
-  return file.reading.issues.slice(before)
+async function findHistoryIssues(tx: Tx, { removed }: Plan): Promise<readonly Issue[]> {
+  const issues: Issue[] = []
+  for (const section of sectionNames) {
+    const removals = removed.filter((one) => one.section === section)
+    const remembered = new Set(await findRemembered(tx, section, removals.map(({ id }) => id))) // prettier-ignore
+    for (const { id, line, column, path } of removals)
+      if (remembered.has(id)) issues.push({ line, column, path, ...hasHistory(section, id) })
+  }
+  return issues
 }
+
+const hasHistory = (section: SectionName, id: string): Problem =>
+  problem(
+    'object_has_history',
+    `The ${singular[section]} "${id}" cannot be removed: conversions, postbacks, bookings or API keys name it.`,
+    'Take it out of service instead: status archived (offers), paused or blocked.',
+  )
 
 /** Every mistake in a configuration file that can be told without the installation: ids that it does not define itself
  * count as unknown. For editors and tests.

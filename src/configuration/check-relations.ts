@@ -1,4 +1,4 @@
-import type { Campaign, Link } from '#routing'
+import type { Affiliate, Campaign, Link, Offer, PostbackEndpoint } from '#routing'
 import { report, type Reading } from './check-shape.ts'
 import { sectionNames, type SectionName } from './file-schema.ts'
 import { problem } from './issues.ts'
@@ -182,56 +182,63 @@ function checkLeftBehind(
   wanted: ConfigurationState,
   campaignOfFlow: ReadonlyMap<string, string>,
 ): void {
-  const users = new Map<string, string>()
-  const uses = (section: SectionName, id: string | undefined, user: string): void => {
-    if (id !== undefined) users.set(`${section} ${id}`, user)
-  }
-  for (const one of wanted.affiliates.values())
-    for (const advertiserId of one.advertiser_ids)
-      uses('advertisers', advertiserId, `the affiliate "${one.affiliate_id}"`)
-  for (const one of wanted.offers.values()) uses('advertisers', one.advertiser_id, `the offer "${one.offer_id}"`)
-  for (const one of wanted.campaigns.values()) {
-    const user = `the campaign "${one.campaign_id}"`
-    uses('advertisers', one.advertiser_id, user)
-    uses('affiliates', one.affiliate_id, user)
-    for (const flow of one.flows) for (const { offer_id } of flow.offers) uses('offers', offer_id, user)
-  }
-  for (const one of wanted.links.values()) {
-    const user = `the link "${one.code}"`
-    uses('campaigns', one.campaign_id, user)
-    uses('offers', one.offer_id, user)
-    uses('affiliates', one.affiliate_id, user)
-    if (one.flow_id !== undefined && !campaignOfFlow.has(one.flow_id) && !file.links.has(one.code))
-      report(
-        file.reading,
-        file.reading.file.root,
-        problem(
-          'object_in_use',
-          `The link "${one.code}" leads to the flow "${one.flow_id}", which the file takes away.`,
-          'Keep the flow, or change the link too.',
-        ),
-      )
-  }
-  for (const { endpoint_id, scope } of wanted.endpoints.values()) {
-    const user = `the endpoint "${endpoint_id}"`
-    uses('advertisers', scope.advertiser_id, user)
-    uses('affiliates', scope.affiliate_id, user)
-    uses('campaigns', scope.campaign_id, user)
-    uses('offers', scope.offer_id, user)
-  }
+  const users = usersOutside(file, wanted)
   for (const section of sectionNames)
     for (const [id, object] of file[section]) {
       const user = object.state === 'absent' ? users.get(`${section} ${id}`) : undefined
-      if (user !== undefined)
-        report(
-          file.reading,
-          treeOf(file, section, id),
-          problem(
-            'object_in_use',
-            `The ${singular[section]} "${id}" cannot be removed: ${user} names it.`,
-            'Change or remove that one too.',
-          ),
-          'state',
-        )
+      if (user === undefined) continue
+      const message = `The ${singular[section]} "${id}" cannot be removed: ${user} names it.`
+      const found = problem('object_in_use', message, 'Change or remove that one too.')
+      report(file.reading, treeOf(file, section, id), found, 'state')
+    }
+  for (const { code, flow_id } of wanted.links.values())
+    if (flow_id !== undefined && !campaignOfFlow.has(flow_id) && !file.named.links.has(code)) {
+      const message = `The link "${code}" leads to the flow "${flow_id}", which the file takes away.`
+      const found = problem('object_in_use', message, 'Keep the flow, or change the link too.')
+      report(file.reading, file.reading.file.root, found)
     }
 }
+
+/** Who names each object, among those that the file does not name: `offers lamp` → `the link "go"`. */
+function usersOutside(file: ReadFile, wanted: ConfigurationState): ReadonlyMap<string, string> {
+  const users = new Map<string, string>()
+  for (const userSection of sectionNames)
+    for (const [userId, object] of wanted[userSection]) {
+      if (file.named[userSection].has(userId)) continue
+      const user = `the ${singular[userSection]} "${userId}"`
+      for (const [section, id] of referencesOf(userSection, object)) users.set(`${section} ${id}`, user)
+    }
+  return users
+}
+
+type NamedId = readonly [section: SectionName, id: string | undefined]
+
+/** The ids that an object names. */
+function referencesOf(section: SectionName, object: object): readonly NamedId[] {
+  switch (section) {
+    case 'advertisers':
+      return []
+    case 'affiliates':
+      return (object as Affiliate).advertiser_ids.map((id) => ['advertisers', id])
+    case 'offers':
+      return [['advertisers', (object as Offer).advertiser_id]]
+    case 'campaigns': {
+      const { advertiser_id, affiliate_id, flows } = object as Campaign
+      const offers = flows.flatMap((flow) => flow.offers.map(({ offer_id }): NamedId => ['offers', offer_id]))
+      return [['advertisers', advertiser_id], ['affiliates', affiliate_id], ...offers]
+    }
+    case 'links':
+      return scopeReferences(object as Link)
+    case 'endpoints':
+      return scopeReferences((object as PostbackEndpoint).scope)
+    default:
+      return section satisfies never
+  }
+}
+
+const scopeReferences = (scope: PostbackEndpoint['scope']): readonly NamedId[] => [
+  ['advertisers', scope.advertiser_id],
+  ['affiliates', scope.affiliate_id],
+  ['campaigns', scope.campaign_id],
+  ['offers', scope.offer_id],
+]

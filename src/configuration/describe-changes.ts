@@ -55,18 +55,25 @@ function fieldChanges(path: string, before: unknown, after: unknown): FieldChang
   if (isDeepStrictEqual(before, after)) return []
   if (isPlain(before) && isPlain(after))
     return keysOf(before, after).flatMap((key) => fieldChanges(join(path, key), before[key], after[key]))
-  const entries = isIdList(before) && isIdList(after) ? listChanges(path, before, after) : []
+  const entries = entryChanges(path, before, after)
   // A list whose entries are equal one by one differs in their order only: then both are shown whole.
   if (entries.length > 0) return entries
   return [{ path: shownPath(path), ...shown('before', path, before), ...shown('after', path, after) }]
+}
+
+function entryChanges(path: string, before: unknown, after: unknown): FieldChange[] {
+  if (isIdList(before) && isIdList(after)) return listChanges(path, before, after)
+  if (!isPlainList(before) || !isPlainList(after) || before.length !== after.length) return []
+  return before.flatMap((entry, index) => fieldChanges(`${path}[${index}]`, entry, after[index]))
 }
 
 const keysOf = (before: Plain, after: Plain): string[] => [...new Set([...Object.keys(before), ...Object.keys(after)])]
 const join = (path: string, key: string): string => (path === '' ? key : `${path}.${key}`)
 
 const entryId = (entry: Plain): unknown => entry['flow_id'] ?? entry['landing_id'] ?? entry['offer_id']
+const isPlainList = (value: unknown): value is readonly Plain[] => Array.isArray(value) && value.every(isPlain)
 const isIdList = (value: unknown): value is readonly Plain[] =>
-  Array.isArray(value) && value.every((entry) => isPlain(entry) && entryId(entry) !== undefined)
+  isPlainList(value) && value.every((entry) => entryId(entry) !== undefined)
 
 function listChanges(path: string, before: readonly Plain[], after: readonly Plain[]): FieldChange[] {
   const earlier = new Map(before.map((entry) => [String(entryId(entry)), entry]))

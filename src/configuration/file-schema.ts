@@ -295,7 +295,6 @@ const endpoint = Type.Object(
     body: Type.Optional(
       Type.String({
         minLength: 1,
-        maxLength: 16_384,
         description: 'POST: template with macros; left out: a standard JSON body.',
       }),
     ),

@@ -13,10 +13,12 @@ import { suggestWord } from './suggest.ts'
 /** What a file makes of the present configuration. With issues the wanted state is not to be used. */
 export type Plan = {
   readonly wanted: ConfigurationState
-  /** Ids that the file marks absent and that exist: they are deleted, not retired. */
-  readonly removed: Readonly<Record<SectionName, readonly string[]>>
+  /** Objects that the file marks absent and that exist, with where it says so: they are deleted, not retired. */
+  readonly removed: readonly Removal[]
   readonly issues: readonly Issue[]
 }
+
+export type Removal = { readonly section: SectionName; readonly id: string } & Pick<Issue, 'line' | 'column' | 'path'>
 
 /** Works out the wanted configuration: objects of the file replace those of the same id whole, the others stay, or are
  * retired where the file prunes. Pure.
@@ -37,19 +39,17 @@ function copyOf(state: ConfigurationState): ConfigurationState {
   return { ...state, ...(Object.fromEntries(copies) as ConfigurationState) }
 }
 
-function removeAbsent(file: ReadFile, wanted: ConfigurationState): Record<SectionName, string[]> {
-  const removed: Record<SectionName, string[]> = {
-    advertisers: [],
-    affiliates: [],
-    offers: [],
-    campaigns: [],
-    links: [],
-    endpoints: [],
-  }
-  for (const name of sectionNames)
-    for (const [id, object] of file[name])
-      if (object.state === 'absent' && wanted[name].delete(id)) removed[name].push(id)
-  return removed
+function removeAbsent(file: ReadFile, wanted: ConfigurationState): readonly Removal[] {
+  const placeOf = (object: object): Issue =>
+    file.reading.file.issueAt(file.reading.treeOf.get(object), 'state', problem('object_has_history', ''))
+  const removals: Removal[] = []
+  for (const section of sectionNames)
+    for (const [id, object] of file[section]) {
+      if (object.state !== 'absent' || !wanted[section].delete(id)) continue
+      const { line, column, path } = placeOf(object)
+      removals.push({ section, id, line, column, path })
+    }
+  return removals
 }
 
 /** Every id in the file must name an object that will exist; one that is broken in the file has its own issue already. */
