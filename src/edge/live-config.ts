@@ -1,4 +1,4 @@
-import { offersById, type Offers } from '#conversions'
+import { offersById, type Offers } from '#conversions/judge'
 import type { LogLines } from '#platform/log-lines'
 import { compileSnapshot, type CompiledSnapshot, type Snapshot } from '#routing'
 import type { SnapshotFollower } from '#snapshots'

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
-import { judgePostback } from '#conversions'
+// The front door would load PostgreSQL, postbacks and their HTTP client into the process that redirects: 16 MB.
+import { judgePostback } from '#conversions/judge'
 import { newUuidV7 } from '#platform/ids'
 import { refusalReasons, type PostbackRecord, type RefusalReason } from '#records'
 import { answerError, answerJson, answerText } from './answers.ts'
