@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 
 import type { AskedTarget } from '#routing'
-import { newClickDraft, type ClickDraft } from './click-draft.ts'
+import { newClickDraft, type ClickDraft } from './record-drafts.ts'
 import { clickParameterNames, readClickQuery } from './click-parameters.ts'
 import { edgeLimits } from './limits.ts'
 

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 
 import { refusalReasons } from '#records'
 import { readEvent, type EventNames } from './event-fields.ts'
+import { newEventDraft } from './record-drafts.ts'
 
 const names: EventNames = { isCustom: () => false }
 const fieldNames = [
@@ -29,7 +30,8 @@ test('any JSON is read without an error, and what cannot be used has a reason', 
   )
   fc.assert(
     fc.property(value, (given) => {
-      const { fields, issues } = readEvent(JSON.parse(JSON.stringify(given)), '/0', names, new Set())
+      const fields = newEventDraft()
+      const issues = readEvent(fields, JSON.parse(JSON.stringify(given)), '/0', names, new Set())
       for (const issue of issues) {
         assert.ok(Object.hasOwn(refusalReasons, issue.code))
         assert.ok(issue.path.startsWith('/0'))
@@ -41,7 +43,8 @@ test('any JSON is read without an error, and what cannot be used has a reason', 
 })
 
 test('every mistake of an event is told at once', () => {
-  const { issues } = readEvent({ type: 'x', clickid: 'y', amount: 'z', currency: 'q', sub2: 's' }, '', names, new Set())
+  const event = { type: 'x', clickid: 'y', amount: 'z', currency: 'q', sub2: 's' }
+  const issues = readEvent(newEventDraft(), event, '', names, new Set())
   assert.deepEqual(
     issues.map(({ path, code }) => `${path} ${code}`),
     [

@@ -1,42 +1,14 @@
 import { isUuid, parseClickId, type ClickId } from '#platform/ids'
 import { parseAmount, parseCurrency } from '#platform/money'
-import { builtInEventTypes, refusalReasons, type EventRecord, type RefusalReason } from '#records'
+import { builtInEventTypes, refusalReasons, type RefusalReason } from '#records'
 import { parseVisitorCode } from './cookies.ts'
 import { isLiteralMacro } from './literal-macro.ts'
+import type { EventDraft } from './record-drafts.ts'
 import { parseSub2 } from './sub2.ts'
 import { cleanText } from './text.ts'
 
 /** One thing that is wrong with an event. `path` is a JSON pointer into the body. */
 export type Issue = { readonly path: string; readonly code: RefusalReason; readonly message: string }
-
-type Mutable<T> = { -readonly [key in keyof T]: T[key] }
-
-/** The fields that the sender gives, checked; everything else of the record the edge knows itself. */
-export type EventFields = Pick<
-  EventRecord,
-  | 'click_id'
-  | 'type'
-  | 'txid'
-  | 'amount_micros'
-  | 'currency'
-  | 'sub2_keys'
-  | 'visitor_code'
-  | 'time_on_page_ms'
-  | 'ts_client'
-  | 'tz'
-  | 'screen'
-  | 'connection'
-  | 'site'
-  | 'referrer'
-  | 'language'
-  | 'device_type'
-> & { readonly event_id?: string }
-
-export type ReadEvent = {
-  readonly fields: EventFields
-  /** Empty: the event is good. */
-  readonly issues: readonly Issue[]
-}
 
 /** Which event names are known besides the built-in ones. */
 export type EventNames = {
@@ -47,7 +19,7 @@ export type EventNames = {
 type Reading = {
   readonly source: Readonly<Record<string, unknown>>
   readonly path: string
-  readonly fields: Mutable<EventFields>
+  readonly fields: EventDraft
   readonly issues: Issue[]
   readonly names: EventNames
   readonly sub2AllowedKeys: ReadonlySet<string>
@@ -62,23 +34,25 @@ const TIME_ON_PAGE_MS_MAX = 4_294_967_295
 /** 2100-01-01: later ones are no clock's. */
 const TS_CLIENT_MAX = 4_102_444_800_000
 
-/** Reads one event of a body. Reads every field, so that a sender learns all mistakes at once. Never throws.
+/** Reads one event of a body into a record: every field, so that a sender learns all mistakes at once. Never throws.
  * @param value parsed JSON, anything
  * @param path of the event in the body: empty, or `/0`
+ * @returns what is wrong with it; empty: the event is good
  */
 export function readEvent(
+  fields: EventDraft,
   value: unknown,
   path: string,
   names: EventNames,
   sub2AllowedKeys: ReadonlySet<string>,
-): ReadEvent {
+): readonly Issue[] {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return { fields: { type: '' }, issues: [issue(path, 'field_invalid', 'An event is a JSON object.')] }
+    return [issue(path, 'field_invalid', 'An event is a JSON object.')]
   }
   const source = value as Readonly<Record<string, unknown>>
-  const reading: Reading = { source, path, fields: { type: '' }, issues: [], names, sub2AllowedKeys }
+  const reading: Reading = { source, path, fields, issues: [], names, sub2AllowedKeys }
   for (const read of readers) read(reading)
-  return reading
+  return reading.issues
 }
 
 function issue(path: string, code: RefusalReason, message: string = refusalReasons[code]): Issue {

@@ -5,10 +5,11 @@ import type { EventRecord, VisitorFacts } from '#records'
 import { answerEmpty, answerError, answerJson } from './answers.ts'
 import { parseVisitorCode, readCookie, VISITOR_COOKIE } from './cookies.ts'
 import type { Edge } from './edge.ts'
-import { readEvent, type EventNames, type Issue, type ReadEvent } from './event-fields.ts'
+import { readEvent, type EventNames, type Issue } from './event-fields.ts'
 import { lookUpClick } from './find-click.ts'
 import { answerFailure } from './refuse-request.ts'
 import type { LiveConfig } from './live-config.ts'
+import { newEventDraft, type EventDraft } from './record-drafts.ts'
 import { cleanText } from './text.ts'
 
 const RAW_CHARACTERS_MAX = 2_048
@@ -102,12 +103,20 @@ function readBatch(
   })
   const visitorCode = parseVisitorCode(readCookie(headers.cookie, VISITOR_COOKIE))
   const names = eventNames(edge, live)
-  const read = values.map((value, index) => readEvent(value, isArray ? `/${index}` : '', names, edge.sub2AllowedKeys))
-  return {
-    records: read.map((event, index) => eventRecord(event, values[index], visitor, visitorCode, at)),
-    issues: read.flatMap(({ issues }) => issues),
-    accepted: read.filter(({ issues }) => issues.length === 0).length,
+  const records: EventRecord[] = []
+  const issues: Issue[] = []
+  let accepted = 0
+  for (const [index, value] of values.entries()) {
+    const draft = newEventDraft()
+    draft.at = at
+    const ofEvent = readEvent(draft, value, isArray ? `/${index}` : '', names, edge.sub2AllowedKeys)
+    addVisitor(draft, visitor, visitorCode)
+    if (ofEvent.length === 0) accepted += 1
+    else refuse(draft, ofEvent[0]!, value)
+    records.push(draft)
+    issues.push(...ofEvent)
   }
+  return { records, issues, accepted }
 }
 
 const eventNames = (edge: Edge, live: LiveConfig): EventNames => ({
@@ -121,32 +130,20 @@ const eventNames = (edge: Edge, live: LiveConfig): EventNames => ({
 
 const offerOfClick = (edge: Edge, clickId: ClickId): string | undefined => lookUpClick(edge.hotState, clickId)?.offer_id
 
-type Mutable<T> = { -readonly [key in keyof T]: T[key] }
-
 /** What the page says of its language counts, of its device where the headers say nothing. */
-function eventRecord(
-  { fields, issues }: ReadEvent,
-  value: unknown,
-  visitor: VisitorFacts,
-  visitorCode: string | undefined,
-  at: number,
-): EventRecord {
-  const record: Mutable<EventRecord> = {
-    ...visitor,
-    kind: 'event',
-    at,
-    ...fields,
-    event_id: fields.event_id ?? newUuidV7(at),
-  }
+function addVisitor(draft: EventDraft, visitor: VisitorFacts, visitorCode: string | undefined): void {
+  const { language, device_type } = draft
+  Object.assign(draft, visitor)
+  if (language !== undefined) draft.language = language
   const isDeviceKnown = visitor.device_type !== undefined && visitor.device_type !== 'other'
-  if (isDeviceKnown) record.device_type = visitor.device_type
-  if (record.visitor_code === undefined && visitorCode !== undefined) record.visitor_code = visitorCode
-  const [first] = issues
-  if (first !== undefined) {
-    record.refusal = first.code
-    record.raw = cleanText(JSON.stringify(value), RAW_CHARACTERS_MAX)
-  }
-  return record
+  if (!isDeviceKnown && device_type !== undefined) draft.device_type = device_type
+  if (visitorCode !== undefined) draft.visitor_code ??= visitorCode
+  draft.event_id ??= newUuidV7(draft.at)
+}
+
+function refuse(draft: EventDraft, { code }: Issue, value: unknown): void {
+  draft.refusal = code
+  draft.raw = cleanText(JSON.stringify(value), RAW_CHARACTERS_MAX)
 }
 
 function answerBatch(response: ServerResponse, { issues, accepted }: Batch, headers: readonly string[]): void {

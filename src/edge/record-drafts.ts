@@ -1,11 +1,12 @@
-import type { ClickRecord } from '#records'
+import type { ClickRecord, EventRecord } from '#records'
 
 type Mutable<T> = { -readonly [key in keyof T]: T[key] }
 
-/** A click record while it is put together. */
+/** Records while they are put together. */
 export type ClickDraft = Mutable<ClickRecord>
+export type EventDraft = Mutable<EventRecord>
 
-/** An empty record with every usual field in its place. V8 keeps such an object in one shape; adding forty fields one after
+/** An empty click with every usual field in its place. V8 keeps such an object in one shape; adding forty fields one after
  * the other would turn it into a dictionary, which takes JSON.stringify three times as long (4.6 µs instead of 1.6 µs,
  * a sixth of the whole request). Fields that stay undefined read as absent and are left out of the JSON.
  */
@@ -70,3 +71,45 @@ export const newClickDraft = (): ClickDraft =>
     sub10: undefined,
     sub2_keys: undefined,
   }) as unknown as ClickDraft
+
+/** An empty event, for the same reason. */
+export const newEventDraft = (): EventDraft =>
+  ({
+    kind: 'event',
+    event_id: undefined,
+    at: undefined,
+    click_id: undefined,
+    type: '',
+    txid: undefined,
+    amount_micros: undefined,
+    currency: undefined,
+    sub2_keys: undefined,
+    visitor_code: undefined,
+    time_on_page_ms: undefined,
+    ts_client: undefined,
+    tz: undefined,
+    screen: undefined,
+    connection: undefined,
+    site: undefined,
+    referrer: undefined,
+    refusal: undefined,
+    raw: undefined,
+    ip: undefined,
+    country: undefined,
+    region: undefined,
+    city: undefined,
+    asn: undefined,
+    isp: undefined,
+    is_proxy: undefined,
+    is_hosting: undefined,
+    os: undefined,
+    os_version: undefined,
+    browser: undefined,
+    browser_version: undefined,
+    device_type: undefined,
+    device_brand: undefined,
+    device_model: undefined,
+    user_agent: undefined,
+    language: undefined,
+    bot: undefined,
+  }) as unknown as EventDraft
