@@ -52,7 +52,8 @@ export type Pipeline = {
 /** Name of the pipeline's rows in consumer_positions and to the log. */
 export const PIPELINE_CONSUMER = 'pipeline'
 
-const LIMITS: ReadLimits = { maxRecords: 10_000, maxBytes: 24 << 20 }
+/** Large batches cost less to merge; two of them are in memory at a time. */
+const LIMITS: ReadLimits = { maxRecords: 20_000, maxBytes: 24 << 20 }
 /** With little to do, records gather this long before they are written: each batch is a part for ClickHouse to merge, and five
  * a second are no burden. Longer only makes reports later.
  */

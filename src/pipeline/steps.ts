@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
 
 import { judgeEvent, judgePostback, type Offers } from '#conversions'
 import { addClickLine, addEventLine, LineBuffer } from '#facts'
@@ -40,28 +41,35 @@ export const steps: readonly Step[] = [
 
 const NOT_JUDGED = { kind: 'refused', reason: 'click_unknown' } as const
 
-function decode(batch: Batch, { logLines }: StepTools): void {
-  const { partition, clicks, events, postbacks } = batch
+/** So many records are read before other work of this process gets a turn: about 10 ms. */
+const RECORDS_PER_TURN = 1_000
+
+async function decode(batch: Batch, { logLines }: StepTools): Promise<void> {
+  const { partition, clicks, events, postbacks, payloads } = batch
   for (const items of [clicks, events, postbacks]) items.length = 0
   batch.undecodable = 0
-  for (const damage of batch.damaged)
-    logLines.error(
-      { partition, from: damage.firstOffset, to: damage.nextOffset, where: damage.where },
-      'records of the log are lost',
-    )
-  for (const { offset, payload } of batch.payloads) {
-    const sound = readSound(payload)
-    if (sound === undefined) {
-      batch.undecodable++
-      logLines.error({ partition, offset }, 'a record of the log cannot be read')
-      continue
-    }
-    const { record } = sound
-    if (record.kind === 'click') clicks.push(clickItem(offset, payload, sound.payload, record))
-    else if (record.kind === 'event')
-      events.push({ offset, record, click: undefined, verdict: NOT_JUDGED, isDuplicate: false })
-    else postbacks.push({ offset, record, click: undefined, verdict: NOT_JUDGED })
+  for (const { firstOffset, nextOffset, where } of batch.damaged)
+    logLines.error({ partition, from: firstOffset, to: nextOffset, where }, 'records of the log are lost')
+  for (let start = 0; start < payloads.length; start += RECORDS_PER_TURN) {
+    for (const { offset, payload } of payloads.slice(start, start + RECORDS_PER_TURN))
+      if (!takeRecord(batch, offset, payload)) {
+        batch.undecodable++
+        logLines.error({ partition, offset }, 'a record of the log cannot be read')
+      }
+    await setImmediate()
   }
+}
+
+/** @returns false where the bytes are no record of ours */
+function takeRecord({ clicks, events, postbacks }: Batch, offset: number, payload: Buffer): boolean {
+  const sound = readSound(payload)
+  if (sound === undefined) return false
+  const { record } = sound
+  if (record.kind === 'click') clicks.push(clickItem(offset, payload, sound.payload, record))
+  else if (record.kind === 'event')
+    events.push({ offset, record, click: undefined, verdict: NOT_JUDGED, isDuplicate: false })
+  else postbacks.push({ offset, record, click: undefined, verdict: NOT_JUDGED })
+  return true
 }
 
 const clickItem = (offset: number, logged: Buffer, payload: Buffer, record: ClickRecord): ClickItem => ({
