@@ -1,10 +1,12 @@
 /** Tables of the documentation that are made from the code, so that they cannot say anything else. */
 import { environmentVariables } from '#config'
-import { issueCodes } from '#configuration'
+import { apiLimits, apiLimitMeanings } from '#api'
+import { configurationFileSchema, describeFileSchema, issueCodes } from '#configuration'
 import { clickParameterNames, edgeLimitEffects, edgeLimits, postbackParameterNames, refusalStatuses } from '#edge'
 import { errorCatalogue } from '#platform/errors'
 import { attemptErrors, deliveryChecks, giveUpReasons, macroMeanings, whyNotReasons } from '#postbacks'
 import { refusalReasons, type RefusalReason } from '#records'
+import { dimensions, metrics } from '#reports'
 import { macroNames } from '#routing'
 
 export type ReferenceTable = {
@@ -30,7 +32,55 @@ export const referenceTables: readonly ReferenceTable[] = [
   { file: 'docs/http-edge.md', name: 'macros', text: aliasTable('Macro', aliasesOf(macroNames)) },
   { file: 'docs/http-edge.md', name: 'postback-statuses', text: statusTable() },
   { file: 'docs/limits.md', name: 'edge-limits', text: limitTable() },
+  { file: 'docs/api.md', name: 'api-limits', text: apiLimitTable() },
+  { file: 'docs/reports.md', name: 'metrics', text: metricTable() },
+  { file: 'docs/reports.md', name: 'dimensions', text: dimensionTable() },
+  ...[...describeFileSchema().keys()].map((name) => ({ file: 'docs/configuration.md', name, text: keyTable(name) })),
 ]
+
+/** What editors check a configuration file with; begins a file with `# yaml-language-server: $schema=…`. */
+export const configurationJsonSchema = {
+  file: 'docs/configuration.schema.json',
+  text: `${JSON.stringify({ $schema: 'https://json-schema.org/draft/2020-12/schema', title: 'Waypost configuration', ...configurationFileSchema }, null, 2)}\n`,
+}
+
+function apiLimitTable(): string {
+  const rows = Object.entries(apiLimitMeanings).map(([name, meaning]) => [
+    name,
+    apiLimits[name as keyof typeof apiLimits].toLocaleString('en-US'),
+    meaning,
+  ])
+  return table(['Limit', 'Value', 'What it bounds'], rows)
+}
+
+function metricTable(): string {
+  const rows = [...metrics.values()].map(({ name, unit, description, formula, visibleTo }) => [
+    name,
+    unit,
+    description,
+    formula,
+    visibleTo.includes('affiliate') ? 'everybody' : 'owner, advertiser',
+  ])
+  return table(['Metric', 'Unit', 'What it is', 'How it is counted', 'Who sees it'], rows)
+}
+
+function dimensionTable(): string {
+  const listed = [...dimensions.values()].map(({ name, description }) => [name, description])
+  const sub2Key = ['sub2.<key>', 'Value of a key of sub2, e.g. sub2.geo for sub2=geo-TR|dev-mobile']
+  return table(['Dimension', 'What it is'], [...listed, sub2Key])
+}
+
+function keyTable(name: string): string {
+  const rows = describeFileSchema()
+    .get(name)!
+    .map(({ key, value, byDefault, isNeeded, description }) => [
+      key,
+      value,
+      isNeeded ? '**needed**' : byDefault === '' ? '' : `\`${byDefault}\``,
+      description,
+    ])
+  return table(['Key', 'Value', 'Default', 'What it is'], rows)
+}
 
 function errorTable(): string {
   const rows = Object.entries(errorCatalogue).map(([code, { message, status, is_retryable }]) => [

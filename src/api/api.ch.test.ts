@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 
 import { clickWith, eventWith, globexPlace, OWNER_KEY, postbackWith, withApi, type Answer } from './test-api.ts'
@@ -503,4 +504,14 @@ test('tells Prometheus about itself and the parts that run beside it', async (t)
   assert.match(text, /waypost_api_request_seconds_count\{method="GET",route="\/v1\/clicks\/:click_id",status="404"\} 1/)
   assert.match(text, /waypost_other_total 7\n$/)
   assert.ok(!text.includes(NOBODY) && !text.includes(OWNER_KEY))
+})
+
+test('the page of the API lists every route and no other', async (t) => {
+  const { ask } = await withApi(t)
+  const page = readFileSync(new URL('../../docs/api.md', import.meta.url), 'utf8')
+  const listed = [...page.matchAll(/^\| `(GET|POST|DELETE) (\/\S+)`/gm)].map(([, method, path]) => `${method} ${path}`)
+  const routes = (await listRoutes(ask)).map(
+    ({ method, path }) => `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`,
+  )
+  assert.deepEqual(listed.sort(), [...routes].sort())
 })

@@ -1,3 +1,3 @@
 export { createApi, startApi } from './start-api.ts'
 export type { ApiOptions, RunningApi } from './start-api.ts'
-export { apiLimits } from './limits.ts'
+export { apiLimitMeanings, apiLimits } from './limits.ts'

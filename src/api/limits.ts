@@ -1,22 +1,31 @@
-/** Limits of the API. docs/api.md lists the same; a test compares the two. */
+/** Limits of the API. The table in docs/api.md is made of them. */
 export const apiLimits = {
-  /** Bytes of a request body. */
   bodyBytesMax: 1_048_576,
-  /** Bytes of a configuration file. */
   configurationBytesMax: 16_777_216,
   headerBytesMax: 16_384,
   connectionsMax: 1_000,
-  /** Until the last byte of a request is there. */
   requestTimeoutMs: 30_000,
   keepAliveTimeoutMs: 65_000,
-  /** On stop: until connections that are still busy are cut. */
   drainTimeoutMs: 10_000,
-  /** Requests of one API key within a minute. */
   requestsPerMinuteMax: 6_000,
-  /** Requests without a valid key from one address within a minute. */
   refusalsPerMinuteMax: 60,
   pageRowsDefault: 50,
   pageRowsMax: 500,
 } as const
 
 export type ApiLimits = { readonly [Name in keyof typeof apiLimits]: number }
+
+/** What each limit bounds, and what happens past it. */
+export const apiLimitMeanings: Readonly<Record<keyof typeof apiLimits, string>> = {
+  bodyBytesMax: 'Bytes of a request body; past it `body_too_large`',
+  configurationBytesMax: 'Bytes of a configuration file sent to `POST /v1/config`; past it `body_too_large`',
+  headerBytesMax: 'Bytes of the headers and the address of a request; past it 431',
+  connectionsMax: 'Connections at the same time; past it they are closed',
+  requestTimeoutMs: 'Milliseconds until the last byte of a request is there; past it 408',
+  keepAliveTimeoutMs: 'Milliseconds that an idle connection is kept',
+  drainTimeoutMs: 'Milliseconds on stop until connections that are still busy are cut',
+  requestsPerMinuteMax: 'Requests of one API key within a minute; past it `rate_limited`',
+  refusalsPerMinuteMax: 'Requests without a valid key from one address within a minute; past it `rate_limited`',
+  pageRowsDefault: 'Rows of a page where `limit` is not given',
+  pageRowsMax: 'Rows of a page at most; past it `request_invalid`',
+}

@@ -154,7 +154,8 @@ test('says what was probably meant', () => {
   assert.equal(hintOf(offer.replace('example/', 'example/?{clikid}')), 'Did you mean "{clickid}"?')
 })
 
-test('takes the minimal example, which has 15 lines at most', () => {
+test('takes the minimal example, which has 15 lines at most and stands in the documentation', () => {
+  assert.ok(readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8').includes(minimal.trim()))
   assert.deepEqual(checkConfiguration(minimal), [])
   assert.ok(minimal.trim().split('\n').length <= 15)
 })

@@ -174,7 +174,7 @@ const inboundPostback = Type.Object(
       ),
     ),
   },
-  strict,
+  { ...strict, description: 'How its server proves that a postback is its own.' },
 )
 
 const offer = Type.Object(
@@ -342,7 +342,7 @@ export const configurationFileSchema = Type.Object(
     links: Type.Optional(
       Type.Record(Type.String(), link, {
         format: 'link_code',
-        description: 'Short links by code: `GET /<code>`.',
+        description: 'Short links by code: `GET /CODE`.',
         maxProperties: 100_000,
       }),
     ),

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { test } from 'node:test'
 
-import { referenceTables, withTable } from '../../scripts/reference-tables.ts'
+import { configurationJsonSchema, referenceTables, withTable } from '../../scripts/reference-tables.ts'
 import { listFiles, readText, ROOT } from './repository.ts'
 
 const pages = listFiles(/\.md$/)
@@ -14,6 +14,10 @@ for (const table of referenceTables) {
     assert.equal(page, withTable(page, table))
   })
 }
+
+test('the JSON schema of the configuration is that of the code (npm run docs writes it)', () => {
+  assert.equal(readText(configurationJsonSchema.file), configurationJsonSchema.text)
+})
 
 test('links between pages lead somewhere', () => {
   const broken = pages.flatMap((page) =>
