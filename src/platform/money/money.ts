@@ -11,10 +11,11 @@ export const MICROS_MAX = 9_000_000_000_000_000n
 
 export const micros = (value: bigint | number): Micros => BigInt(value) as Micros
 
-const DECIMAL = /^([+-])?(\d{1,10})(?:[.,](\d{1,18}))?$/
+const DECIMAL = /^([+-])?(\d{1,10})(?:([.,])(\d{1,18}))?$/
 
 /** Parses a decimal amount as partners write it: `12`, `12.5`, `12,50`, `0.000001`, `-3`.
- * Digits past the sixth are rounded half away from zero.
+ * Digits past the sixth are rounded half away from zero. A comma before exactly three digits is refused: `1,500` is 1.5 to one
+ * sender and 1 500 to another, and a guess would be wrong by a factor of a thousand.
  * @param text amount in units of the currency, or a finite JSON number
  * @returns undefined when it is not such a number or its size is over MICROS_MAX
  * @example parseAmount('12.50') // 12_500_000n
@@ -23,7 +24,8 @@ export function parseAmount(text: string | number): Micros | undefined {
   const source = typeof text === 'number' ? numberToDecimal(text) : text.trim()
   const match = source === undefined ? null : DECIMAL.exec(source)
   if (match === null) return undefined
-  const [, sign, units, fraction = ''] = match
+  const [, sign, units, separator, fraction = ''] = match
+  if (separator === ',' && fraction.length === 3) return undefined
   const digits = fraction.padEnd(7, '0')
   const kept = BigInt(digits.slice(0, 6)) + (digits.charCodeAt(6) >= 0x35 ? 1n : 0n)
   const size = BigInt(units!) * MICROS_PER_UNIT + kept
