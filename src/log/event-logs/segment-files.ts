@@ -49,9 +49,9 @@ const RECORD_BYTES_DEFAULT = 1024 * 1024
 /** How often a waiting consumer looks at the durable marks: two microseconds of work for each partition, against at most
  * this much delay.
  */
-const POLL_MS = 10
+const POLL_MS = 20
 /** A change seen this long before a wait began counts as new: another consumer of this process may have seen it first. */
-const CHANGE_MEMORY_MS = 20
+const CHANGE_MEMORY_MS = 40
 const PARTITION_POLL_MS = 500
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/
