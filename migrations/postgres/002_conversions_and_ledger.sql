@@ -56,6 +56,8 @@ CREATE TABLE conversions (
   UNIQUE (click_id, type, goal_key, txid)
 );
 CREATE INDEX conversions_by_time ON conversions (advertiser_id, created_at DESC, conversion_id DESC);
+-- The owner's list, over all advertisers.
+CREATE INDEX conversions_newest ON conversions (created_at DESC, conversion_id DESC);
 CREATE INDEX conversions_on_hold ON conversions (hold_until) WHERE status = 'approved' AND NOT is_hold_released;
 
 -- Every state a conversion ever had, append only. `seq` is the order in which facts take them over: writers insert

@@ -8,5 +8,5 @@ export {
 } from './api-keys.ts'
 export type { ApiKey, CreatedApiKey, NewApiKey } from './api-keys.ts'
 export { asTenant, becomeTenant, READ_TIMEOUT_MS } from './as-tenant.ts'
-export { ownerTenant, scopes } from './principal.ts'
+export { ownerTenant, ownIds, scopes } from './principal.ts'
 export type { Principal, Role, Scope, Tenant } from './principal.ts'

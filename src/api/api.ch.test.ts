@@ -2,6 +2,11 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 
+import { createClient } from '@clickhouse/client'
+
+import { createLogLines } from '#platform/log-lines'
+
+import { startApi } from './index.ts'
 import { clickWith, eventWith, globexPlace, OWNER_KEY, postbackWith, withApi, type Answer } from './test-api.ts'
 
 type Json = Record<string, unknown>
@@ -65,16 +70,18 @@ test('tells everything about one click on one page', async (t) => {
   assert.match(page.decision.join(' '), /acme-main.*acme-lamp/)
   const events = page['events']!.map(({ type, refusal }) => [type, refusal ?? ''])
   assert.deepEqual(events, [['open', ''], ['reg', ''], ['nonsense', 'type_unknown']]) // prettier-ignore
-  const conversions = page['conversions']!.map(({ type, status, payout, revenue }) => [type, status, payout, revenue])
-  assert.deepEqual(conversions.sort(), [['lead', 'approved', '2.50', '4.00'], ['sale', 'pending', '30.00', '45.00']]) // prettier-ignore
-  assert.deepEqual(page['revisions']!.map(({ cause }) => cause).sort(), ['event', 'postback'])
+  const conversions = page['conversions']!.map(({ type, status, payout, revenue }) =>
+    [type, status, payout, revenue].join(' '),
+  )
+  assert.deepEqual(conversions.sort(), ['lead approved 2.50 4.00', 'sale pending 30.00 45.00'])
+  assert.deepEqual(new Set(page['revisions']!.map(({ cause }) => cause)), new Set(['event', 'postback']))
   const bookings = page['bookings']!.map(({ account, amount }) => `${String(account)} ${String(amount)}`)
   assert.ok(
     bookings.includes('affiliate/approved -2.50') && bookings.includes('affiliate/hold -30.00'),
     bookings.join(', '),
   )
-  const inbound = page['inbound_postbacks']!.map(({ outcome, reason }) => [outcome, reason])
-  assert.deepEqual(inbound.sort(), [['converted', null], ['refused', 'status_unmapped']]) // prettier-ignore
+  const inbound = page['inbound_postbacks']!.map(({ outcome, reason }) => `${String(outcome)} ${String(reason)}`)
+  assert.deepEqual(inbound.sort(), ['converted null', 'refused status_unmapped'])
   const deliveries = page['deliveries']!.map(
     ({ endpoint_id, cause, state }) => `${String(endpoint_id)} ${String(cause)} ${String(state)}`,
   )
@@ -303,7 +310,7 @@ test('judges a refused postback again once its word is mapped', async (t) => {
     body: `offers: { acme-lamp: { advertiser_id: acme, landing_url: "https://acme.example/", prices: [{ type: sale, payout: 30, revenue: 45 }], status_map: { FTD: sale/approved } } }`,
   })
   assert.equal(body['kind'], 'applied', JSON.stringify(body))
-  await until(async () => ((await ask('/readyz')).body['config_version'] as unknown as number) === 2)
+  await until(async () => (await ask('/readyz')).body['config_version'] === 2)
   assert.deepEqual((await replay()).body, { converted: 1, updated: 0, refused: 0 })
 })
 
@@ -408,20 +415,14 @@ test('makes keys that open what they are for, until they are revoked', async (t)
 })
 
 test('answers 503 with the right code while an engine is away, and stays up', async (t) => {
-  const { ask, pool, facts } = await withApi(t)
-  const away = {
-    ...facts,
-    query: () => Promise.reject(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })),
-    ping: () => Promise.resolve({ success: false }),
-  }
-  const withoutFacts = await withApi(t, { facts: away as unknown as typeof facts })
+  const away = createClient({ url: 'http://127.0.0.1:1' })
+  const withoutFacts = await withApi(t, { facts: away })
   const answer = await withoutFacts.ask('/v1/reports')
   assert.deepEqual([answer.status, codeOf(answer), answer.headers['retry-after']], [503, 'facts_unavailable', '2'])
   assert.equal((await withoutFacts.ask('/v1/conversions')).status, 200)
   const ready = await withoutFacts.ask('/readyz')
   assert.deepEqual([ready.status, ready.body['are_facts_up'], ready.body['is_database_up']], [503, false, true])
-  assert.equal((await ask('/readyz')).status, 200)
-  assert.ok(pool)
+  await away.close()
 })
 
 test('answers 503 while PostgreSQL is away', async (t) => {
@@ -438,7 +439,7 @@ test('answers 503 while PostgreSQL is away', async (t) => {
 })
 
 test('limits bodies, requests of a key, and guesses from an address', async (t) => {
-  const { ask } = await withApi(t, {
+  const { ask, clock } = await withApi(t, {
     limits: { bodyBytesMax: 1_000, requestsPerMinuteMax: 20, refusalsPerMinuteMax: 3 },
   })
   const large = await ask('/v1/api-keys', { method: 'POST', body: { name: 'x'.repeat(2_000), role: 'owner' } })
@@ -450,6 +451,9 @@ test('limits bodies, requests of a key, and guesses from an address', async (t) 
   for (let guess = 0; guess < 3; guess++)
     assert.equal((await ask('/v1/balances', { key: `guess-${guess}` })).status, 401)
   assert.equal((await ask('/v1/balances', { key: 'guess-4' })).status, 429)
+  clock.advance(60_000)
+  assert.equal((await ask('/v1/balances', { key: 'guess-5' })).status, 401)
+  assert.equal((await ask('/v1/balances')).status, 200)
 })
 
 test('has one shape for every error', async (t) => {
@@ -514,4 +518,31 @@ test('the page of the API lists every route and no other', async (t) => {
     ({ method, path }) => `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`,
   )
   assert.deepEqual(listed.sort(), [...routes].sort())
+})
+
+test('listens, answers what is under way when it is stopped, and then no more', async (t) => {
+  const { pool, facts, hotState, clock } = await withApi(t)
+  const config = { apiHost: '127.0.0.1', apiPort: 0, edgePort: 8080 }
+  const snapshots = { current: () => undefined, isFresh: () => false }
+  const arrived = Promise.withResolvers<void>()
+  const gate = Promise.withResolvers<string>()
+  const metrics = [() => (arrived.resolve(), gate.promise)]
+  const logLines = createLogLines('test', 'silent')
+  const api = await startApi({ config, pool, facts, hotState, snapshots, clock, logLines, metrics })
+  const address = `http://127.0.0.1:${api.port}`
+  const ready = await fetch(`${address}/readyz`)
+  assert.deepEqual(
+    [ready.status, (await ready.json()) as object],
+    [
+      503,
+      { status: 'not_ready', config_version: null, is_config_fresh: false, is_database_up: true, are_facts_up: true },
+    ],
+  )
+  const underWay = fetch(`${address}/metrics`)
+  await arrived.promise
+  const stopped = api.stop()
+  gate.resolve('last_words_total 1')
+  assert.match(await (await underWay).text(), /last_words_total 1/)
+  await stopped
+  await assert.rejects(fetch(`${address}/healthz`))
 })

@@ -5,7 +5,7 @@ import { WaypostError } from '#platform/errors'
 
 import type { Api } from './api.ts'
 import type { ApiLimits } from './limits.ts'
-import { createRateLimit } from './rate-limit.ts'
+import { createRateLimit, type RateLimit } from './rate-limit.ts'
 
 /** Who may call a route; left out: everybody, without a key. */
 export type Access = { readonly roles: readonly Role[]; readonly scope: Scope }
@@ -33,17 +33,20 @@ export function addAuthorization(server: FastifyInstance, api: Api, limits: ApiL
   server.addHook('onRequest', async (request) => {
     const { access } = request.routeOptions.config
     if (access === undefined) return
-    if (refusals.isOver(request.ip)) throw new WaypostError('rate_limited')
     const principal = await findPrincipal(request, api)
-    if (principal === undefined) {
-      refusals.count(request.ip)
-      throw new WaypostError('unauthorized')
-    }
+    if (principal === undefined) throw refuseUnknown(request.ip, refusals)
     if (requests.isOver(principal.apiKeyId)) throw new WaypostError('rate_limited')
     requests.count(principal.apiKeyId)
     refuseForbidden(principal, access)
     request.principal = principal
   })
+}
+
+/** Whoever has a key is not held up by others who guess from the same address: behind a proxy all have the same. */
+function refuseUnknown(address: string, refusals: RateLimit): WaypostError {
+  if (refusals.isOver(address)) return new WaypostError('rate_limited')
+  refusals.count(address)
+  return new WaypostError('unauthorized')
 }
 
 async function findPrincipal(request: FastifyRequest, api: Api): Promise<Principal | undefined> {

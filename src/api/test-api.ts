@@ -189,7 +189,7 @@ async function ask(
   const isJson = String(response.headers['content-type']).includes('json')
   return {
     status: response.statusCode,
-    body: (isJson ? response.json() : {}) as Record<string, unknown>,
+    body: isJson ? response.json<Record<string, unknown>>() : {},
     headers: response.headers,
     text: response.body,
   }

@@ -19,14 +19,14 @@ const apply = (pool: Pool, yaml: string | object, dryRun = false): Promise<Appli
 
 async function applied(pool: Pool, yaml: string | object): Promise<readonly Change[]> {
   const application = await apply(pool, yaml)
-  assert.equal(application.kind, 'applied', printApplication(application, 'file.yaml'))
-  return (application as Extract<Application, { kind: 'applied' }>).changes
+  assert.ok(application.kind === 'applied', printApplication(application, 'file.yaml'))
+  return application.changes
 }
 
 async function refusals(pool: Pool, yaml: string | object): Promise<readonly string[]> {
   const application = await apply(pool, yaml)
-  assert.equal(application.kind, 'refused', printApplication(application, 'file.yaml'))
-  return (application as Extract<Application, { kind: 'refused' }>).issues.map(({ line, code }) => `${line} ${code}`)
+  assert.ok(application.kind === 'refused', printApplication(application, 'file.yaml'))
+  return application.issues.map(({ line, code }) => `${line} ${code}`)
 }
 
 async function newest(pool: Pool): Promise<Snapshot> {
@@ -232,7 +232,8 @@ test('two applies at once come one after the other', async (t) => {
   const results = await Promise.all(
     Array.from({ length: 4 }, (_, index) => apply(pool, { advertisers: { [`a${index}`]: {} } })),
   )
-  assert.deepEqual(results.map((one) => one.kind !== 'refused' && one.version).sort(), [1, 2, 3, 4]) // prettier-ignore
+  const versions = results.map((one) => (one.kind === 'refused' ? 0 : one.version))
+  assert.deepEqual(new Set(versions), new Set([1, 2, 3, 4]))
   assert.equal((await newest(pool)).advertisers.length, 4)
 })
 

@@ -228,7 +228,7 @@ function referencesOf(section: SectionName, object: object): readonly NamedId[] 
       return [['advertisers', advertiser_id], ['affiliates', affiliate_id], ...offers]
     }
     case 'links':
-      return scopeReferences(object as Link)
+      return scopeReferences(object)
     case 'endpoints':
       return scopeReferences((object as PostbackEndpoint).scope)
     default:

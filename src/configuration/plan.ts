@@ -132,11 +132,9 @@ function retireOthers(file: ReadFile, wanted: ConfigurationState): void {
   for (const [code] of others('links', wanted.links)) wanted.links.delete(code)
 }
 
-function setFallback(file: ReadFile, wanted: ConfigurationState): void {
-  if (file.fallbackUrl === 'unchanged') {
-    if (file.prune) delete wanted.fallback_url
-  } else if (file.fallbackUrl === undefined) delete wanted.fallback_url
-  else wanted.fallback_url = file.fallbackUrl
+function setFallback({ fallback, prune }: ReadFile, wanted: ConfigurationState): void {
+  if (fallback.kind === 'named' || prune) delete wanted.fallback_url
+  if (fallback.kind === 'named' && fallback.url !== undefined) wanted.fallback_url = fallback.url
 }
 
 const inFileOrder = (issues: readonly Issue[]): readonly Issue[] =>

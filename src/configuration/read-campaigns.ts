@@ -1,7 +1,7 @@
 import { postbackMacroNames, validateEndpoint, type EndpointProblem } from '#postbacks'
 import type { Campaign, Flow, Link, PostbackEndpoint } from '#routing'
 import { report, type Reading } from './check-shape.ts'
-import type { FileCampaign, FileEndpoint, FileFlow, FileLink, RuleValue } from './file-schema.ts'
+import type { FileCampaign, FileEndpoint, FileFlow, FileLink } from './file-schema.ts'
 import { problem } from './issues.ts'
 import { withoutEmpty } from './objects.ts'
 import { readLandings, reportAllZero, reportRepeats } from './read-offers.ts'
@@ -74,7 +74,7 @@ function readFlow(file: FileFlow, reading: Reading): Flow {
     kind: file.kind ?? 'regular',
     status: file.status ?? 'active',
     weight: file.weight ?? 0,
-    rule: file.rule && readRule((file.rule as RuleValue).rule as Tree, reading),
+    rule: file.rule && readRule(file.rule.rule as Tree, reading),
     offers: readFlowOffers(file, reading),
     landings: file.landings && readLandings(file.landings, reading),
   })

@@ -19,8 +19,8 @@ import { readYaml, type Tree, type TreeMap } from './yaml-tree.ts'
 export type ReadFile = {
   readonly reading: Reading
   readonly prune: boolean
-  /** `unchanged`: the file does not mention it; undefined: it takes it away. */
-  readonly fallbackUrl: string | undefined | 'unchanged'
+  /** `named`: the file says what the fallback is; without a URL it takes it away. */
+  readonly fallback: { readonly kind: 'unnamed' } | { readonly kind: 'named'; readonly url: string | undefined }
   readonly advertisers: Map<string, FileAdvertiser>
   readonly affiliates: Map<string, FileAffiliate>
   readonly offers: Map<string, FileOffer>
@@ -49,7 +49,7 @@ export function readFile(text: string): ReadFile {
   return {
     reading,
     prune: readTop(root, 'prune', reading) === true,
-    fallbackUrl: readFallbackUrl(root, reading),
+    fallback: readFallback(root, reading),
     named,
     ...sections,
   }
@@ -77,9 +77,9 @@ function readTop(root: TreeMap | undefined, key: string, reading: Reading): unkn
     : readShape(entry.value, schema, reading)
 }
 
-function readFallbackUrl(root: TreeMap | undefined, reading: Reading): string | undefined | 'unchanged' {
-  if (!root?.entries.has('fallback_url')) return 'unchanged'
-  return readTop(root, 'fallback_url', reading) as string | undefined
+function readFallback(root: TreeMap | undefined, reading: Reading): ReadFile['fallback'] {
+  if (!root?.entries.has('fallback_url')) return { kind: 'unnamed' }
+  return { kind: 'named', url: readTop(root, 'fallback_url', reading) as string | undefined }
 }
 
 const namedIds = (tree: Tree | undefined): ReadonlySet<string> =>

@@ -50,7 +50,7 @@ export function readYaml(text: string): YamlFile {
   if (syntaxIssues.length > 0) return { root: undefined, issues: syntaxIssues, issueAt: () => syntaxIssues[0]! }
 
   const builder = new TreeBuilder(document)
-  const root = builder.build(document.contents as Node | null)
+  const root = builder.build(document.contents)
   return {
     root,
     issues: builder.found.map(({ offset, path, found }) => issueAtOffset(offset, path, found)),

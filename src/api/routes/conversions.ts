@@ -2,7 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 
-import { asTenant } from '#accounts'
+import { asTenant, ownIds } from '#accounts'
 import { changeStatus } from '#conversions'
 import { WaypostError } from '#platform/errors'
 
@@ -96,10 +96,10 @@ export function addConversionRoutes(plain: FastifyInstance, api: Api): void {
       const tenant = principalOf(request)
       const { cursor, limit = apiLimits.pageRowsDefault, ...filter } = request.query
       const after = decodeCursor(cursor)
-      const own =
-        tenant.role === 'owner' || tenant.advertiserId === undefined ? {} : { advertiser_id: tenant.advertiserId }
       // A filter for another tenant meets row-level security and finds nothing.
-      const rows = await asTenant(api.pool, tenant, (tx) => listConversions(tx, { ...own, ...filter }, after, limit))
+      const rows = await asTenant(api.pool, tenant, (tx) =>
+        listConversions(tx, { ...ownIds(tenant), ...filter }, after, limit),
+      )
       return toPage(
         rows,
         limit,

@@ -2,7 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 
-import { asTenant, type Tenant } from '#accounts'
+import { asTenant, ownIds, type Tenant } from '#accounts'
 import { WaypostError } from '#platform/errors'
 import { deliveryStates, findDelivery, listAttempts, listDeliveries, replayDelivery, sendTest } from '#postbacks'
 
@@ -84,7 +84,9 @@ export function addDeliveryRoutes(plain: FastifyInstance, api: Api): void {
     async (request) => {
       const { cursor, limit = apiLimits.pageRowsDefault, ...filter } = request.query
       const after = decodeCursor(cursor)
-      const rows = await asTenant(api.pool, principalOf(request), (tx) => listDeliveries(tx, filter, after, limit))
+      const tenant = principalOf(request)
+      const wanted = { ...ownIds(tenant), ...filter }
+      const rows = await asTenant(api.pool, tenant, (tx) => listDeliveries(tx, wanted, after, limit))
       return toPage(
         rows,
         limit,

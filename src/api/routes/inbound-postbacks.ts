@@ -2,7 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 
-import { asTenant } from '#accounts'
+import { asTenant, ownIds } from '#accounts'
 import { replayInboundPostbacks } from '#conversions'
 import { WaypostError } from '#platform/errors'
 import { parseClickId } from '#platform/ids'
@@ -80,7 +80,9 @@ export function addInboundPostbackRoutes(plain: FastifyInstance, api: Api): void
     async (request) => {
       const { cursor, limit = apiLimits.pageRowsDefault, ...filter } = request.query
       const after = decodeCursor(cursor)
-      const rows = await asTenant(api.pool, principalOf(request), (tx) => listInbound(tx, filter, after, limit))
+      const tenant = principalOf(request)
+      const wanted = { ...ownIds(tenant), ...filter }
+      const rows = await asTenant(api.pool, tenant, (tx) => listInbound(tx, wanted, after, limit))
       return toPage(
         rows,
         limit,
