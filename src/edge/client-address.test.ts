@@ -45,6 +45,9 @@ test('the scheme is believed from a trusted proxy only', () => {
   const headers = { 'x-forwarded-proto': 'https' }
   assert.equal(originOf(request('10.1.2.3', headers)).isHttps, true)
   assert.equal(originOf(request('203.0.113.9', headers)).isHttps, false)
+  assert.equal(originOf(request('10.1.2.3', { 'x-forwarded-proto': 'https,http' })).isHttps, true)
+  assert.equal(originOf(request('10.1.2.3', { 'x-forwarded-proto': 'http' })).isHttps, false)
+  assert.equal(originOf(request('10.1.2.3')).isHttps, false)
 })
 
 test('an address list holds addresses and blocks of both families and refuses anything else', () => {

@@ -48,10 +48,13 @@ export function makeClientOrigin(trustedProxies: readonly string[]): (request: I
     if (!trusted.has(peer)) return { address: peer, isHttps: false }
     return {
       address: forwardedFor(request, trusted) ?? cloudflareAddress(request) ?? peer,
-      isHttps: request.headers['x-forwarded-proto'] === 'https',
+      isHttps: isHttps(request.headers['x-forwarded-proto']),
     }
   }
 }
+
+/** Several proxies in a row may write a list; its first entry is what the client used. */
+const isHttps = (scheme: string | string[] | undefined): boolean => /^https\b/.test(String(scheme))
 
 const peerOf = (request: IncomingMessage): string => plainAddress(request.socket.remoteAddress ?? '0.0.0.0')
 

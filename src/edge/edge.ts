@@ -1,4 +1,3 @@
-import type { EdgeConfig } from './start-edge.ts'
 import type { Enricher } from '#enrichment'
 import type { HotState } from '#hot-state'
 import type { EventLog } from '#log'
@@ -14,7 +13,6 @@ import type { IncomingMessage } from 'node:http'
 
 /** What the routes work with. */
 export type Edge = {
-  readonly config: EdgeConfig
   readonly limits: EdgeLimits
   readonly sub2AllowedKeys: ReadonlySet<string>
   readonly live: LiveConfigHolder

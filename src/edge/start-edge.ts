@@ -78,7 +78,6 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
 function assemble(options: EdgeOptions, limits: EdgeLimits, writer: LogWriter): Edge {
   const { config, log, hotState, snapshots, enricher, clock, logLines } = options
   return {
-    config,
     limits,
     sub2AllowedKeys: new Set(config.sub2AllowedKeys),
     live: holdLiveConfig(snapshots, logLines),
@@ -103,7 +102,12 @@ function createServer(limits: EdgeLimits): FastifyInstance {
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     requestTimeout: limits.requestTimeoutMs,
     forceCloseConnections: 'idle',
-    http: { maxHeaderSize: limits.headerBytesMax, connectionsCheckingInterval: limits.slowClientCheckMs },
+    http: {
+      maxHeaderSize: limits.headerBytesMax,
+      connectionsCheckingInterval: limits.slowClientCheckMs,
+      // A click has no body: no stream is set up and torn down for it.
+      optimizeEmptyRequests: true,
+    },
     // The query is decoded by the routes, once, from the raw URL.
     routerOptions: { querystringParser: () => ({}), maxParamLength: 255 },
   })
