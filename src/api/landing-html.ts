@@ -2,6 +2,7 @@
 export const landingHtml = (options: {
   readonly version: number | undefined
   readonly edgePort: number
+  readonly apiPort: number
 }): string => `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -19,7 +20,7 @@ export const landingHtml = (options: {
   h1 { font-size: 2.6rem; line-height: 1.1; letter-spacing: -.03em; margin: 0 0 .5rem }
   h1 svg { height: .8em; margin-right: .3em; vertical-align: -.06em; fill: none; stroke: var(--accent); stroke-width: 2.5; stroke-linejoin: round }
   .lead { font-size: 1.15rem; color: var(--soft); margin: 0 0 2.5rem; max-width: 36rem }
-  ul { list-style: none; margin: 0 0 2.5rem; padding: 0; display: grid; gap: .75rem; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)) }
+  ul { list-style: none; margin: 0 0 2.5rem; padding: 0; display: grid; gap: .75rem; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)) }
   li { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1rem 1.1rem }
   li p { margin: .15rem 0 0; color: var(--soft); font-size: .93rem }
   a { color: var(--accent); text-underline-offset: .2em; font-weight: 600 }
@@ -37,7 +38,8 @@ export const landingHtml = (options: {
   </ul>
   <p>Everything else needs an API key. The owner's is in <code>secrets.json</code> in the data directory:</p>
   <pre>KEY=$(node -p 'require("./data/secrets.json").owner_api_key')
-curl -H "Authorization: Bearer $KEY" 'http://localhost:8081/v1/reports?group_by=campaign_id'</pre>
+curl -H "Authorization: Bearer $KEY" \\
+  'http://localhost:${options.apiPort}/v1/reports?group_by=campaign_id'</pre>
   <p>No traffic yet? <code>npm run waypost -- demo</code> shows everything at work within a minute. The documentation is in the folder
   <code>docs</code>: begin with <code>docs/quickstart.md</code>.</p>
   <footer>Places of visitors come from <a href="https://db-ip.com">DB-IP.com</a> (CC BY 4.0).</footer>

@@ -48,6 +48,9 @@ const sums = {
 export type SumName = keyof typeof sums
 export const factsSums: Readonly<Record<SumName, Sum>> = sums
 
+/** Whether a sum is of amounts, which only count in the report's currency. */
+export const isMoneySum = (name: SumName): boolean => factsSums[name].sql.includes(IN_CURRENCY)
+
 export type Metric = {
   readonly name: string
   readonly description: string

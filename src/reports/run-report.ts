@@ -5,7 +5,7 @@ import { formatAmount } from '#platform/money'
 import { askFacts } from './ask-facts.ts'
 import { compileCurrencies, compileRows, compileTotals, type Report } from './compile-report.ts'
 import type { Dimension } from './dimensions.ts'
-import type { Metric } from './metrics.ts'
+import { isMoneySum, type Metric } from './metrics.ts'
 import { formatHour } from './time-range.ts'
 
 /** A value of a row: text of a dimension, a count, a ratio, an amount as decimal text, or nothing. */
@@ -35,15 +35,10 @@ export async function runReport(
   tenant: Tenant,
   query: Omit<Report, 'currency'> & { readonly currency: string | undefined; readonly defaultCurrency: string },
 ): Promise<ReportAnswer> {
-  const present = (await askFacts<{ currency: string }>(facts, compileCurrencies(query, tenant))).map(
-    ({ currency }) => currency,
-  )
+  const present = hasMoney(query.metrics) ? await findCurrencies(facts, tenant, query) : []
   const currency = query.currency ?? chooseCurrency(present, query.defaultCurrency)
   const report: Report = { ...query, currency }
-  const [rows, totals] = await Promise.all([
-    askFacts<FactsRow>(facts, compileRows(report, tenant)),
-    askFacts<FactsRow>(facts, compileTotals(report, tenant)),
-  ])
+  const [rows, totals] = await askRowsAndTotals(facts, tenant, report)
   return {
     currency,
     other_currencies: present.filter((one) => one !== currency).sort(),
@@ -51,6 +46,29 @@ export async function runReport(
     totals: toRow(totals[0] ?? {}, report, []),
     is_truncated: rows.length > report.limit,
   }
+}
+
+/** Without groups the one row is the total. */
+async function askRowsAndTotals(
+  facts: FactsClient,
+  tenant: Tenant,
+  report: Report,
+): Promise<[readonly FactsRow[], readonly FactsRow[]]> {
+  const asked = askFacts<FactsRow>(facts, compileTotals(report, tenant))
+  if (report.groupBy.length > 0) return Promise.all([askFacts<FactsRow>(facts, compileRows(report, tenant)), asked])
+  const totals = await asked
+  return [totals, totals]
+}
+
+const hasMoney = (metrics: readonly Metric[]): boolean => metrics.some(({ sums }) => sums.some(isMoneySum))
+
+async function findCurrencies(
+  facts: FactsClient,
+  tenant: Tenant,
+  query: Omit<Report, 'currency'>,
+): Promise<readonly string[]> {
+  const rows = await askFacts<{ currency: string }>(facts, compileCurrencies(query, tenant))
+  return rows.map(({ currency }) => currency)
 }
 
 /** Amounts of different currencies are never added: a report has one. */

@@ -5,6 +5,8 @@ import type { Api } from '../api.ts'
 import { landingHtml } from '../landing-html.ts'
 import { nullable } from '../schemas.ts'
 
+/** Where the API usually listens; for a request that came over no socket. */
+const DEFAULT_PORT = 8081
 const CHECK_TIMEOUT_MS = 2_000
 
 const readiness = Type.Object({
@@ -20,10 +22,11 @@ export function addPublicRoutes(server: FastifyInstance, api: Api): void {
   server.get(
     '/',
     { schema: { hide: true, summary: 'Page for people', response: { 200: Type.String() } } },
-    (_request, reply) =>
-      reply
-        .type('text/html; charset=utf-8')
-        .send(landingHtml({ version: api.snapshots.current()?.version, edgePort: api.edgePort })),
+    (request, reply) => {
+      const apiPort = request.socket.localPort ?? DEFAULT_PORT
+      const page = landingHtml({ version: api.snapshots.current()?.version, edgePort: api.edgePort, apiPort })
+      return reply.type('text/html; charset=utf-8').send(page)
+    },
   )
 
   server.get(
