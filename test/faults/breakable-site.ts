@@ -130,10 +130,10 @@ function withPort(url: string, port: number): string {
   return changed.href
 }
 
-const START_MS_MAX = 60_000
+const START_MS_MAX = 120_000
 const POLL_MS = 50
 
-/** @throws {Error} nothing answered within a minute */
+/** @throws {Error} nothing answered within two minutes */
 export async function untilAnswers(url: string): Promise<number> {
   const started = performance.now()
   while (performance.now() - started < START_MS_MAX) {

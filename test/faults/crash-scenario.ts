@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { createSeededRandom, createVisits, defaultCityFile, pickWorldAddresses, type SeededRandom } from '#demo'
 import { createPool } from '#platform/postgres'
+import type { CommandResult } from '../e2e/installation.ts'
 import { startWebhookReceiver, type WebhookReceiver } from '../e2e/webhook-receiver.ts'
 import {
   FAULT_LINK,
@@ -33,11 +34,15 @@ export type CrashOutcome = {
   readonly load: LoadCounts
   readonly comparison: Comparison
   readonly outage: OutageOutcome | undefined
-  /** Exit code and output of `waypost reconcile`. */
-  readonly reconcile: { readonly code: number | null; readonly output: string }
+  /** `waypost reconcile`: asked of the running installation, then of the stopped one with the client's journal. */
+  readonly reconcile: Readonly<Record<'running' | 'stopped', ReconcileOutput>>
   /** What must not be, in words; empty where everything held. */
   readonly findings: readonly string[]
 }
+
+export type ReconcileOutput = { readonly code: number | null; readonly output: string }
+
+const outputOf = ({ code, stdout, stderr }: CommandResult): ReconcileOutput => ({ code, output: stdout || stderr })
 
 /** Clicks while PostgreSQL was away. */
 export type OutageOutcome = {
@@ -48,7 +53,11 @@ export type OutageOutcome = {
 }
 
 /** Steady load, faults at random moments, a database that goes away, then quiet, then every number compared. */
-export async function runCrashScenario(plan: CrashPlan, workDir: string): Promise<CrashOutcome> {
+export async function runCrashScenario(
+  plan: CrashPlan,
+  workDir: string,
+  onPhase: (phase: string) => void,
+): Promise<CrashOutcome> {
   const random = createSeededRandom(plan.seed)
   const secret = `whsec_${Buffer.from(`fault run ${plan.seed}`.padEnd(32, '.')).toString('base64')}`
   const receiver = await startMoodyReceiver(secret, random)
@@ -58,6 +67,7 @@ export async function runCrashScenario(plan: CrashPlan, workDir: string): Promis
     logDir: join(workDir, 'logs'),
   })
   try {
+    onPhase('runs')
     await configure(site, workDir, receiver.url, secret)
     const journalFile = join(workDir, 'journal.jsonl')
     const journal = openJournal(journalFile)
@@ -77,21 +87,28 @@ export async function runCrashScenario(plan: CrashPlan, workDir: string): Promis
     await pause
     await load.stop()
     await journal.close()
+    onPhase('the storm is over')
     const isQuiet = await comeToRest(site, plan.quietSecondsMax)
-    const reconcile = await site.waypost('reconcile')
+    onPhase('at rest')
+    const running = await site.waypost('reconcile')
+    onPhase('reconciled by the running installation')
     const stubborn = await site.stopRoles()
+    onPhase('stopped')
+    const stopped = await site.waypost('reconcile', '--acknowledged', journalFile)
+    onPhase("reconciled with the client's journal")
     const comparison = await compareWithJournal(
       site.dataDir,
       site.databaseUrl,
       readJournal(journalFile),
       receiver.received,
     )
+    onPhase('compared')
     const outcome = {
       faults: { ...faults, 'database outage': outage === undefined ? 0 : 1 },
       load: load.counts(),
       comparison,
       outage,
-      reconcile: { code: reconcile.code, output: reconcile.stdout + reconcile.stderr },
+      reconcile: { running: outputOf(running), stopped: outputOf(stopped) },
     }
     return { ...outcome, findings: findingsOf(outcome, isQuiet, stubborn) }
   } finally {
@@ -245,7 +262,8 @@ function findingsOf(
     if (outcome.comparison[name] !== 0) findings.push(`${name}: ${outcome.comparison[name]}`)
   if (outcome.comparison.clicks_acknowledged === 0) findings.push('no click was acknowledged: the run shows nothing')
   if (outcome.comparison.conversions_expected === 0) findings.push('no conversion was expected: the run shows nothing')
-  if (outcome.reconcile.code !== 0) findings.push(`reconcile ended with ${outcome.reconcile.code}`)
+  for (const [how, { code }] of Object.entries(outcome.reconcile))
+    if (code !== 0) findings.push(`reconcile (${how}) ended with ${code}`)
   if (!isQuiet) findings.push('the installation did not come to rest')
   for (const name of stubborn) findings.push(`${name} did not stop cleanly`)
   const { outage } = outcome

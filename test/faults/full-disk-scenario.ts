@@ -46,7 +46,7 @@ export async function runFullDiskScenario(_seed: number, workDir: string): Promi
 async function makeConfiguredDataDir(dataDir: string, workDir: string): Promise<void> {
   const installation = await startInstallation({ dataDir })
   const file = join(workDir, 'waypost.yaml')
-  writeFaultConfiguration(file, 'http://127.0.0.1:9', `whsec_${Buffer.alloc(32, 'x').toString('base64')}`)
+  writeFaultConfiguration(file, 'http://127.0.0.1:9999', `whsec_${Buffer.alloc(32, 'x').toString('base64')}`)
   const applied = await installation.waypost('apply', file)
   if (applied.code !== 0) throw new Error(`the configuration was refused: ${applied.stdout}${applied.stderr}`)
   for (let status = 0; status !== 302;) status = (await sendClick(installation.edgeUrl)).status

@@ -40,6 +40,12 @@ const SHORT: typeof LONG = {
   quietSecondsMax: 60,
 }
 
+const startedAt = performance.now()
+/** For the person who waits; the result alone goes to standard output. */
+function tellPhase(phase: string): void {
+  console.error(`${((performance.now() - startedAt) / 1000).toFixed(0).padStart(4)} s  ${phase}`)
+}
+
 const seed = options.seed === undefined ? Math.floor(Math.random() * 1_000_000) : readInteger('--seed', options.seed)
 process.exitCode = options.prove ? await prove(seed) : await runOnce(seed, readGuard(options.without))
 
@@ -47,7 +53,7 @@ process.exitCode = options.prove ? await prove(seed) : await runOnce(seed, readG
 async function runOnce(runSeed: number, guard: FaultGuard | ''): Promise<number> {
   console.log(`Fault run, seed ${runSeed}${guard === '' ? '' : `, WITHOUT the guard "${guard}"`}\n`)
   const outcome = await inWorkDirectory((directory) =>
-    runCrashScenario({ seed: runSeed, guardsOff: guard, ...(options.short ? SHORT : LONG) }, directory),
+    runCrashScenario({ seed: runSeed, guardsOff: guard, ...(options.short ? SHORT : LONG) }, directory, tellPhase),
   )
   printCrashes(outcome)
   const findings = [...outcome.findings]
@@ -68,7 +74,7 @@ async function prove(runSeed: number): Promise<number> {
   let unnoticed = 0
   for (const guard of ['', ...faultGuards] as const) {
     const outcome = await inWorkDirectory((directory) =>
-      runCrashScenario({ seed: runSeed, guardsOff: guard, ...SHORT, outageSeconds: 3 }, directory),
+      runCrashScenario({ seed: runSeed, guardsOff: guard, ...SHORT, outageSeconds: 3 }, directory, tellPhase),
     )
     const isRed = outcome.findings.length > 0
     if (isRed !== (guard !== '')) unnoticed += 1
@@ -111,7 +117,10 @@ function printCrashes({ faults, load, comparison, outage, reconcile }: CrashOutc
     console.log(`| clicks redirected while PostgreSQL was away | ${clicks_redirected} of ${clicks_sent} | |`)
     console.log(`| edge killed meanwhile, to its next redirect | ${edge_restart_ms} ms | |`)
   }
-  console.log(`\nwaypost reconcile: exit ${reconcile.code}\n${reconcile.output.trim()}`)
+  for (const [how, { code, output }] of Object.entries(reconcile)) {
+    const differing = output.split('\n').filter((line) => line !== '' && !line.startsWith('ok '))
+    console.log(`\nwaypost reconcile (${how}): exit ${code}\n${differing.join('\n')}`)
+  }
 }
 
 function printFullDisk(outcome: FullDiskOutcome): void {
