@@ -89,7 +89,8 @@ test('says that another process has the directory', async (t) => {
     encoding: 'utf8',
     cwd: new URL('../../..', import.meta.url),
   })
-  assert.match(other.stdout, /cannot be opened: another process may be using them/)
+  assert.match(other.stdout, new RegExp(`The facts in .* are used by process ${process.pid}\\.`))
+  assert.equal(other.stderr, '')
 })
 
 test('data is there again after a close and an open', async (t) => {

@@ -1,8 +1,13 @@
 /** ClickHouse inside this process. The library (about 170 MB of mapped code) is loaded at the first use only, so that a process
  * that never opens the facts does not pay for it.
  */
+import { mkdirSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+
 import type { createClient } from '@clickhouse/client'
 import type { ChdbConnection } from 'chdb/connection'
+
+import { holdPidFile } from '#platform/processes'
 
 import type { LinesEngine, LinesInsert } from './insert-lines.ts'
 
@@ -22,16 +27,46 @@ const ENGINE_ARGUMENTS = [
  * @throws {Error} another process has the directory open
  */
 export async function connectEngine(path: string, connections: number): Promise<ClientConnection & LinesEngine> {
-  const [{ Session }, { createChdbConnection }] = await Promise.all([import('chdb'), import('chdb/connection')])
+  const release = holdDirectory(resolve(path))
   try {
+    const [{ Session }, { createChdbConnection }] = await Promise.all([import('chdb'), import('chdb/connection')])
     // The first connection of a process decides the arguments of its engine, and only a session takes arguments. It stays
     // open as long as the others, because the engine ends with its last connection.
     const session = new Session(path, { connectionArgs: ENGINE_ARGUMENTS })
     const lines = Array.from({ length: connections }, () => new EngineLine(createChdbConnection({ path })))
-    return spread(lines, () => session.close())
+    return spread(lines, () => {
+      session.close()
+      release()
+    })
   } catch (cause) {
-    throw new Error(`The facts in ${path} cannot be opened: another process may be using them.`, { cause })
+    release()
+    throw new Error(`The facts in ${path} cannot be opened.`, { cause })
   }
+}
+
+/** Directories that this process has open: how many connections hold each, and what gives it free. */
+const held = new Map<string, { count: number; readonly release: () => void }>()
+
+/** The engine has a lock of its own and complains on standard error when it is taken; asking first keeps that clean and
+ * names the process.
+ * @returns gives this hold back
+ */
+function holdDirectory(path: string): () => void {
+  const hold = held.get(path) ?? { count: 0, release: holdFile(path) }
+  held.set(path, hold)
+  hold.count++
+  return () => {
+    if (--hold.count > 0) return
+    held.delete(path)
+    hold.release()
+  }
+}
+
+function holdFile(path: string): () => void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  const hold = holdPidFile(`${path}.owner`)
+  if (hold.kind === 'held') return hold.release
+  throw new Error(`The facts in ${path} are used by process ${hold.by.pid}.`)
 }
 
 /** The package is written against `@clickhouse/client-common`, whose types the client carries as a copy of its own: the same

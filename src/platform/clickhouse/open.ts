@@ -1,4 +1,4 @@
-import { createClient, type ClickHouseClient } from '@clickhouse/client'
+import { ClickHouseLogLevel, createClient, type ClickHouseClient } from '@clickhouse/client'
 
 import { connectEngine } from './embedded-engine.ts'
 import { rememberEngine } from './insert-lines.ts'
@@ -20,7 +20,13 @@ export async function openClickHouse(
 ): Promise<FactsClient> {
   const client =
     'url' in place
-      ? createClient({ url: place.url, request_timeout: SERVER_TIMEOUT_MS, application: 'waypost' })
+      ? createClient({
+          url: place.url,
+          request_timeout: SERVER_TIMEOUT_MS,
+          application: 'waypost',
+          // Errors are thrown and written by who asked; the client's own lines would only repeat them, without our shape.
+          log: { level: ClickHouseLogLevel.OFF },
+        })
       : await openEmbedded(place.path, place.connections ?? 1)
   try {
     await client.command({ query: 'SELECT 1' })
