@@ -24,7 +24,7 @@ export const landingHtml = (options: {
   li { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1rem 1.1rem }
   li p { margin: .15rem 0 0; color: var(--soft); font-size: .93rem }
   a { color: var(--accent); text-underline-offset: .2em; font-weight: 600 }
-  pre { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1rem 1.1rem; overflow-x: auto; font-size: .88rem }
+  pre { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1rem 1.1rem; overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .88rem }
   footer { color: var(--soft); font-size: .88rem; border-top: 1px solid var(--line); padding-top: 1rem; margin-top: 2.5rem }
 </style>
 <main>
@@ -36,7 +36,7 @@ export const landingHtml = (options: {
     <li><a href="/readyz">Readiness</a><p>Which engines answer, and the version of the configuration${options.version === undefined ? '' : `, which is ${options.version}`}.</p></li>
     <li><a href="/metrics">Metrics</a><p>For Prometheus.</p></li>
   </ul>
-  <p>Everything else needs an API key. The owner's is in <code>secrets.json</code> in the data directory:</p>
+  <p>Everything else needs an API key. The owner's is in <code>secrets.json</code> in the data directory, which is <code>./data</code> unless <code>WAYPOST_DATA_DIR</code> names another:</p>
   <pre>KEY=$(node -p 'require("./data/secrets.json").owner_api_key')
 curl -H "Authorization: Bearer $KEY" \\
   'http://localhost:${options.apiPort}/v1/reports?group_by=campaign_id'</pre>

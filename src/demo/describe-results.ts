@@ -35,7 +35,7 @@ export async function describeResults(
     ...(await describeInbound(installation)),
     `\nPostbacks to partners: ${received} arrived, ${verified} of ${received} signatures verified, ${turned_away} were asked to come again and did.`,
     ...(isSettled ? [] : ['\nNot everything had arrived after half a minute: see `npm run waypost -- doctor`.']),
-    `\nTry it yourself (the key is in ${'`data/secrets.json`'}, the API is described at ${installation.apiUrl}/openapi.json):`,
+    `\nTry it yourself (the key is ${installation.keyPlace}; the API is described at ${installation.apiUrl}/openapi.json):`,
     `  curl -H "Authorization: Bearer $KEY" "${installation.apiUrl}${REPORT}&group_by=country,device_type"`,
     ...(clickId === undefined
       ? []

@@ -7,6 +7,8 @@ export type RunningInstallation = {
   readonly edgeUrl: string
   readonly apiUrl: string
   readonly apiKey: string
+  /** Where a person finds the key. */
+  readonly keyPlace: string
   /** GET of the API with the owner's key. @throws {Error} another status than 2xx */
   readonly ask: <Answer>(path: string) => Promise<Answer>
   /** Applies a configuration file. @throws {Error} it is refused */
@@ -28,7 +30,8 @@ export async function findInstallation(config: Config): Promise<FoundInstallatio
     if (!(await isReady(`${url}/readyz`)))
       return { kind: 'absent', why: `No Waypost answers: its ${name} is not at ${url}.` }
   }
-  const apiKey = config.apiKey ?? readOwnerKey(join(config.dataDir, 'secrets.json'))
+  const secretsFile = join(config.dataDir, 'secrets.json')
+  const apiKey = config.apiKey ?? readOwnerKey(secretsFile)
   if (apiKey === undefined)
     return { kind: 'absent', why: `A Waypost runs, but not on ${config.dataDir}: there is no owner key in it.` }
   const authorization = `Bearer ${apiKey}`
@@ -38,6 +41,7 @@ export async function findInstallation(config: Config): Promise<FoundInstallatio
       edgeUrl,
       apiUrl,
       apiKey,
+      keyPlace: config.apiKey === undefined ? `owner_api_key in ${secretsFile}` : 'the value of WAYPOST_API_KEY',
       ask: (path) => request(`${apiUrl}${path}`, { headers: { authorization } }),
       apply: (body) =>
         request(`${apiUrl}/v1/config`, {

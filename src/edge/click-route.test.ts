@@ -138,6 +138,16 @@ describe('what no one may make up or lose', () => {
     ])
   })
 
+  test('what is no click to an offer leaves the cookie of the last click alone', async (t) => {
+    const { ask } = await withEdge(t, snapshot())
+    const asked = [
+      ask('/click?o=o1', { headers: { 'sec-purpose': 'prefetch' } }),
+      ask('/click?o=nobody'),
+      ask('/click?o=o1', { method: 'HEAD' }),
+    ]
+    for (const answer of await Promise.all(asked)) assert.doesNotMatch(answer.headers['set-cookie']!.join(), /wp_c=/)
+  })
+
   test('a visitor code that could break out of the cookie is replaced', async (t) => {
     const { ask, records } = await withEdge(t, snapshot())
     const answer = await ask('/click?o=o1&visitor_code=a%3B%20Domain%3Devil.example')

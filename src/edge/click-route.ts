@@ -94,12 +94,10 @@ function addDecision(draft: ClickDraft, { outcome, refusal, trace, assignment }:
 }
 
 function answerDecided(response: ServerResponse, { record, location, isHttps }: Click): void {
-  const cookies = [
-    'Set-Cookie',
-    visitorCookie(record.visitor_code!, isHttps),
-    'Set-Cookie',
-    clickCookie(record.click_id, isHttps),
-  ]
+  const cookies = ['Set-Cookie', visitorCookie(record.visitor_code!, isHttps)]
+  // A prefetch or a dead link must not take the place of the click that a page's pixel will report for.
+  if (record.class === 'click' && record.outcome === 'redirected')
+    cookies.push('Set-Cookie', clickCookie(record.click_id, isHttps))
   if (location === undefined) return answerNotFoundPage(response, cookies)
   response.writeHead(302, [
     'Location',

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
-import { join } from 'node:path'
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 
 /** Where each thing that Waypost keeps lies in the data directory. */
 export type DataPaths = {
@@ -30,13 +30,22 @@ export const dataPaths = (directory: string): DataPaths => ({
  */
 export function makeDataDirectory(paths: DataPaths): void {
   try {
-    mkdirSync(paths.directory, { recursive: true, mode: 0o700 })
-    for (const directory of [paths.log, paths.hotState, paths.geo])
-      mkdirSync(directory, { recursive: true, mode: 0o700 })
+    for (const directory of [paths.directory, paths.log, paths.hotState, paths.geo]) makeDirectory(directory)
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
-    throw new Error(`The data directory ${paths.directory} cannot be written (${code}).`, { cause })
+    const why = code === 'EEXIST' || code === 'ENOTDIR' ? 'there is a file of that name' : code
+    throw new Error(`The data directory ${paths.directory} cannot be made or written (${why}).`, { cause })
   }
+}
+
+/** Parents first, one by one: the recursive form of mkdir never ends where a file system like /proc refuses new names with
+ * ENOENT.
+ */
+function makeDirectory(directory: string): void {
+  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory()) return
+  const parent = dirname(directory)
+  if (parent !== directory) makeDirectory(parent)
+  mkdirSync(directory, { mode: 0o700 })
 }
 
 /** Generated once per installation. */

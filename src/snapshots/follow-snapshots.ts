@@ -68,13 +68,19 @@ export function followSnapshots({ databaseUrl, cacheFile, logLines, clock }: Fol
     }
   }
 
+  /** At a start the database may still be on its way: that is no failure yet. */
+  function reportOutage({ message }: Error): void {
+    if (confirmedAt === Number.NEGATIVE_INFINITY)
+      logLines.info({ reason: message }, 'The configuration is read as soon as the database answers.')
+    else logLines.warn({ reason: message }, 'The database does not answer; the last configuration stays.')
+  }
+
   async function follow(pool: Pool): Promise<void> {
     while (!isStopped) {
       const failure = await withListener(pool, wait.wake, lookUntilBroken)
       firstLook.resolve()
       if (failure === undefined || isStopped) continue
-      if (!isOutageReported)
-        logLines.warn({ err: failure }, 'The database does not answer; the last configuration stays.')
+      if (!isOutageReported) reportOutage(failure)
       isOutageReported = true
       await wait.upTo(POLL_INTERVAL_MS)
     }
