@@ -72,7 +72,7 @@ async function installDependencies() {
     say(`waypost: still installing, ${seconds} s, ${countPackages()} packages on disk`)
   }, 10_000)
   // npm's own output goes to standard error, so that standard output stays that of the command.
-  const code = await run(command, [...args, 'ci', '--no-audit', '--no-fund'], ['inherit', 2, 2])
+  const code = await run(command, [...args, 'ci', '--no-audit', '--no-fund', '--loglevel=error'], ['inherit', 2, 2])
   clearInterval(heartbeat)
   if (code !== 0) stopWith('waypost: the dependencies could not be installed; npm says why above.')
   say(`waypost: dependencies installed in ${Math.round((Date.now() - started) / 1000)} s`)

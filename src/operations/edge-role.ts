@@ -61,6 +61,8 @@ function tellMain(message: EdgeMessage): Promise<void> {
 async function openEdge(config: Config): Promise<{ readonly port: number; stop(): Promise<void> }> {
   const paths = dataPaths(config.dataDir)
   const logLines = createLogLines('edge', config.logLevel)
+  // First, because it keeps the thread for a second or two: connections opened before it would time out.
+  const enricher = openEnricher(prepareGeoFiles(paths.geo))
   const snapshots = followSnapshots({
     ...(config.databaseUrl === undefined ? {} : { databaseUrl: config.databaseUrl }),
     cacheFile: paths.snapshot,
@@ -69,7 +71,6 @@ async function openEdge(config: Config): Promise<{ readonly port: number; stop()
   })
   const log = await openFileLog({ directory: paths.log, logLines, isFlushed: !config.faultGuardsOff.has('flush') })
   const hotState = openLmdbHotState({ directory: paths.hotState, readOnly: true })
-  const enricher = openEnricher(prepareGeoFiles(paths.geo))
   const options = { config, log, partition: PARTITION, hotState, snapshots, enricher, clock: systemClock, logLines }
   const edge = await withFreePort('WAYPOST_EDGE_PORT', config.edgePort, () => startEdge(options))
   return {
