@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -74,4 +74,60 @@ test('the directory and its files are open to their owner only', async (t) => {
   assert.equal(statSync(directory).mode & 0o777, 0o700)
   for (const name of readdirSync(directory)) assert.equal(statSync(join(directory, name)).mode & 0o777, 0o600)
   await state.close()
+})
+
+/** Fills a small file system with clicks until commits fail, then makes space. Nothing here handles a rejection that the state
+ * left behind: one would end the process.
+ */
+const FILL = `
+  const { openLmdbHotState } = await import('#hot-state')
+  const { newClickId } = await import('#platform/ids')
+  const { rmSync, writeFileSync } = await import('node:fs')
+  const [directory, ballast] = process.argv.slice(1)
+  let state = openLmdbHotState({ directory })
+  writeFileSync(ballast, Buffer.alloc(3 << 20))
+  const kept = []
+  const add = async () => {
+    const clicks = Array.from({ length: 100 }, () => ({ clickId: newClickId(Date.now()), payload: Buffer.alloc(500) }))
+    const nextOffset = kept.length + clicks.length
+    await state.indexClicks(clicks, { partition: 'edge-0', nextOffset, appendedAt: 1_000 })
+    kept.push(...clicks.map(({ clickId }) => clickId))
+  }
+  const failures = []
+  while (failures.length < 5) await add().catch((error) => failures.push(error))
+  const full = { kept: kept.length, position: state.indexPosition('edge-0').nextOffset }
+  rmSync(ballast)
+  for (let count = 0; count < 5; count++) await add()
+  await state.close()
+  state = openLmdbHotState({ directory })
+  const missing = kept.filter((id) => state.getClick(id) === undefined).length
+  const reasons = failures.map(({ message, cause }) => [message, cause instanceof Error])
+  console.log(JSON.stringify({ full, reasons, kept: kept.length, missing, position: state.indexPosition('edge-0').nextOffset }))`
+
+test('a full disk fails the commit with its reason, keeps what was committed, and goes on when there is space', (t) => {
+  const disk = withTempDir(t)
+  const inNamespace = ['--user', '--map-root-user', '--mount', 'sh', '-c']
+  const mount = 'mount -t tmpfs -o size=6m tmpfs "$0" && exec "$@"'
+  if (spawnSync('unshare', [...inNamespace, mount, disk, 'true']).status !== 0) {
+    t.skip('a small file system cannot be mounted here: user namespaces are refused')
+    return
+  }
+  const script = ['--input-type=module', '--eval', FILL, '--', join(disk, 'hot-state'), join(disk, 'ballast')]
+  const run = spawnSync('unshare', [...inNamespace, mount, disk, process.execPath, ...script], { encoding: 'utf8' })
+  assert.equal(run.status, 0, run.stderr)
+  const report = JSON.parse(run.stdout) as {
+    readonly full: { readonly kept: number; readonly position: number }
+    readonly reasons: readonly (readonly [message: string, hasCause: boolean])[]
+    readonly kept: number
+    readonly missing: number
+    readonly position: number
+  }
+  assert.ok(report.full.kept > 0)
+  assert.equal(report.full.position, report.full.kept)
+  for (const [message, hasCause] of report.reasons) {
+    assert.match(message, /^The hot state could not be written/)
+    assert.ok(hasCause)
+  }
+  assert.equal(report.kept, report.full.kept + 500)
+  assert.deepEqual([report.missing, report.position], [0, report.kept])
 })

@@ -59,8 +59,9 @@ function openStores(directory: string): Stores {
 
 const DATA_FILE = 'data.mdb'
 
-// Without overlapping syncs a commit resolves when it is on the disk.
-const BINARY = { encoding: 'binary', keyEncoding: 'binary', overlappingSync: false } as const
+// Without overlapping syncs a commit resolves when it is on the disk. Batches of an event turn are off because each makes a
+// promise that nobody is given: a commit that fails, as on a full disk, would reject it unseen and so end the process.
+const BINARY = { encoding: 'binary', keyEncoding: 'binary', overlappingSync: false, eventTurnBatching: false } as const
 
 function storesOf(directory: string, readOnly: boolean): Stores {
   const root = open<Buffer, Buffer>({ ...BINARY, path: directory, readOnly, maxDbs: 8 })
@@ -85,14 +86,14 @@ function writableState(stores: Stores): HotState {
     getClick: (clickId) => stores.clicks.getBinary(clickKey(clickId)),
     indexPosition: (partition) => decodePosition(stores.positions.getBinary(Buffer.from(partition))),
     indexClicks: (clicks, position) =>
-      stores.root.transaction(() => {
+      commit(stores.root, () => {
         addClicks(stores, clicks, position.appendedAt)
         stores.positions.putSync(Buffer.from(position.partition), encodePosition(position))
       }),
     claim: async (space, requests) => {
       // Checked before the transaction: an error inside would leave it half done.
       const keyed = requests.map((request) => ({ request, key: claimKey(space, request.key) }))
-      return stores.root.transaction(() => claimAll(stores, keyed))
+      return commit(stores.root, () => claimAll(stores, keyed))
     },
     forgetBefore: async (limits) => {
       // A reader that was killed in the middle of a look-up would keep the freed pages from being used again.
@@ -100,6 +101,24 @@ function writableState(stores: Stores): HotState {
       return (await forgetClicks(stores, limits.clicksBeforeMs)) + (await forgetClaims(stores, limits.claimsBeforeMs))
     },
     close: () => stores.root.close(),
+  }
+}
+
+/** Runs the work in a transaction of its own; the state is as before when it rejects.
+ *
+ * LMDB writes by system calls and not through its memory map, so a full disk fails the commit instead of killing the process
+ * with SIGBUS, and the next commit starts from the last good one.
+ * @throws {Error} the commit failed, with the reason as its cause
+ */
+async function commit<T>(root: Stores['root'], work: () => T): Promise<T> {
+  try {
+    return await root.transaction(work)
+  } catch (error) {
+    if (!(error instanceof Error && 'commitError' in error)) throw error
+    // The reason comes as a promise that rejects; left alone it would end the process as an unhandled rejection.
+    const cause: unknown = await Promise.resolve(error.commitError).catch((reason: unknown) => reason)
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new Error(`The hot state could not be written, as on a full disk: ${reason}`, { cause })
   }
 }
 
@@ -209,7 +228,7 @@ async function forgetByTime(
       .next()
     if (entry.done === true) return dropped
     const { key, value } = entry.value
-    dropped += await root.transaction(() => {
+    dropped += await commit(root, () => {
       byTime.removeSync(key)
       return listedKeys(value).filter(forget).length
     })
