@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { inTransaction, migratePostgres } from '#platform/postgres'
+import { createPool, inTransaction, isConnectionFailure, migratePostgres } from '#platform/postgres'
 import { withDatabase, withTx } from '#test-kit'
 
 test('reads int8 and int8 arrays as bigint, timestamptz as Date', async (t) => {
@@ -44,4 +44,40 @@ test('refuses a migration that was changed after it was applied', async (t) => {
   const { pool } = await withDatabase(t)
   await pool.query(`UPDATE schema_migrations SET sha256 = 'other' WHERE name LIKE '001%'`)
   await assert.rejects(migratePostgres(pool), /001_control_plane.sql was changed after it was applied/)
+})
+
+test('outlives a server that cuts its connections, idle ones and those in a transaction', async (t) => {
+  const { pool } = await withDatabase(t)
+  const cutOthers = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()`
+  const cut = inTransaction(pool, async (tx) => {
+    await inTransaction(pool, (other) => other.query(cutOthers))
+    await tx.query('SELECT 1')
+  })
+  const error = await cut.catch((reason: unknown) => reason)
+  assert.equal(isConnectionFailure(error), true)
+  assert.equal((await pool.query('SELECT 1 AS n')).rows[0].n, 1)
+})
+
+test('tells a server that is away from a statement that is wrong', async (t) => {
+  const { pool } = await withDatabase(t)
+  const wrong = await pool.query('SELECT nothing').catch((error: unknown) => error)
+  assert.equal(isConnectionFailure(wrong), false)
+  const away = createPool('postgres://waypost@127.0.0.1:1/postgres')
+  t.after(() => away.end())
+  assert.equal(isConnectionFailure(await away.query('SELECT 1').catch((error: unknown) => error)), true)
+})
+
+test('ends a statement that runs longer than allowed', async (t) => {
+  const { url } = await withDatabase(t)
+  const impatient = createPool(url, { max: 1, statementTimeoutMs: 50 })
+  await assert.rejects(impatient.query('SELECT pg_sleep(10)'), /statement timeout/)
+  await impatient.end()
+})
+
+test('several processes migrate one after the other', async (t) => {
+  const { pool } = await withDatabase(t)
+  await pool.query(`DROP SCHEMA public CASCADE; CREATE SCHEMA public`)
+  const applied = await Promise.all([migratePostgres(pool), migratePostgres(pool), migratePostgres(pool)])
+  assert.deepEqual(applied.map((names) => names.length > 0).sort(), [false, false, true])
 })
