@@ -150,7 +150,7 @@ async function record(
 /** Between the commit of conversions and that of their deliveries when the outbox is switched off: so long that a kill falls
  * into it within a minute. Without the wait the run would need an hour to show the same.
  */
-const UNBOXED_PAUSE_MS = 150
+const UNBOXED_PAUSE_MS = 400
 
 /** What a program without an outbox does: books, commits, and then tells the queue. */
 async function enqueueAfterwards(causes: readonly DeliveryCause[], { pool, snapshot }: WriteTools): Promise<void> {

@@ -46,8 +46,9 @@ const outputOf = ({ code, stdout, stderr }: CommandResult): ReconcileOutput => (
 
 /** Clicks while PostgreSQL was away. */
 export type OutageOutcome = {
-  readonly clicks_sent: number
   readonly clicks_redirected: number
+  /** Refused, reset, or not answered within four seconds. */
+  readonly clicks_failed: number
   /** From the start of a new edge to its first redirect, without a database. */
   readonly edge_restart_ms: number
 }
@@ -60,7 +61,8 @@ export async function runCrashScenario(
 ): Promise<CrashOutcome> {
   const random = createSeededRandom(plan.seed)
   const secret = `whsec_${Buffer.from(`fault run ${plan.seed}`.padEnd(32, '.')).toString('base64')}`
-  const receiver = await startMoodyReceiver(secret, random)
+  const mood: Mood = { isSlow: false }
+  const receiver = await startMoodyReceiver(secret, random, mood)
   const site = await startBreakableSite({
     dataDir: join(workDir, 'data'),
     guardsOff: plan.guardsOff,
@@ -79,12 +81,12 @@ export async function runCrashScenario(
       clicksPerSecond: plan.clicksPerSecond,
       postbackSecret: FAULT_POSTBACK_SECRET,
     })
-    const faults: FaultCounts = {}
-    const pause = pauseDelivery(site, faults)
+    const pause = await pauseDelivery(site, mood)
+    const faults: FaultCounts = { 'delivery paused for longer than its leases': 1 }
     addFaults(faults, await storm(site, plan.stormSeconds / 2, plan, random))
     const outage = plan.outageSeconds === 0 ? undefined : await databaseOutage(site, load, plan.outageSeconds)
     addFaults(faults, await storm(site, plan.stormSeconds / 2, plan, random))
-    await pause
+    await pause.isOver
     await load.stop()
     await journal.close()
     onPhase('the storm is over')
@@ -118,15 +120,22 @@ export async function runCrashScenario(
   }
 }
 
+/** Slow for every request as long as it is set. */
+type Mood = { isSlow: boolean }
+
+/** Below the deadline of the endpoint. */
+const SLOW_ANSWER_MS = 700
+
 /** A partner's server on a bad day: often late, sometimes 500 at the first try, and it always remembers what it got. */
-function startMoodyReceiver(secret: string, random: SeededRandom): Promise<WebhookReceiver> {
+function startMoodyReceiver(secret: string, random: SeededRandom, mood: Mood): Promise<WebhookReceiver> {
   const turnedAway = new Set<string>()
   return startWebhookReceiver({
     secret,
     answer: ({ webhookId }) => {
       const isTurnedAway = !turnedAway.has(webhookId) && random.chance(0.08)
       if (isTurnedAway) turnedAway.add(webhookId)
-      return { status: isTurnedAway ? 500 : 204, delayMs: random.chance(0.3) ? 400 : random.integer(0, 20) }
+      const delayMs = mood.isSlow ? SLOW_ANSWER_MS : random.chance(0.3) ? 400 : random.integer(0, 20)
+      return { status: isTurnedAway ? 500 : 204, delayMs }
     },
   })
 }
@@ -155,15 +164,21 @@ type FaultCounts = Record<string, number>
 
 /** Longer than a lease: the deadline of the endpoint (1 s) and 15 s to write the outcome down. */
 const PAUSE_MS = 17_500
+/** So that conversions flow and both delivery processes work. */
 const PAUSE_AFTER_MS = 2_500
 
-/** The second delivery process stands still until others have taken over what it holds, then goes on as if nothing had been. */
-async function pauseDelivery(site: BreakableSite, faults: FaultCounts): Promise<void> {
+/** The second delivery process stands still until others have taken over what it holds, then goes on as if nothing had been. The
+ * receiver answers slowly before that, and nothing else is broken yet, so that it does hold something.
+ * @returns resolves when it goes on
+ */
+async function pauseDelivery(site: BreakableSite, mood: Mood): Promise<{ readonly isOver: Promise<void> }> {
   await sleep(PAUSE_AFTER_MS)
-  if (!site.delivery.pause()) return
-  addFaults(faults, { 'delivery paused for longer than its leases': 1 })
-  await sleep(PAUSE_MS)
-  site.delivery.resume()
+  mood.isSlow = true
+  await sleep(SLOW_ANSWER_MS)
+  if (!site.delivery.pause()) throw new Error('there is no delivery process to pause')
+  await sleep(SLOW_ANSWER_MS)
+  mood.isSlow = false
+  return { isOver: sleep(PAUSE_MS).then(() => site.delivery.resume()) }
 }
 
 /** What can go wrong, and how often beside the others. Each says whether it found something to break. */
@@ -212,8 +227,8 @@ async function databaseOutage(site: BreakableSite, load: LoadClient, seconds: nu
   await sleep((seconds * 1000) / 2)
   await site.postgresIsBack()
   return {
-    clicks_sent: after.clicks_sent - before.clicks_sent,
     clicks_redirected: after.clicks_acknowledged - before.clicks_acknowledged,
+    clicks_failed: after.clicks_failed - before.clicks_failed,
     edge_restart_ms: Math.round(edgeRestartMs),
   }
 }
@@ -248,9 +263,8 @@ async function comeToRest(site: BreakableSite, secondsMax: number): Promise<bool
   }
 }
 
-/** Of the clicks sent while the database was away; a few may be under way when the counting ends. */
-const REDIRECTED_SHARE_MIN = 0.97
-const EDGE_RESTART_MS_MAX = 5_000
+/** Generous: a busy machine starts processes slowly. How fast a start is, the bench measures. */
+const EDGE_RESTART_MS_MAX = 30_000
 
 function findingsOf(
   outcome: Omit<CrashOutcome, 'findings'>,
@@ -267,9 +281,9 @@ function findingsOf(
   if (!isQuiet) findings.push('the installation did not come to rest')
   for (const name of stubborn) findings.push(`${name} did not stop cleanly`)
   const { outage } = outcome
-  if (outage !== undefined && outage.clicks_redirected < outage.clicks_sent * REDIRECTED_SHARE_MIN)
+  if (outage !== undefined && (outage.clicks_failed > 0 || outage.clicks_redirected === 0))
     findings.push(
-      `without the database only ${outage.clicks_redirected} of ${outage.clicks_sent} clicks were redirected`,
+      `without the database ${outage.clicks_failed} clicks failed and ${outage.clicks_redirected} were redirected`,
     )
   if (outage !== undefined && outage.edge_restart_ms > EDGE_RESTART_MS_MAX)
     findings.push(`without the database an edge took ${outage.edge_restart_ms} ms to its first redirect`)
