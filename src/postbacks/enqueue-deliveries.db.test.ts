@@ -6,8 +6,11 @@ import { enqueueDeliveries } from './enqueue-deliveries.ts'
 import { sampleCause, sampleEndpoint, sampleSnapshot, SAMPLE_CLICK_ID } from './test-causes.ts'
 
 const deliveriesOf = async (tx: Tx) =>
-  (await tx.query('SELECT * FROM deliveries JOIN delivery_ready USING (delivery_id, created_at) ORDER BY endpoint_id'))
-    .rows
+  (
+    await tx.query(
+      'SELECT * FROM deliveries JOIN delivery_ready USING (delivery_id, created_at) ORDER BY deliveries.endpoint_id',
+    )
+  ).rows
 const whyNotOf = async (tx: Tx) =>
   (await tx.query('SELECT endpoint_id, reason, detail FROM delivery_why_not ORDER BY 1')).rows
 
