@@ -67,10 +67,12 @@ export function startClickIndexer(options: {
     return hasMoved
   }
 
+  const waitForMore = (): Promise<void> => waitUnlessStopped(log.waitForAppend(LOOK_AGAIN_MS), signal)
+
   async function run(): Promise<void> {
     while (!signal.aborted) {
       const hasMoved = await untilDone('indexing clicks', indexAll, { signal, logLines })
-      if (!hasMoved) await waitUnlessStopped(log.waitForAppend(LOOK_AGAIN_MS), signal)
+      if (!hasMoved) await untilDone('waiting for the log', waitForMore, { signal, logLines })
     }
   }
 

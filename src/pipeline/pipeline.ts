@@ -142,7 +142,8 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
     metrics.countRecords(batch.partition, countBatch(batch))
     metrics.setAge(batch.partition, clock.now() - batch.appendedAt)
     conversionFacts.wake()
-    await log.commitPosition(PIPELINE_CONSUMER, batch.partition, batch.to)
+    const tellPlace = (): Promise<void> => log.commitPosition(PIPELINE_CONSUMER, batch.partition, batch.to)
+    await untilDone('telling the log its place', tellPlace, retry)
   }
 
   /** While one batch is written, the next is read and prepared. @returns records left in the partition */
@@ -150,7 +151,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
     const reader = await readerOf(partition)
     if (reader.isFenced) return 0
     const batch = await untilDone('reading the log', () => readNext(partition, reader), retry)
-    const { nextOffset } = await log.bounds(partition)
+    const { nextOffset } = await untilDone('reading the log', () => log.bounds(partition), retry)
     metrics.setLag(partition, nextOffset - reader.next)
     if (batch === undefined) return 0
     const snapshot = await currentSnapshot()
@@ -162,13 +163,16 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
     return nextOffset - reader.next
   }
 
+  const waitForMore = (): Promise<void> => waitUnlessStopped(log.waitForAppend(LOOK_AGAIN_MS), signal)
+
   async function run(): Promise<void> {
     while (!signal.aborted) {
       let left = 0
-      for (const partition of await log.partitions()) left = Math.max(left, await workOn(partition))
+      const partitions = await untilDone('reading the log', () => log.partitions(), retry)
+      for (const partition of partitions) left = Math.max(left, await workOn(partition))
       if (left >= BACKLOG_RECORDS) continue
       await written
-      if (left === 0) await waitUnlessStopped(log.waitForAppend(LOOK_AGAIN_MS), signal)
+      if (left === 0) await untilDone('reading the log', waitForMore, retry)
       await pause(LINGER_MS, signal)
     }
     await written
