@@ -17,7 +17,7 @@ async function openInstallation(t: TestContext): Promise<Installation> {
   const dataDir = withTempDir(t)
   const { pool } = await withDatabase(t)
   const facts = await withClickHouse(t)
-  await facts.command({ query: 'TRUNCATE TABLE clicks' })
+  for (const table of ['clicks', 'events', 'conversions']) await facts.command({ query: `TRUNCATE TABLE ${table}` })
   const log = await openFileLog({ directory: join(dataDir, 'log'), logLines: createLogLines('test', 'silent') })
   t.after(() => log.close())
   writeFileSync(join(dataDir, 'secrets.json'), '{}', { mode: 0o600 })
@@ -73,13 +73,28 @@ test('finds a ledger transaction that does not balance', async (t) => {
   assert.deepEqual([result, detail], ['fail', '1 of 1 transactions do not sum to zero'])
 })
 
-test('finds a click that is in the facts twice', async (t) => {
+const writtenTwice: Readonly<Record<string, string>> = {
+  clicks: `INSERT INTO clicks (at, click_id, log_offset) SELECT now64(), '${CLICK}', 7 FROM numbers(2)`,
+  events: `INSERT INTO events (at, event_id, log_offset) SELECT now64(), '${CLICK}', 7 FROM numbers(2)`,
+  conversions: `INSERT INTO conversions (at, seq, sign) SELECT now64(), 7, 1 FROM numbers(2)`,
+}
+for (const [table, query] of Object.entries(writtenTwice))
+  test(`finds a record that is in the facts twice: ${table}`, async (t) => {
+    const installation = await openInstallation(t)
+    await installation.facts.command({ query })
+    const { result, detail } = resultOf(await examine(installation), 'facts hold each record once')
+    assert.deepEqual([result, detail], ['fail', `1 repeated rows in ${table}`])
+  })
+
+test('a refused event that its sender repeats, and a revision that takes back the one before, are no repeats', async (t) => {
   const installation = await openInstallation(t)
   await installation.facts.command({
-    query: `INSERT INTO clicks (at, click_id) SELECT now64(), '${CLICK}' FROM numbers(2)`,
+    query: `INSERT INTO events (at, event_id, refusal, log_offset) SELECT now64(), '${CLICK}', 'type_unknown', number FROM numbers(2)`,
   })
-  const { result, detail } = resultOf(await examine(installation), 'facts hold each id once')
-  assert.deepEqual([result, detail], ['fail', '1 repeated rows in clicks'])
+  await installation.facts.command({
+    query: `INSERT INTO conversions (at, conversion_id, seq, sign) VALUES (now64(), '${CLICK}', 1, 1), (now64(), '${CLICK}', 2, -1), (now64(), '${CLICK}', 2, 1)`,
+  })
+  assert.equal(resultOf(await examine(installation), 'facts hold each record once').result, 'ok')
 })
 
 test('finds a position beyond the log, and counts what waits', async (t) => {

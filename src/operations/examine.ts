@@ -71,7 +71,7 @@ const checks: Readonly<Record<string, Check>> = {
   'secrets are private': askSecrets,
   'owner key': askOwnerKey,
   'ledger balances': askLedger,
-  'facts hold each id once': askDuplicates,
+  'facts hold each record once': askDuplicates,
   'positions are within the log': askPositions,
   'pipeline keeps up': askLag,
   'leases are looked after': askLeases,
@@ -168,13 +168,17 @@ async function askLedger({ pool }: Installation): Promise<Answer> {
   return fail(`${unbalanced} of ${transactions} transactions do not sum to zero`, 'Run reconcile and keep a copy of the data directory.') // prettier-ignore
 }
 
-/** The last day only: a repeat can come from the crash before the last start, not from last month. */
+/** What is written once: a record of the log, a revision of a conversion. Not an event id: what was refused may come again under
+ * the same one, and both are kept. The last day only: a repeat can come from the crash before the last start, not from last month.
+ */
 async function askDuplicates({ facts }: Installation): Promise<Answer> {
   const repeats = await readFacts<{ table: string; repeated: string | number }>(
     facts,
-    `SELECT 'clicks' AS table, count() - uniqExact(click_id) AS repeated FROM clicks WHERE at > now() - INTERVAL 1 DAY
-     UNION ALL SELECT 'events', count() - uniqExact(event_id) FROM events WHERE at > now() - INTERVAL 1 DAY
-     UNION ALL SELECT 'conversions', count() - uniqExact(conversion_id, revision, sign) FROM conversions
+    `SELECT 'clicks' AS table, count() - uniqExact(log_partition, log_offset) AS repeated FROM clicks
+       WHERE at > now() - INTERVAL 1 DAY
+     UNION ALL SELECT 'events', count() - uniqExact(log_partition, log_offset) FROM events
+       WHERE at > now() - INTERVAL 1 DAY
+     UNION ALL SELECT 'conversions', count() - uniqExact(seq, sign) FROM conversions
        WHERE at > now() - INTERVAL 1 DAY`,
   )
   const found = repeats.filter(({ repeated }) => Number(repeated) !== 0)
