@@ -12,5 +12,9 @@ test('roles may be listed and repeated', () => {
 })
 
 test('refuses a role that does not exist and says which there are', () => {
-  assert.throws(() => parseRoles(['edge,worker']), /--role worker: must be of edge, pipeline, delivery, api\./)
+  assert.throws(() => parseRoles(['edge,worker']), {
+    code: 'argument_invalid',
+    message:
+      'An argument of the command has a value that cannot be used. --role worker: must be of edge, pipeline, delivery, api.',
+  })
 })

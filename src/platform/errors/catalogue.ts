@@ -45,6 +45,11 @@ export const errorCatalogue = {
     status: 422,
     is_retryable: false,
   },
+  argument_invalid: {
+    message: 'An argument of the command has a value that cannot be used.',
+    status: 500,
+    is_retryable: false,
+  },
   environment_invalid: {
     message: 'An environment variable has a value that cannot be used.',
     status: 500,
