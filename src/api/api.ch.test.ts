@@ -52,7 +52,7 @@ test('tells everything about one click on one page', async (t) => {
     click,
     eventWith(click.click_id, 'open'),
     eventWith(click.click_id, 'reg', { txid: 'account-1' }),
-    eventWith(click.click_id, 'nonsense'),
+    eventWith(click.click_id, 'nonsense', { ip: '2001:db8::1' }),
     postbackWith(click.click_id, { raw_status: 'SALE', txid: 'order-1', raw: 'status=SALE' }),
     postbackWith(click.click_id, { raw_status: 'gibberish' }),
   ])
@@ -68,8 +68,9 @@ test('tells everything about one click on one page', async (t) => {
     ['banner-7', '0.25', true, true],
   )
   assert.match(page.decision.join(' '), /acme-main.*acme-lamp/)
-  const events = page['events']!.map(({ type, refusal }) => [type, refusal ?? ''])
-  assert.deepEqual(events, [['open', ''], ['reg', ''], ['nonsense', 'type_unknown']]) // prettier-ignore
+  assert.equal(page.click['ip'], '192.0.2.1')
+  const events = page['events']!.map(({ type, refusal, ip }) => [type, refusal ?? '', ip])
+  assert.deepEqual(events, [['open', '', '192.0.2.1'], ['reg', '', '192.0.2.1'], ['nonsense', 'type_unknown', '2001:db8::1']]) // prettier-ignore
   const conversions = page['conversions']!.map(({ type, status, payout, revenue }) =>
     [type, status, payout, revenue].join(' '),
   )
@@ -101,7 +102,10 @@ test('finds a click in the facts when the index has forgotten it, and none that 
   assert.equal(hotState.getClick(click.click_id), undefined)
   const { body } = await ask(`/v1/clicks/${click.click_id}`)
   const found = body['click'] as Json
-  assert.deepEqual([found['sub3'], found['country'], found['at']], ['old', 'DE', new Date(click.at).toISOString()])
+  assert.deepEqual(
+    [found['sub3'], found['country'], found['ip'], found['at']],
+    ['old', 'DE', '192.0.2.1', new Date(click.at).toISOString()],
+  )
   assert.equal((await ask(`/v1/clicks/${NOBODY}`)).status, 404)
   assert.equal(codeOf(await ask('/v1/clicks/not-a-uuid')), 'request_invalid')
 })

@@ -11,8 +11,11 @@ export type FactsRow = Readonly<Record<string, unknown>>
 export const CLICK_EVENTS_MAX = 1_000
 const DAY_MS = 86_400_000
 
+/** The column is an IPv6 one, which shows `192.0.2.1` as `::ffff:192.0.2.1`; people and other parts of Waypost write the former. */
+const PLAIN_IP = `replaceRegexpOne(toString(ip), '^::ffff:([0-9]+[.][0-9.]+)$', '\\\\1') AS ip`
+
 const CLICK = (own: string, near: string): string => `
-  SELECT * FROM clicks WHERE click_id = {click_id:UUID} AND ${near} AND ${own} ORDER BY at LIMIT 1`
+  SELECT * REPLACE (${PLAIN_IP}) FROM clicks WHERE click_id = {click_id:UUID} AND ${near} AND ${own} ORDER BY at LIMIT 1`
 
 const NEAR =
   'at >= fromUnixTimestamp64Milli({near_ms:Int64} - {day_ms:Int64}) AND at < fromUnixTimestamp64Milli({near_ms:Int64} + {day_ms:Int64})'
@@ -42,7 +45,8 @@ export async function findClickFacts(
 }
 
 const EVENTS = (own: string): string => `
-  SELECT event_id, at, type, refusal, txid, amount_micros, currency, sub2_keys, time_on_page_ms, site, referrer, ip, user_agent, raw
+  SELECT event_id, at, type, refusal, txid, amount_micros, currency, sub2_keys, time_on_page_ms, site, referrer,
+    ${PLAIN_IP}, user_agent, raw
   FROM events
   WHERE click_id = {click_id:UUID} AND ${own}
     AND at >= fromUnixTimestamp64Milli({click_ms:Int64}) - INTERVAL 1 HOUR
