@@ -272,6 +272,23 @@ test('refused postbacks are judged again after their word was mapped, each once'
   ])
 })
 
+test('a postback refused for its missing amount is judged again once the offer has a fixed price', async (t) => {
+  const { pool } = await withDatabase(t)
+  const click = makeClick()
+  const record = refusedPostback(click, { raw_status: 'sale' })
+  await inTransaction(pool, (tx) =>
+    storeInbound(tx, [{ record, click, outcome: { kind: 'refused', reason: 'amount_missing' } }]),
+  )
+  const replayWith = (changes: Partial<Offer>) =>
+    replayInboundPostbacks(pool, snapshotWith(changes), () => click, { reason: 'amount_missing' })
+  const price = { type: 'sale', payout_micros: 0, revenue_micros: 0, status: 'approved' } as const
+  const byShare = { model: 'revshare', prices: [{ ...price, payout_share_bp: 3_000 }] } as const
+  assert.deepEqual(await replayWith(byShare), { converted: 0, updated: 0, refused: 1 })
+  assert.deepEqual(await replayWith({ prices: [{ ...price, payout_micros: 5_000_000 }] }), {
+    ...{ converted: 1, updated: 0, refused: 0 },
+  })
+})
+
 test('a replay touches only what its filter names', async (t) => {
   const { pool, findClick } = await storeRefused(t, 3)
   const mended = snapshotWith({ status_map: { '7': { type: 'lead' } } })

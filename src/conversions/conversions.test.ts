@@ -67,6 +67,7 @@ const saleOf = (changes: Partial<Sale> = {}): Sale => ({
   amountMicros: undefined,
   saleAmountMicros: undefined,
   currency: undefined,
+  status: undefined,
   ...changes,
 })
 
@@ -175,6 +176,24 @@ test('an amount in another currency never sets a price', () => {
   assert.deepEqual(worthOf(offerWith(), euros), [40_000_000n, 60_000_000n, 0n])
 })
 
+const revshare = offerWith({
+  model: 'revshare',
+  prices: [
+    { ...leadPrice, payout_micros: 1_000_000 },
+    { ...salePrice, payout_share_bp: 3_000 },
+  ],
+})
+
+test('a share of a sale of unknown size is refused, a fixed price and a rejection need no amount', () => {
+  const missing = { kind: 'refused', reason: 'amount_missing' }
+  assert.deepEqual(priceConversion(revshare, saleOf()), missing)
+  const ofRevenue = offerWith({ model: 'revshare', prices: [{ ...salePrice, revenue_share_bp: 4_500 }] })
+  assert.deepEqual(priceConversion(ofRevenue, saleOf({ status: 'approved' })), missing)
+  assert.deepEqual(worthOf(revshare, saleOf({ saleAmountMicros: 0n })), [0n, 60_000_000n, 0n])
+  assert.deepEqual(worthOf(revshare, saleOf({ type: 'lead', goal: 'reg' })), [1_000_000n, 6_000_000n, 0n])
+  assert.equal(priceConversion(revshare, saleOf({ status: 'rejected' })).kind, 'priced')
+})
+
 test('a negative amount is refused', () => {
   assert.deepEqual(priceConversion(offerWith(), saleOf({ saleAmountMicros: -1n })), {
     kind: 'refused',
@@ -235,6 +254,7 @@ const refusedEvents: readonly (readonly [
   ['type_unknown', { type: 'kyc' }, clickWith(), {}],
   ['click_expired', { at: AT + 3 * DAY_MS + 1 }, clickWith(), { click_lifetime_days: 3 }],
   ['amount_invalid', { amount_micros: -1 }, clickWith(), {}],
+  ['amount_missing', {}, clickWith(), { model: 'revshare', prices: [{ ...salePrice, payout_share_bp: 1 }] }],
   [
     'currency_differs',
     { amount_micros: 1, currency: 'EUR' },
@@ -289,7 +309,8 @@ test('refuses a postback without a click id', () => {
 })
 
 test('what the edge refused for the configuration of that moment is judged again', () => {
-  assert.equal(judgePostback(postbackWith({ refusal: 'status_unmapped' }), clickWith(), offers).kind, 'conversion')
+  for (const refusal of ['status_unmapped', 'amount_missing'] as const)
+    assert.equal(judgePostback(postbackWith({ refusal }), clickWith(), offers).kind, 'conversion', refusal)
 })
 
 // ── decisions ──
@@ -382,6 +403,21 @@ test('a status without a type makes what the offer pays for where the click has 
   assert.equal(typeMade({ prices: [leadPrice] }, 'approved'), 'lead')
   assert.equal(typeMade({}, 'approved'), 'sale')
   assert.equal(typeMade({}, 'pending'), 'lead')
+})
+
+test('a sale of unknown size holds no transaction id against the same one with its amount', () => {
+  const sale = { offer: revshare, type: 'sale', txid: 'T' } as const
+  const { outcomes, revisions } = decideConversions(
+    [],
+    [requestWith(sale), requestWith({ ...sale, saleAmountMicros: 100_000_000n })],
+  )
+  assert.deepEqual(outcomes[0], { kind: 'refused', reason: 'amount_missing' })
+  assert.deepEqual(
+    revisions.map(({ after }) => after.payoutMicros),
+    [30_000_000n],
+  )
+  // A rejection that overtakes its sale must still hold it.
+  assert.deepEqual(outcomesOf([requestWith({ ...sale, status: 'rejected' }), requestWith({ ...sale, status: 'approved' })]), ['converted', 'transition_illegal']) // prettier-ignore
 })
 
 test('what was rejected stays rejected', () => {

@@ -84,7 +84,7 @@ const requestOfEvent = (
  */
 const JUDGED_AGAIN: ReadonlySet<RefusalReason> = new Set([
   ...(['click_unknown', 'click_refused', 'click_expired', 'offer_unknown'] as const),
-  ...(['status_unmapped', 'status_ignored', 'currency_differs', 'transition_illegal'] as const),
+  ...(['status_unmapped', 'status_ignored', 'amount_missing', 'currency_differs', 'transition_illegal'] as const),
 ])
 
 /** Whether an inbound postback counts, and the conversion that it asks for. What the edge refused for the request itself (a

@@ -12,6 +12,8 @@ export type Sale = {
   /** Size of the sale. */
   readonly saleAmountMicros: bigint | undefined
   readonly currency: string | undefined
+  /** What its sender says it is. A rejected one is worth nothing whatever its size. */
+  readonly status: ConversionStatus | undefined
 }
 
 export type Worth = {
@@ -25,7 +27,7 @@ export type Worth = {
 
 export type Priced =
   | { readonly kind: 'priced'; readonly worth: Worth }
-  | { readonly kind: 'refused'; readonly reason: 'amount_invalid' | 'currency_differs' }
+  | { readonly kind: 'refused'; readonly reason: 'amount_invalid' | 'amount_missing' | 'currency_differs' }
 
 type Pricing = Pick<Offer, 'model' | 'currency' | 'prices'>
 
@@ -47,7 +49,8 @@ export const findPrice = (offer: Pick<Offer, 'prices'>, type: ConversionType, go
  * cpa, cpl, cps: payout and revenue as the price says; where the price has no revenue, the sender's amount is the revenue.
  * Of a type that the model does not pay, both are 0. revshare: shares of the sale; a share that the price leaves out falls
  * back to its fixed amount, and where the sender gives no size of the sale, its amount is taken for it. An amount in another
- * currency is never converted: where it would set the price, the conversion is refused, else it is left out.
+ * currency is never converted: where it would set the price, the conversion is refused, else it is left out. A share of a sale
+ * of unknown size is refused: booked as nothing, it would hold the transaction id against the right one.
  * No affiliate: no payout. No price: 0, pending.
  */
 export function priceConversion(offer: Pricing, sale: Sale): Priced {
@@ -58,6 +61,8 @@ export function priceConversion(offer: Pricing, sale: Sale): Priced {
   const hasAmount = sale.amountMicros !== undefined || sale.saleAmountMicros !== undefined
   if (isForeign && hasAmount && takesPriceFromAmount(offer, price, sale))
     return { kind: 'refused', reason: 'currency_differs' }
+  if (!hasAmount && sale.status !== 'rejected' && isShare(offer, price))
+    return { kind: 'refused', reason: 'amount_missing' }
   const known = isForeign ? { ...sale, amountMicros: undefined, saleAmountMicros: undefined } : sale
   const { payoutMicros, revenueMicros } = price === undefined ? unpriced(known) : valueOf(offer, price, known)
   return {
@@ -71,19 +76,21 @@ export function priceConversion(offer: Pricing, sale: Sale): Priced {
   }
 }
 
+type Amounts = Omit<Sale, 'hasAffiliate' | 'currency' | 'status'>
+
+/** Whether the payout or the revenue is a share of the sale. */
+const isShare = ({ model }: Pricing, price: Price | undefined): boolean =>
+  model === 'revshare' && (price?.payout_share_bp !== undefined || price?.revenue_share_bp !== undefined)
+
 /** Whether the amount, not the offer alone, says what the conversion is worth. */
-function takesPriceFromAmount(
-  offer: Pricing,
-  price: Price | undefined,
-  sale: Omit<Sale, 'hasAffiliate' | 'currency'>,
-): boolean {
+function takesPriceFromAmount(offer: Pricing, price: Price | undefined, sale: Amounts): boolean {
   if (price === undefined) return sale.amountMicros !== undefined
-  if (offer.model === 'revshare') return price.payout_share_bp !== undefined || price.revenue_share_bp !== undefined
+  if (offer.model === 'revshare') return isShare(offer, price)
   return PAID_TYPES[offer.model].includes(sale.type) && price.revenue_micros === 0 && sale.amountMicros !== undefined
 }
 
 /** Whether an amount that comes with a later status changes what the conversion is worth. */
-export const isPricedByAmount = (offer: Pricing, sale: Omit<Sale, 'hasAffiliate' | 'currency'>): boolean =>
+export const isPricedByAmount = (offer: Pricing, sale: Amounts): boolean =>
   (sale.amountMicros !== undefined || sale.saleAmountMicros !== undefined) &&
   takesPriceFromAmount(offer, findPrice(offer, sale.type, sale.goal), sale)
 

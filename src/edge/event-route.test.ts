@@ -120,6 +120,7 @@ describe('a wrong event is refused with the reason', () => {
     ['click_id_missing', '/clickid', { type: 'reg' }],
     ['click_id_missing', '/clickid', { type: 'reg', clickid: null }],
     ['click_id_invalid', '/clickid', { type: 'reg', clickid: 'abc' }],
+    ['click_id_invalid', '/clickid', { type: 'reg', clickid: '00000000-0000-0000-0000-000000000000' }],
     ['literal_macro', '/clickid', { type: 'reg', clickid: '{clickid}' }],
     ['type_missing', '/type', { clickid: CLICK_ID }],
     ['type_unknown', '/type', { ...good, type: 'dance' }],

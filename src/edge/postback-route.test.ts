@@ -145,6 +145,7 @@ describe('a postback is refused with the reason, recorded and answered', () => {
   const cases: readonly (readonly [RefusalReason, number, () => string])[] = [
     ['click_id_missing', 422, () => 'status=sale'],
     ['click_id_invalid', 422, () => 'clickid=123&status=sale'],
+    ['click_id_invalid', 422, () => 'clickid=ffffffff-ffff-ffff-ffff-ffffffffffff&status=sale'],
     ['literal_macro', 422, () => `clickid=${ofOpen.click_id}&status=sale&payout={payout}`],
     ['literal_macro', 422, () => 'clickid=%23%23CLICK_ID%23%23&status=sale'],
     ['status_missing', 422, () => `clickid=${ofOpen.click_id}&payout=1`],

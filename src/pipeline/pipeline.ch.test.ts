@@ -139,6 +139,37 @@ for (const [reason, make] of refusedEvents)
     assert.deepEqual(await w.row('SELECT count(*) AS n FROM conversions'), { n: 0n })
   })
 
+test('a sale of unknown size is kept as amount_missing and does not stand in the way of the same one with its amount', async (t) => {
+  const w = await withInstallation(t)
+  const price = {
+    type: 'sale',
+    payout_micros: 0,
+    revenue_micros: 0,
+    payout_share_bp: 3_000,
+    status: 'approved',
+  } as const
+  w.snapshot = snapshotWith({ offers: [offerWith({ model: 'revshare', prices: [price] })] })
+  const click = clickWith()
+  const sale = (more = {}) => eventWith(click.click_id, 'deposit', { txid: 'T', ...more })
+  await w.append(
+    click,
+    sale(),
+    postbackWith(click.click_id, { raw_status: 'sale', txid: 'T' }),
+    sale({ amount_micros: 100_000_000 }),
+  )
+  await w.drain()
+  assert.equal(await w.countFacts(`SELECT count() FROM events WHERE refusal = 'amount_missing'`), 1)
+  assert.equal(await w.countFacts(`SELECT count() FROM events WHERE refusal = ''`), 1)
+  assert.deepEqual(await w.row('SELECT outcome, reason FROM inbound_postbacks'), {
+    outcome: 'refused',
+    reason: 'amount_missing',
+  })
+  assert.deepEqual(await w.row('SELECT txid, payout_micros FROM conversions'), {
+    txid: 'T',
+    payout_micros: 30_000_000n,
+  })
+})
+
 test('inbound postbacks are kept with their outcome, and a status changes the conversion', async (t) => {
   const w = await withInstallation(t)
   const click = clickWith()

@@ -30,6 +30,12 @@ test("takes a caller's UUID of any version and case, lower-cased, and nothing el
     assert.equal(parseClickId(text), undefined)
 })
 
+test('takes neither the nil nor the max UUID, which stand for no id', () => {
+  for (const digit of ['0', 'f', 'F'])
+    assert.equal(parseClickId('12345678-1234-1234-1234-123456789012'.replaceAll(/\d/g, digit)), undefined)
+  assert.notEqual(parseClickId('00000000-0000-0000-0000-000000000001'), undefined)
+})
+
 test('the time of another version is unknown', () => {
   assert.equal(uuidV7Time('f47ac10b-58cc-4372-a567-0e02b2c3d479'), undefined)
   assert.ok(isUuid('f47ac10b-58cc-4372-a567-0e02b2c3d479'))

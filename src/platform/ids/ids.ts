@@ -7,7 +7,6 @@ type Branded<Name extends string> = string & { readonly [brand]: Name }
 /** UUID of a click, lower case with dashes; ours are version 7 (RFC 9562), a caller's own may be any version. */
 export type ClickId = Branded<'ClickId'>
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 const UUID_ANY_CASE = /^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$/
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
@@ -51,13 +50,17 @@ export const newClickId = (nowMs: number): ClickId => newUuidV7(nowMs) as ClickI
 /** Whether the text is a UUID of any version, in either case, with dashes. */
 export const isUuid = (text: string): boolean => UUID_ANY_CASE.test(text)
 
+/** Nil and max (RFC 9562 §5.9, §5.10) stand for "no id": as ids of clicks they would make one click of many. */
+const PLACEHOLDER = /^(?:[0-]+|[f-]+)$/
+
 /** The click id in a caller's text, lower-cased.
- * @returns undefined when the text is no UUID
+ * @returns undefined when the text is no UUID, or the nil or max UUID
  */
 export function parseClickId(text: string | undefined): ClickId | undefined {
   if (text === undefined) return undefined
-  if (UUID.test(text)) return text as ClickId
-  return UUID_ANY_CASE.test(text) ? (text.toLowerCase() as ClickId) : undefined
+  if (!UUID_ANY_CASE.test(text)) return undefined
+  const id = text.toLowerCase()
+  return PLACEHOLDER.test(id) ? undefined : (id as ClickId)
 }
 
 /** When a UUIDv7 was made, milliseconds since the epoch.
