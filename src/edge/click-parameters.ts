@@ -77,8 +77,11 @@ const slots: ReadonlyMap<string, Slot> = new Map(
 /** How good the name was that each parameter was taken from; used by one request at a time, none of which waits. */
 const ranks = new Uint8Array(Object.keys(clickParameterNames).length).fill(ABSENT)
 
+/** What a link asks for, and whether it brought the id of its click with it. */
+export type AskedClick = AskedTarget & { readonly givesClickId: boolean }
+
 /** Decodes the query of a link into the record and returns what it names.
- * - A `clickid` that is a UUID is kept, else a new UUIDv7 is made; what was sent instead of a UUID becomes the external
+ * - A `clickid` that is a UUID (not nil or max) is kept, else a new UUIDv7 is made; what was sent instead of a UUID becomes the external
  *   click id where none is given.
  * - A cost that is no amount and a currency that is no ISO 4217 code are left out: they must not cost a click.
  * - `sub2_keys` holds the pairs of a sub2 of the form key-value|…; any other sub2 is a plain label.
@@ -90,7 +93,7 @@ export function readClickQuery(
   linkCode: string | undefined,
   limits: EdgeLimits,
   sub2AllowedKeys: ReadonlySet<string>,
-): AskedTarget {
+): AskedClick {
   const texts = readTexts(draft, query, limits)
   const kept = parseClickId(texts.clickid)
   draft.click_id = kept ?? newClickId(draft.at)
@@ -107,6 +110,7 @@ export function readClickQuery(
     offerId: texts.offer_id,
     landingId: texts.landing_id,
     affiliateId: texts.affiliate_id,
+    givesClickId: kept !== undefined,
   }
 }
 

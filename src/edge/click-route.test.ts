@@ -117,6 +117,35 @@ describe('a click', () => {
     assert.equal(second!.external_click_id, 'given')
   })
 
+  for (const digit of ['0', 'f'])
+    test(`gets a new id where its own is a placeholder of only ${digit}`, async (t) => {
+      const { ask, records } = await withEdge(t, snapshot())
+      const placeholder = '12345678-1234-1234-1234-123456789012'.replaceAll(/\d/g, digit)
+      await ask(`/click?o=o1&clickid=${placeholder}`)
+      const record = click((await records())[0])
+      assert.equal(uuidV7Time(record.click_id), record.at)
+      assert.equal(record.external_click_id, placeholder)
+    })
+
+  test('gets a new id where its own is that of a click to another target, and keeps it as a repeat to the same', async (t) => {
+    const config = snapshot({ offers: [offer('o1'), offer('o2')] })
+    const { ask, records, indexClicks } = await withEdge(t, config)
+    const given = newClickId(Date.now())
+    await ask(`/click?o=o1&clickid=${given}`)
+    await indexClicks([click((await records())[0])])
+    const other = await ask(`/click?o=o2&clickid=${given}`)
+    await ask(`/click?o=o2&clickid=${given}&external_id=own`)
+    await ask(`/click?o=o1&clickid=${given}`)
+    const [, second, third, fourth] = (await records()).map(click)
+    assert.equal(uuidV7Time(second!.click_id), second!.at)
+    assert.notEqual(second!.click_id, given)
+    assert.equal(second!.external_click_id, given)
+    assert.equal(locationOf(other).searchParams.get('clickid'), second!.click_id)
+    assert.match(String(other.headers['set-cookie']), new RegExp(`wp_c=${second!.click_id}`))
+    assert.equal(third!.external_click_id, 'own')
+    assert.equal(fourth!.click_id, given)
+  })
+
   test('of a URL with a second question mark keeps its parameters', async (t) => {
     const { ask, records } = await withEdge(t, snapshot())
     await ask('/click??o=o1&?sub1=a')

@@ -1,13 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import { acceptClientHints } from '#enrichment'
-import { newUuidV7 } from '#platform/ids'
+import { newClickId, newUuidV7 } from '#platform/ids'
 import type { ClickRecord } from '#records'
 import { chooseTarget, clickMacro, fillLandingUrl, type Decision } from '#routing'
 import { answerError, answerNotFoundPage } from './answers.ts'
 import { answerFailure, answerUrlTooLong, isUrlTooLong } from './refuse-request.ts'
 import { newClickDraft, type ClickDraft } from './record-drafts.ts'
 import { readClickQuery } from './click-parameters.ts'
+import { lookUpClick } from './find-click.ts'
 import { clickCookie, parseVisitorCode, readCookie, VISITOR_COOKIE, visitorCookie } from './cookies.ts'
 import type { Edge } from './edge.ts'
 import type { LiveConfig } from './live-config.ts'
@@ -61,9 +62,29 @@ function decideClick(edge: Edge, live: LiveConfig, request: IncomingMessage, lin
     live.routing,
   )
   addDecision(draft, decision, live.routing.version)
+  if (asked.givesClickId && isOfAnotherTarget(edge, draft)) replaceClickId(draft)
   if (asked.linkCode !== undefined) draft.link_code = asked.linkCode
   const location = decision.url && fillLandingUrl(decision.url, (name) => clickMacro(draft, live.routing, name))
   return { record: draft, location, isHttps: origin.isHttps }
+}
+
+/** Whether the id that came with the link is that of a click to another target. To the same one it is a repeat, which the
+ * pipeline tells from the first. A click of the last moments may not be in the index yet: it counts as none.
+ */
+function isOfAnotherTarget({ hotState }: Edge, draft: ClickDraft): boolean {
+  const first = lookUpClick(hotState, draft.click_id)
+  return (
+    first !== undefined &&
+    (first.advertiser_id !== draft.advertiser_id ||
+      first.campaign_id !== draft.campaign_id ||
+      first.offer_id !== draft.offer_id)
+  )
+}
+
+/** The target stays as decided: it was drawn with the given id, as for a first click. */
+function replaceClickId(draft: ClickDraft): void {
+  draft.external_click_id ??= draft.click_id
+  draft.click_id = newClickId(draft.at)
 }
 
 function addVisitor(draft: ClickDraft, edge: Edge, { headers }: IncomingMessage, address: string): void {
