@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openFileLog } from '#log'
 import { createLogLines } from '#platform/log-lines'
 import { decodeRecord } from '#records'
-import { findFreePort, startInstallation } from '../e2e/installation.ts'
+import { eventually, findFreePort, startInstallation, type Installation } from '../e2e/installation.ts'
 import { FAULT_LINK, writeFaultConfiguration } from './breakable-site.ts'
 
 export type FullDiskOutcome =
@@ -24,16 +24,33 @@ const DISK_MEGABYTES = 6
 const CLICKS_MAX = 60_000
 const AT_ONCE = 32
 
+/** Two installations on disks that fill up: one whose event log alone has a small disk, one that has everything on one. */
+export async function runFullDiskScenario(_seed: number, workDir: string): Promise<FullDiskOutcome> {
+  const logOnly = await runLogDisk(join(workDir, 'log-disk'))
+  if (logOnly.kind === 'skipped') return logOnly
+  const whole = await runWholeDisk(join(workDir, 'whole-disk'))
+  if (whole.kind === 'skipped') return whole
+  return {
+    kind: 'ran',
+    acknowledged: logOnly.acknowledged + whole.acknowledged,
+    refused: logOnly.refused + whole.refused,
+    after: logOnly.after + whole.after,
+    lost: logOnly.lost + whole.lost,
+    findings: [...logOnly.findings, ...whole.findings],
+  }
+}
+
 /** The event log on a disk of a few megabytes: clicks until it is full, then 503, then space again. Nothing that was answered
  * with a redirect may be missing from the log.
  */
-export async function runFullDiskScenario(_seed: number, workDir: string): Promise<FullDiskOutcome> {
+async function runLogDisk(workDir: string): Promise<FullDiskOutcome> {
+  mkdirSync(workDir, { recursive: true })
   const dataDir = join(workDir, 'data')
   const disk = join(dataDir, 'log')
   await makeConfiguredDataDir(dataDir, workDir)
   rmSync(disk, { recursive: true, force: true })
   mkdirSync(disk, { mode: 0o700 })
-  const refusal = mountTmpfs(disk)
+  const refusal = mountTmpfs(disk, DISK_MEGABYTES)
   if (refusal !== undefined) return { kind: 'skipped', why: refusal }
   try {
     return await fillDisk(dataDir, disk)
@@ -55,9 +72,9 @@ async function makeConfiguredDataDir(dataDir: string, workDir: string): Promise<
 }
 
 /** @returns why it is refused */
-function mountTmpfs(directory: string): string | undefined {
+function mountTmpfs(directory: string, megabytes: number): string | undefined {
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MEGABYTES}m`, 'tmpfs', directory], { stdio: 'pipe' })
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=755`, 'tmpfs', directory], { stdio: 'pipe' })
     return undefined
   } catch (error) {
     return `a tmpfs cannot be mounted here (${(error as Error).message.trim().split('\n').at(-1)})`
@@ -101,6 +118,92 @@ async function fillDisk(dataDir: string, disk: string): Promise<FullDiskOutcome>
   } finally {
     await edge.stop()
   }
+}
+
+const WHOLE_DISK_MEGABYTES = 300
+const CATCH_UP_MS_MAX = 30_000
+
+/** Everything on one disk: with the log also the click index, PostgreSQL and ClickHouse have nowhere to write. PostgreSQL is
+ * killed meanwhile, so that it has to be started again until there is space. Then all must catch up without a hand.
+ */
+async function runWholeDisk(workDir: string): Promise<FullDiskOutcome> {
+  const disk = join(workDir, 'disk')
+  mkdirSync(disk, { recursive: true, mode: 0o755 })
+  const refusal = mountTmpfs(disk, WHOLE_DISK_MEGABYTES)
+  if (refusal !== undefined) return { kind: 'skipped', why: refusal }
+  try {
+    const installation = await startInstallation({ dataDir: join(disk, 'data') })
+    try {
+      return await fillWholeDisk(installation, disk, workDir)
+    } finally {
+      await installation.stop()
+    }
+  } finally {
+    execFileSync('umount', ['--lazy', disk])
+  }
+}
+
+async function fillWholeDisk(installation: Installation, disk: string, workDir: string): Promise<FullDiskOutcome> {
+  const file = join(workDir, 'waypost.yaml')
+  writeFaultConfiguration(file, 'http://127.0.0.1:9999', `whsec_${Buffer.alloc(32, 'x').toString('base64')}`)
+  const applied = await installation.waypost('apply', file)
+  if (applied.code !== 0) throw new Error(`the configuration was refused: ${applied.stdout}${applied.stderr}`)
+  for (let status = 0; status !== 302;) status = (await sendClick(installation.edgeUrl)).status
+  const acknowledged = new Set<string>()
+  const ballast = join(disk, 'ballast')
+  fillUp(ballast)
+  const full = await clickUntil(installation.edgeUrl, acknowledged, ({ refused }) => refused >= 100)
+  const before = acknowledged.size
+  killPostgres(join(disk, 'data', 'postgres'))
+  const away = await clickUntil(installation.edgeUrl, acknowledged, ({ refused }) => refused >= 100)
+  rmSync(ballast)
+  const freed = await clickUntil(installation.edgeUrl, acknowledged, () => acknowledged.size >= before + 100)
+  const reconcile = await eventually(
+    () => installation.waypost('reconcile'),
+    ({ code }) => code === 0,
+    CATCH_UP_MS_MAX,
+  ).catch((error: unknown) => error as Error)
+  const lost = await countLost(join(disk, 'data', 'log'), acknowledged)
+  const other = full.other + away.other + freed.other
+  const findings: string[] = []
+  if (full.refused < 100) findings.push('full disk of all: 503 was never answered')
+  if (other > 0) findings.push(`full disk of all: ${other} answers that are neither 302 nor 503`)
+  if (acknowledged.size < before + 100)
+    findings.push('full disk of all: no click was acknowledged after space was made')
+  if (lost > 0) findings.push(`full disk of all: ${lost} acknowledged clicks are not in the log`)
+  if (reconcile instanceof Error) findings.push(`full disk of all: reconcile does not agree, ${reconcile.message}`)
+  return {
+    kind: 'ran',
+    acknowledged: before,
+    refused: full.refused + away.refused,
+    after: acknowledged.size - before,
+    lost,
+    findings,
+  }
+}
+
+/** Takes all space that is left. */
+function fillUp(ballast: string): void {
+  for (const bytes of [1 << 20, 1 << 12]) {
+    const block = Buffer.alloc(bytes)
+    for (let hasRoom = true; hasRoom;) hasRoom = takes(ballast, block)
+  }
+}
+
+/** @returns false when the disk is full */
+function takes(ballast: string, block: Buffer): boolean {
+  try {
+    appendFileSync(ballast, block)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOSPC') return false
+    throw error
+  }
+}
+
+function killPostgres(directory: string): void {
+  const pid = Number(readFileSync(join(directory, 'postmaster.pid'), 'utf8').split('\n')[0])
+  process.kill(pid, 'SIGKILL')
 }
 
 type Answers = { refused: number; other: number }
