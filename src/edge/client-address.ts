@@ -61,7 +61,10 @@ const peerOf = (request: IncomingMessage): string => plainAddress(request.socket
 function forwardedFor(request: IncomingMessage, trusted: AddressList): string | undefined {
   const header = request.headers['x-forwarded-for']
   if (header === undefined) return undefined
-  const hops = (Array.isArray(header) ? header.join(',') : header).split(',')
+  // Usually there is one proxy and so one address.
+  const text = Array.isArray(header) ? header.join(',') : header
+  if (isIP(text) !== 0) return plainAddress(text)
+  const hops = text.split(',')
   let address: string | undefined
   for (let index = hops.length - 1; index >= 0; index -= 1) {
     const hop = plainAddress(withoutPort(hops[index]!.trim()))

@@ -241,33 +241,32 @@ function drawRegular(
   campaign: CompiledCampaign,
   passedOver: { reason: RefusalReason },
 ): CompiledLanding | undefined {
-  let candidates = campaign.flows.filter((flow) => flow.flow.kind === 'regular' && accepts(walk, flow)).map(weighFlow)
+  let candidates: CompiledFlow[] = []
+  for (const flow of campaign.flows) {
+    if (flow.flow.kind === 'regular' && accepts(walk, flow)) candidates.push(flow)
+  }
   while (candidates.length > 0) {
-    const { chosen, step } = drawFlow(walk, campaign, candidates)
-    const landing = tryFlow(walk, chosen.flow, step, passedOver)
+    const { flow, step } = drawFlow(walk, campaign, candidates)
+    const landing = tryFlow(walk, flow, step, passedOver)
     if (landing !== undefined) return landing
-    candidates = candidates.filter((candidate) => candidate !== chosen)
+    candidates = candidates.filter((candidate) => candidate !== flow)
   }
   return undefined
 }
 
-type WeighedFlow = { readonly flow: CompiledFlow; readonly weight: number }
-
-const weighFlow = (flow: CompiledFlow): WeighedFlow => ({ flow, weight: flow.flow.weight })
-
 function drawFlow(
   walk: Walk,
   campaign: CompiledCampaign,
-  candidates: readonly WeighedFlow[],
-): { chosen: WeighedFlow; step: TraceStep } {
-  const total = totalWeight(candidates)
-  if (total === 0 || candidates.length === 1) {
-    const chosen = candidates[0]!
-    return { chosen, step: { kind: 'flow_taken', flow: chosen.flow.index } }
+  candidates: readonly CompiledFlow[],
+): { flow: CompiledFlow; step: TraceStep } {
+  const total = candidates.length === 1 ? 0 : totalWeight(candidates)
+  if (total === 0) {
+    const flow = candidates[0]!
+    return { flow, step: { kind: 'flow_taken', flow: flow.index } }
   }
   const drawn = drawNumber(walk.clickHash, campaign.flowSeed, total)
-  const chosen = candidateAt(candidates, drawn)
-  return { chosen, step: { kind: 'flow_drawn', flow: chosen.flow.index, drawn, total } }
+  const flow = candidateAt(candidates, drawn)
+  return { flow, step: { kind: 'flow_drawn', flow: flow.index, drawn, total } }
 }
 
 function accepts(walk: Walk, flow: CompiledFlow): boolean {

