@@ -3,16 +3,12 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { globSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 
 import { childEnvironment } from '#config'
 
+import { listTestFiles } from './test-files.ts'
 import { startTestPostgres } from './test-postgres.ts'
-
-const PATTERNS = ['src/**/*.test.ts', 'sdk/**/*.test.ts', 'bench/**/*.test.ts', 'scripts/**/*.test.ts', 'test/tidy/**/*.test.ts'] // prettier-ignore
-/** They need a browser, which a machine may not have: `npm run e2e`. */
-const BROWSER_TESTS = '**/*.browser.test.ts'
 
 /** A test that hangs fails. Generous: the machine may be busy. */
 const TEST_MS_MAX = 180_000
@@ -20,7 +16,7 @@ const TEST_MS_MAX = 180_000
 const given = process.argv.slice(2)
 const options = given.filter((argument) => argument.startsWith('-'))
 const patterns = given.filter((argument) => !argument.startsWith('-'))
-const files = patterns.length > 0 ? patterns : globSync(PATTERNS, { exclude: [BROWSER_TESTS] }).sort()
+const files = patterns.length > 0 ? patterns : listTestFiles()
 const settings = [
   `--test-concurrency=${Math.min(availableParallelism(), 8)}`,
   `--test-timeout=${TEST_MS_MAX}`,
