@@ -177,6 +177,17 @@ describe('what no one may make up or lose', () => {
     for (const answer of await Promise.all(asked)) assert.doesNotMatch(answer.headers['set-cookie']!.join(), /wp_c=/)
   })
 
+  test('a prefetch does not use up the click id of its link', async (t) => {
+    const { ask, records } = await withEdge(t, snapshot())
+    const given = '01975bd5-3c00-7abc-8def-0123456789ab'
+    await ask(`/click?o=o1&clickid=${given}`, { headers: { 'sec-purpose': 'prefetch' } })
+    await ask(`/click?o=o1&clickid=${given}`)
+    const [prefetch, visit] = (await records()).map(click)
+    assert.notEqual(prefetch!.click_id, given)
+    assert.equal(prefetch!.external_click_id, given)
+    assert.equal(visit!.click_id, given)
+  })
+
   test('a visitor code that could break out of the cookie is replaced', async (t) => {
     const { ask, records } = await withEdge(t, snapshot())
     const answer = await ask('/click?o=o1&visitor_code=a%3B%20Domain%3Devil.example')

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { acceptClientHints } from '#enrichment'
 import { newClickId, newUuidV7 } from '#platform/ids'
 import type { ClickRecord } from '#records'
-import { chooseTarget, clickMacro, fillLandingUrl, type Decision } from '#routing'
+import { chooseTarget, clickMacro, fillLandingUrl, type AskedTarget, type Decision } from '#routing'
 import { answerError, answerNotFoundPage } from './answers.ts'
 import { answerFailure, answerUrlTooLong, isUrlTooLong } from './refuse-request.ts'
 import { newClickDraft, type ClickDraft } from './record-drafts.ts'
@@ -57,15 +57,24 @@ function decideClick(edge: Edge, live: LiveConfig, request: IncomingMessage, lin
   draft.class = classifyTraffic(request)
   const asked = readClickQuery(draft, queryOf(request.url!), linkCode, edge.limits, edge.sub2AllowedKeys)
   addVisitor(draft, edge, request, origin.address)
-  const decision = chooseTarget(
-    { clickId: draft.click_id, at: draft.at, asked, visitor: draft, parameters: draft },
-    live.routing,
-  )
-  addDecision(draft, decision, live.routing.version)
-  if (asked.givesClickId && isOfAnotherTarget(edge, draft)) replaceClickId(draft)
+  // A prefetch or preview must not use up the id: the visitor's own click may follow with it.
+  if (asked.givesClickId && draft.class !== 'click') replaceClickId(draft)
+  let decision = decideTarget(draft, asked, live)
+  if (asked.givesClickId && draft.class === 'click' && isOfAnotherTarget(edge, draft)) {
+    replaceClickId(draft)
+    decision = decideTarget(draft, asked, live)
+  }
   if (asked.linkCode !== undefined) draft.link_code = asked.linkCode
   const location = decision.url && fillLandingUrl(decision.url, (name) => clickMacro(draft, live.routing, name))
   return { record: draft, location, isHttps: origin.isHttps }
+}
+
+/** Draws with the id that the record carries, so that the record's own facts give the same decision again. */
+function decideTarget(draft: ClickDraft, asked: AskedTarget, live: LiveConfig): Decision {
+  const facts = { clickId: draft.click_id, at: draft.at, asked, visitor: draft, parameters: draft }
+  const decision = chooseTarget(facts, live.routing)
+  addDecision(draft, decision, live.routing.version)
+  return decision
 }
 
 /** Whether the id that came with the link is that of a click to another target. To the same one it is a repeat, which the
@@ -81,7 +90,7 @@ function isOfAnotherTarget({ hotState }: Edge, draft: ClickDraft): boolean {
   )
 }
 
-/** The target stays as decided: it was drawn with the given id, as for a first click. */
+/** The given id is kept as the sender's own, where it named none. */
 function replaceClickId(draft: ClickDraft): void {
   draft.external_click_id ??= draft.click_id
   draft.click_id = newClickId(draft.at)
