@@ -15,14 +15,15 @@ const logLines = createLogLines('test', 'silent')
 /** A process that behaves towards its parent as the edge does; each start adds a line with the port it was given. */
 const EDGE = `
   import { appendFileSync } from 'node:fs'
+  import { env } from 'node:process'
   const [starts, mood] = process.argv.slice(2)
-  appendFileSync(starts, process.env.WAYPOST_EDGE_PORT + '\\n')
+  appendFileSync(starts, env.WAYPOST_EDGE_PORT + '\\n')
   if (mood === 'refuses') process.send({ kind: 'failed', message: 'Port 1 is in use.' }, () => process.exit(0))
   else if (mood === 'dies') process.exit(3)
   else {
     process.on('message', ({ kind }) => kind === 'stop' && process.exit(0))
     process.on('disconnect', () => process.exit(0))
-    process.send({ kind: 'listening', port: Number(process.env.WAYPOST_EDGE_PORT) || 4711 })
+    process.send({ kind: 'listening', port: Number(env.WAYPOST_EDGE_PORT) || 4711 })
   }`
 
 function makeProgram(t: TestContext, mood: string): { program: [string, ...string[]]; starts: string } {
