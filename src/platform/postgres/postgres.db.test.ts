@@ -79,5 +79,5 @@ test('several processes migrate one after the other', async (t) => {
   const { pool } = await withDatabase(t)
   await pool.query(`DROP SCHEMA public CASCADE; CREATE SCHEMA public`)
   const applied = await Promise.all([migratePostgres(pool), migratePostgres(pool), migratePostgres(pool)])
-  assert.deepEqual(applied.map((names) => names.length > 0).sort(), [false, false, true])
+  assert.equal(applied.filter((names) => names.length > 0).length, 1)
 })
