@@ -106,6 +106,20 @@ export async function clickRequests(seed: number): Promise<readonly LoadRequest[
   })
 }
 
+/** What a link of a small campaign carries: where to, who sent it, two sub ids, the source and its click id. */
+const SHORT_LINK_PARAMETERS = new Set(['campaign_id', 'affiliate_id', 'external_id', 'sub1', 'sub2', 'utm_source'])
+
+/** The same visits with links of at most six parameters. */
+export async function shortClickRequests(seed: number): Promise<readonly LoadRequest[]> {
+  return (await clickRequests(seed)).map((request) => ({ ...request, path: shortened(request.path) }))
+}
+
+function shortened(path: string): string {
+  const [place, query = ''] = path.split('?', 2)
+  const kept = query.split('&').filter((pair) => SHORT_LINK_PARAMETERS.has(pair.slice(0, pair.indexOf('='))))
+  return `${place}?${kept.join('&')}`
+}
+
 const EVENT_BODY_BYTES = 600
 
 /** Event posts of exactly 600 bytes for clicks that exist, each with ids of its own. */

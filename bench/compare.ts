@@ -23,6 +23,7 @@ export type Round = LoadResult & {
 export type Comparison = {
   /** Median of the ratios of neighbouring rounds, ours ÷ bare. */
   readonly ratio: number
+  readonly connections: number
   readonly bare_requests_per_second: number
   readonly our_requests_per_second: number
   readonly rounds: readonly { readonly bare: Round; readonly ours: Round }[]
@@ -51,6 +52,7 @@ export async function compareWithBare(options: ComparisonOptions): Promise<Compa
   }
   return {
     ratio: median(rounds.map(({ bare, ours }) => ours.requests_per_second / bare.requests_per_second)),
+    connections: options.connections,
     bare_requests_per_second: median(rounds.map(({ bare }) => bare.requests_per_second)),
     our_requests_per_second: median(rounds.map(({ ours }) => ours.requests_per_second)),
     rounds,

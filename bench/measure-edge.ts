@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { openFileLog } from '#log'
 import { createLogLines } from '#platform/log-lines'
 import { findFreePort, startInstallation } from '../test/e2e/installation.ts'
-import { clickRequests, eventRequests, type BenchSite } from './bench-site.ts'
+import { clickRequests, eventRequests, shortClickRequests, type BenchSite } from './bench-site.ts'
 import { runProcess, startServerProcess } from './child-processes.ts'
 import { compareWithBare, type Comparison } from './compare.ts'
 import type { ConstantRateInput, ConstantRateResult } from './constant-rate.ts'
@@ -10,7 +10,6 @@ import { httpText, loadTool, runLoad, type LoadRequest } from './load.ts'
 import type { Figure, RowName } from './rows.ts'
 import type { BenchSettings } from './run.ts'
 
-const CONNECTIONS = 64
 const SEED = 20_260_901
 
 /** The rows of one edge process: it runs alone, as `serve --role edge`, with the configuration that the installation left on the disk. */
@@ -32,7 +31,7 @@ export async function measureEdge(
         requests,
         rounds: settings.rounds,
         secondsPerRound: settings.seconds,
-        connections: CONNECTIONS,
+        connections: settings.connections,
       })
     let clicksPerSecondMax: number | undefined
     if (isWanted('redirect')) {
@@ -41,9 +40,14 @@ export async function measureEdge(
       clicksPerSecondMax = comparison.our_requests_per_second
       keep('redirect', figureOf(comparison, { records_in_the_log: (await edge.recordCount()) - before }))
     }
+    if (isWanted('redirect_short')) {
+      const before = await edge.recordCount()
+      const comparison = await compare(await shortClickRequests(SEED))
+      keep('redirect_short', figureOf(comparison, { records_in_the_log: (await edge.recordCount()) - before }))
+    }
     if (isWanted('latency')) {
       clicksPerSecondMax ??= await maximumRate(edge.port, clicks, settings)
-      keep('latency', await measureLatency(edge.port, clicks, clicksPerSecondMax))
+      keep('latency', await measureLatency(edge.port, clicks, clicksPerSecondMax, settings))
     }
     if (isWanted('event')) {
       const events = await eventRequests(SEED, clickIds)
@@ -114,13 +118,18 @@ const figureOf = (comparison: Comparison, more: Readonly<Record<string, unknown>
   note:
     `${Math.round(comparison.our_requests_per_second).toLocaleString('en-US')} ÷ ` +
     `${Math.round(comparison.bare_requests_per_second).toLocaleString('en-US')} requests/s, ` +
-    `median of ${comparison.rounds.length} pairs, ${loadTool}, ${CONNECTIONS} connections`,
+    `median of ${comparison.rounds.length} pairs, ${loadTool}, ${comparison.connections} connections`,
   details: { ...comparison, ...more },
 })
 
 async function maximumRate(port: number, requests: readonly LoadRequest[], settings: BenchSettings): Promise<number> {
-  await runLoad({ port, requests, connections: CONNECTIONS, seconds: settings.seconds })
-  const { requests_per_second } = await runLoad({ port, requests, connections: CONNECTIONS, seconds: settings.seconds })
+  await runLoad({ port, requests, connections: settings.connections, seconds: settings.seconds })
+  const { requests_per_second } = await runLoad({
+    port,
+    requests,
+    connections: settings.connections,
+    seconds: settings.seconds,
+  })
   return requests_per_second
 }
 
@@ -130,6 +139,7 @@ async function measureLatency(
   port: number,
   requests: readonly LoadRequest[],
   clicksPerSecondMax: number,
+  settings: BenchSettings,
 ): Promise<Figure> {
   const requestsPerSecond = Math.round(clicksPerSecondMax / 2)
   const input: ConstantRateInput = {
@@ -138,7 +148,7 @@ async function measureLatency(
     requestsPerSecond,
     seconds: LATENCY_SECONDS,
     warmUpSeconds: 3,
-    connections: CONNECTIONS,
+    connections: settings.connections,
     status: 302,
   }
   const result = await runProcess<ConstantRateResult>(new URL('./constant-rate.ts', import.meta.url), input)

@@ -18,6 +18,7 @@ const { values, positionals } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '5' },
+    connections: { type: 'string', default: '256' },
     records: { type: 'string', default: '1000000' },
   },
 })
@@ -26,6 +27,8 @@ export type BenchSettings = {
   /** Counted rounds of each comparison. */
   readonly rounds: number
   readonly seconds: number
+  /** Of the load: visitors keep theirs open, so an edge at its limit has many. */
+  readonly connections: number
   /** Backlog of the drain. */
   readonly records: number
 }
@@ -33,6 +36,7 @@ export type BenchSettings = {
 const settings: BenchSettings = {
   rounds: readPositive('--rounds', values.rounds),
   seconds: readPositive('--seconds', values.seconds),
+  connections: readPositive('--connections', values.connections),
   records: readPositive('--records', values.records),
 }
 const wanted = new Set(positionals.length === 0 ? rowNames : positionals.map(readRow))
@@ -53,7 +57,7 @@ async function measureAll(on: BenchSite): Promise<void> {
       `${name}: ${figure.value.toPrecision(4)} ${rows[name].bar.unit} (${isMet(rows[name].bar, figure.value) ? 'met' : 'not met'})`,
     )
   }
-  if (['redirect', 'event', 'latency'].some((name) => isWanted(name as RowName)))
+  if (['redirect', 'redirect_short', 'event', 'latency'].some((name) => isWanted(name as RowName)))
     await measureEdge(on, settings, isWanted, keep)
   if (isWanted('drain') || isWanted('disk')) await measureDrain(settings, isWanted, keep)
   if (['visible', 'start', 'memory'].some((name) => isWanted(name as RowName))) await measureRest(on, isWanted, keep)
