@@ -46,9 +46,6 @@ function tellPhase(phase: string): void {
   console.error(`${((performance.now() - startedAt) / 1000).toFixed(0).padStart(4)} s  ${phase}`)
 }
 
-const seed = options.seed === undefined ? Math.floor(Math.random() * 1_000_000) : readInteger('--seed', options.seed)
-process.exitCode = options.prove ? await prove(seed) : await runOnce(seed, readGuard(options.without))
-
 /** @returns exit code: 0 where every promise was kept */
 async function runOnce(runSeed: number, guard: FaultGuard | ''): Promise<number> {
   console.log(`Fault run, seed ${runSeed}${guard === '' ? '' : `, WITHOUT the guard "${guard}"`}\n`)
@@ -157,3 +154,6 @@ function stopWith(message: string): never {
   console.error(message)
   process.exit(2)
 }
+
+const seed = options.seed === undefined ? Math.floor(Math.random() * 1_000_000) : readInteger('--seed', options.seed)
+process.exitCode = options.prove ? await prove(seed) : await runOnce(seed, readGuard(options.without))
