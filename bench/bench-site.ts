@@ -57,8 +57,20 @@ export async function prepareBenchSite(): Promise<BenchSite> {
   const directory = mkdtempSync(join(tmpdir(), 'waypost-bench-'))
   const dataDir = join(directory, 'data')
   const start = (): Promise<Installation> => startInstallation({ dataDir, env: { WAYPOST_LOG_LEVEL: 'warn' } })
+  const remove = (): void => rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
   const installation = await start()
-  const file = join(directory, 'waypost.yaml')
+  try {
+    await configure(installation, join(directory, 'waypost.yaml'))
+  } catch (error) {
+    await installation.stop()
+    remove()
+    throw error
+  }
+  await installation.stop()
+  return { dataDir, start, remove }
+}
+
+async function configure(installation: Installation, file: string): Promise<void> {
   writeFileSync(file, CONFIGURATION)
   const applied = await installation.waypost('apply', file)
   if (applied.code !== 0) throw new Error(`the configuration was refused: ${applied.stdout}${applied.stderr}`)
@@ -67,12 +79,6 @@ export async function prepareBenchSite(): Promise<BenchSite> {
     (status) => status === 302,
     10_000,
   )
-  await installation.stop()
-  return {
-    dataDir,
-    start,
-    remove: () => rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }),
-  }
 }
 
 async function clickStatus(edgeUrl: string): Promise<number> {

@@ -77,48 +77,65 @@ export async function startBreakableSite({ dataDir, guardsOff, logDir }: SiteOpt
       logFile: join(logDir, `${name}.log`),
       restartDelayMs: RESTART_DELAY_MS,
     })
-  // The main process migrates; the others need what it makes.
-  const main = supervise('main', 'pipeline,delivery,api')
-  await untilAnswers(`http://127.0.0.1:${apiPort}/readyz`)
-  const edge = supervise('edge', 'edge')
-  const delivery = supervise('delivery', 'delivery')
-  await untilAnswers(`http://127.0.0.1:${edgePort}/healthz`)
-  return {
-    dataDir,
-    edgeUrl: `http://127.0.0.1:${edgePort}`,
-    apiUrl: `http://127.0.0.1:${apiPort}`,
-    databaseUrl,
-    edge,
-    main,
-    delivery,
-    killPostgres: () => {
-      if (postgres.pid === 0) return false
-      process.kill(postgres.pid, 'SIGKILL')
-      return true
-    },
-    postgresIsAway: async () => {
-      proxy.cut()
-      await postgres.stop()
-    },
-    postgresIsBack: async () => {
-      postgres = await startPostgres()
-      proxy.setTarget(portOf(postgres.url))
-      proxy.restore()
-    },
-    cutConnections: () => {
-      proxy.cut()
-      proxy.restore()
-    },
-    waypost: (...args) => runWaypost(args, env),
-    stopRoles: async () => {
-      const processes = [edge, delivery, main]
-      const codes = await Promise.all(processes.map((one) => one.stop()))
-      return processes.filter((_, index) => codes[index] !== 0).map(({ name }) => name)
-    },
-    stopPostgres: async () => {
-      await proxy.stop()
-      await postgres.stop()
-    },
+  const started: SupervisedProcess[] = []
+  const supervised = (name: string, role: string): SupervisedProcess => {
+    const one = supervise(name, role)
+    started.push(one)
+    return one
+  }
+  const stopPostgres = async (): Promise<void> => {
+    await proxy.stop()
+    await postgres.stop()
+  }
+  try {
+    // The main process migrates; the others need what it makes.
+    const main = supervised('main', 'pipeline,delivery,api')
+    await untilAnswers(`http://127.0.0.1:${apiPort}/readyz`)
+    const edge = supervised('edge', 'edge')
+    const delivery = supervised('delivery', 'delivery')
+    await untilAnswers(`http://127.0.0.1:${edgePort}/healthz`)
+    return siteOf(main, edge, delivery)
+  } catch (error) {
+    await Promise.all(started.map((one) => one.stop()))
+    await stopPostgres()
+    throw error
+  }
+
+  function siteOf(main: SupervisedProcess, edge: SupervisedProcess, delivery: SupervisedProcess): BreakableSite {
+    return {
+      dataDir,
+      edgeUrl: `http://127.0.0.1:${edgePort}`,
+      apiUrl: `http://127.0.0.1:${apiPort}`,
+      databaseUrl,
+      edge,
+      main,
+      delivery,
+      killPostgres: () => {
+        if (postgres.pid === 0) return false
+        process.kill(postgres.pid, 'SIGKILL')
+        return true
+      },
+      postgresIsAway: async () => {
+        proxy.cut()
+        await postgres.stop()
+      },
+      postgresIsBack: async () => {
+        postgres = await startPostgres()
+        proxy.setTarget(portOf(postgres.url))
+        proxy.restore()
+      },
+      cutConnections: () => {
+        proxy.cut()
+        proxy.restore()
+      },
+      waypost: (...args) => runWaypost(args, env),
+      stopRoles: async () => {
+        const processes = [edge, delivery, main]
+        const codes = await Promise.all(processes.map((one) => one.stop()))
+        return processes.filter((_, index) => codes[index] !== 0).map(({ name }) => name)
+      },
+      stopPostgres,
+    }
   }
 }
 

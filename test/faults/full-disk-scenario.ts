@@ -22,6 +22,7 @@ export type FullDiskOutcome =
 
 const DISK_MEGABYTES = 6
 const CLICKS_MAX = 60_000
+const CONFIGURED_MS_MAX = 15_000
 const AT_ONCE = 32
 
 /** Two installations on disks that fill up: one whose event log alone has a small disk, one that has everything on one. */
@@ -62,13 +63,19 @@ async function runLogDisk(workDir: string): Promise<FullDiskOutcome> {
 /** A data directory whose edge can start without a database: a first start and its configuration leave the snapshot there. */
 async function makeConfiguredDataDir(dataDir: string, workDir: string): Promise<void> {
   const installation = await startInstallation({ dataDir })
-  const file = join(workDir, 'waypost.yaml')
-  writeFaultConfiguration(file, 'http://127.0.0.1:9999', `whsec_${Buffer.alloc(32, 'x').toString('base64')}`)
-  const applied = await installation.waypost('apply', file)
-  if (applied.code !== 0) throw new Error(`the configuration was refused: ${applied.stdout}${applied.stderr}`)
-  for (let status = 0; status !== 302;) status = (await sendClick(installation.edgeUrl)).status
-  copyFileSync(join(dataDir, 'snapshot.json'), join(workDir, 'snapshot.json'))
-  await installation.stop()
+  try {
+    const file = join(workDir, 'waypost.yaml')
+    writeFaultConfiguration(file, 'http://127.0.0.1:9999', `whsec_${Buffer.alloc(32, 'x').toString('base64')}`)
+    const applied = await installation.waypost('apply', file)
+    if (applied.code !== 0) throw new Error(`the configuration was refused: ${applied.stdout}${applied.stderr}`)
+    await eventually(
+      () => sendClick(installation.edgeUrl),
+      ({ status }) => status === 302,
+      CONFIGURED_MS_MAX,
+    )
+  } finally {
+    await installation.stop()
+  }
 }
 
 /** @returns why it is refused */
