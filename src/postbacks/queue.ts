@@ -101,7 +101,10 @@ export type Completion = {
   readonly responseBytes: number
 }
 
-/** The fence: only who still holds the lease (same token) decides what becomes of a delivery. The try itself is logged anyway. */
+/** The fence: only who still holds the lease (same token) decides what becomes of a delivery. The try itself is logged anyway.
+ * The token counts in every join: a worker that stood still may end two tries of one delivery at once, that of the lease it lost
+ * and that of the one it got afterwards.
+ */
 const FENCE = 'AND f.lease_token = g.lease_token'
 
 const completeSql = (isFenced: boolean): string => `
@@ -113,9 +116,9 @@ const completeSql = (isFenced: boolean): string => `
       error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, age_ms)
   ), released AS (
     DELETE FROM delivery_inflight AS f USING given AS g WHERE f.delivery_id = g.delivery_id ${isFenced ? FENCE : ''}
-    RETURNING f.delivery_id
+    RETURNING f.delivery_id, f.lease_token
   ), own AS (
-    SELECT g.* FROM given AS g ${isFenced ? 'JOIN released USING (delivery_id)' : ''}
+    SELECT g.* FROM given AS g ${isFenced ? 'JOIN released USING (delivery_id, lease_token)' : ''}
   ), logged AS (
     INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, http_status, error,
       error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, next_at, worker_id, lease_token,
@@ -123,7 +126,7 @@ const completeSql = (isFenced: boolean): string => `
     SELECT g.delivery_id, g.created_at, g.endpoint_id, g.attempt_no, now() - g.age_ms * interval '1 ms', g.outcome,
       g.http_status, g.error, g.error_detail, g.first_byte_ms, g.total_ms, g.remote_address, g.response_head,
       g.response_bytes, now() + g.delay_ms * interval '1 ms', $17, g.lease_token, o.delivery_id IS NULL
-    FROM given AS g LEFT JOIN own AS o ON o.delivery_id = g.delivery_id
+    FROM given AS g LEFT JOIN own AS o ON o.delivery_id = g.delivery_id AND o.lease_token = g.lease_token
     WHERE NOT EXISTS (
       SELECT FROM delivery_attempts AS a WHERE a.delivery_id = g.delivery_id AND a.lease_token = g.lease_token
     )
