@@ -47,7 +47,7 @@ export async function measureEdge(
     }
     if (isWanted('latency')) {
       clicksPerSecondMax ??= await maximumRate(edge.port, clicks, settings)
-      keep('latency', await measureLatency(edge.port, clicks, clicksPerSecondMax, settings))
+      keep('latency', await measureLatency(edge.port, clicks, clicksPerSecondMax))
     }
     if (isWanted('event')) {
       const events = await eventRequests(SEED, clickIds)
@@ -134,12 +134,13 @@ async function maximumRate(port: number, requests: readonly LoadRequest[], setti
 }
 
 const LATENCY_SECONDS = 20
+/** As many as are busy at this rate: the edge closes what stays idle for long, and the client would take that for an error. */
+const LATENCY_CONNECTIONS = 64
 
 async function measureLatency(
   port: number,
   requests: readonly LoadRequest[],
   clicksPerSecondMax: number,
-  settings: BenchSettings,
 ): Promise<Figure> {
   const requestsPerSecond = Math.round(clicksPerSecondMax / 2)
   const input: ConstantRateInput = {
@@ -148,7 +149,7 @@ async function measureLatency(
     requestsPerSecond,
     seconds: LATENCY_SECONDS,
     warmUpSeconds: 3,
-    connections: settings.connections,
+    connections: LATENCY_CONNECTIONS,
     status: 302,
   }
   const result = await runProcess<ConstantRateResult>(new URL('./constant-rate.ts', import.meta.url), input)
