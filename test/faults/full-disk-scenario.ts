@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { appendFileSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openFileLog } from '#log'
 import { createLogLines } from '#platform/log-lines'
@@ -8,7 +8,7 @@ import { eventually, findFreePort, startInstallation, type Installation } from '
 import { FAULT_LINK, writeFaultConfiguration } from './breakable-site.ts'
 
 export type FullDiskOutcome =
-  | { readonly kind: 'skipped'; readonly why: string }
+  | { readonly kind: 'skipped'; readonly why: string; readonly findings: readonly [] }
   | {
       readonly kind: 'ran'
       readonly acknowledged: number
@@ -52,7 +52,7 @@ async function runLogDisk(workDir: string): Promise<FullDiskOutcome> {
   rmSync(disk, { recursive: true, force: true })
   mkdirSync(disk, { mode: 0o700 })
   const refusal = mountTmpfs(disk, DISK_MEGABYTES)
-  if (refusal !== undefined) return { kind: 'skipped', why: refusal }
+  if (refusal !== undefined) return { kind: 'skipped', why: refusal, findings: [] }
   try {
     return await fillDisk(dataDir, disk)
   } finally {
@@ -137,7 +137,7 @@ async function runWholeDisk(workDir: string): Promise<FullDiskOutcome> {
   const disk = join(workDir, 'disk')
   mkdirSync(disk, { recursive: true, mode: 0o755 })
   const refusal = mountTmpfs(disk, WHOLE_DISK_MEGABYTES)
-  if (refusal !== undefined) return { kind: 'skipped', why: refusal }
+  if (refusal !== undefined) return { kind: 'skipped', why: refusal, findings: [] }
   try {
     const installation = await startInstallation({ dataDir: join(disk, 'data') })
     try {

@@ -13,7 +13,7 @@ import { runFullDiskScenario, type FullDiskOutcome } from './full-disk-scenario.
  *   --seed N           the same moments and traffic again (processes still run as the machine lets them)
  *   --without GUARD    one guard off: the run must go red (flush, token, position, fence, outbox)
  *   --prove            every guard off in turn; exits 0 only when each run went red
- *   --keep             leaves data, logs and journal where they are
+ *   --keep             leaves data, logs and journal where they are; a run that goes red against all guards leaves them anyway
  */
 const { values: options } = parseArgs({
   options: {
@@ -49,15 +49,17 @@ function tellPhase(phase: string): void {
 /** @returns exit code: 0 where every promise was kept */
 async function runOnce(runSeed: number, guard: FaultGuard | ''): Promise<number> {
   console.log(`Fault run, seed ${runSeed}${guard === '' ? '' : `, WITHOUT the guard "${guard}"`}\n`)
-  const outcome = await inWorkDirectory((directory) =>
-    runCrashScenario({ seed: runSeed, guardsOff: guard, ...(options.short ? SHORT : LONG) }, directory, tellPhase),
+  const outcome = await inWorkDirectory(
+    (directory) =>
+      runCrashScenario({ seed: runSeed, guardsOff: guard, ...(options.short ? SHORT : LONG) }, directory, tellPhase),
+    guard !== '',
   )
   printCrashes(outcome)
   const findings = [...outcome.findings]
   if (guard === '') {
-    const disk = await inWorkDirectory((directory) => runFullDiskScenario(runSeed, directory))
+    const disk = await inWorkDirectory((directory) => runFullDiskScenario(runSeed, directory), false)
     printFullDisk(disk)
-    if (disk.kind === 'ran') findings.push(...disk.findings)
+    findings.push(...disk.findings)
   }
   console.log(
     findings.length === 0 ? '\nEvery promise was kept.' : `\nRED:\n${findings.map((one) => `- ${one}`).join('\n')}`,
@@ -79,8 +81,10 @@ async function prove(runSeed: number): Promise<number> {
   const rows: string[] = []
   let unnoticed = 0
   for (const guard of ['', ...faultGuards] as const) {
-    const outcome = await inWorkDirectory((directory) =>
-      runCrashScenario({ seed: runSeed, guardsOff: guard, ...SHORT, outageSeconds: 3 }, directory, tellPhase),
+    const outcome = await inWorkDirectory(
+      (directory) =>
+        runCrashScenario({ seed: runSeed, guardsOff: guard, ...SHORT, outageSeconds: 3 }, directory, tellPhase),
+      guard !== '',
     )
     const isRed = outcome.findings.length > 0
     const isRight = guard === '' ? !isRed : SIGNS[guard].some((name) => outcome.comparison[name] > 0)
@@ -94,12 +98,21 @@ async function prove(runSeed: number): Promise<number> {
   return unnoticed === 0 ? 0 : 1
 }
 
-async function inWorkDirectory<Result>(work: (directory: string) => Promise<Result>): Promise<Result> {
+type Outcome = { readonly findings: readonly string[] }
+
+/** @param isExpectedRed whether findings are what the run is for: then there is nothing to look into afterwards */
+async function inWorkDirectory<Result extends Outcome>(
+  work: (directory: string) => Promise<Result>,
+  isExpectedRed: boolean,
+): Promise<Result> {
   const directory = mkdtempSync(join(tmpdir(), 'waypost-faults-'))
+  let isKept = options.keep
   try {
-    return await work(directory)
+    const outcome = await work(directory)
+    isKept ||= !isExpectedRed && outcome.findings.length > 0
+    return outcome
   } finally {
-    if (options.keep) console.log(`kept: ${directory}`)
+    if (isKept) console.log(`Data, logs and journal are kept in ${directory}`)
     else rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
   }
 }
