@@ -169,4 +169,6 @@ function stopWith(message: string): never {
 }
 
 const seed = options.seed === undefined ? Math.floor(Math.random() * 1_000_000) : readInteger('--seed', options.seed)
-process.exitCode = options.prove ? await prove(seed) : await runOnce(seed, readGuard(options.without))
+const exitCode = options.prove ? await prove(seed) : await runOnce(seed, readGuard(options.without))
+// A connection that some kill left half open must not keep a finished run waiting.
+process.exit(exitCode)
