@@ -1,0 +1,110 @@
+import type { IncomingMessage } from 'node:http'
+
+import { newClickId, newUuidV7 } from '#platform/ids'
+import type { ClickRecord } from '#records'
+import { chooseTarget, clickMacro, fillLandingUrl, type AskedTarget, type Decision } from '#routing'
+import { readClickQuery } from './click-parameters.ts'
+import { parseVisitorCode, readCookie, VISITOR_COOKIE } from './cookies.ts'
+import type { Edge } from './edge.ts'
+import { lookUpClick } from './find-click.ts'
+import type { LiveConfig } from './live-config.ts'
+import { queryOf } from './query.ts'
+import { newClickDraft, type ClickDraft } from './record-drafts.ts'
+import { cleanText } from './text.ts'
+import { classifyTraffic } from './traffic-class.ts'
+
+const REFERRER_CHARACTERS_MAX = 1_024
+const DOMAIN_CHARACTERS_MAX = 255
+
+/** One request for a link, decided and ready to be recorded. */
+export type DecidedClick = {
+  readonly record: ClickRecord
+  /** Undefined: the plain page "not found". */
+  readonly location: string | undefined
+  readonly isHttps: boolean
+}
+
+/** What of the edge and of the configuration a decision reads. */
+type Decider = Pick<Edge, 'originOf' | 'clock' | 'limits' | 'sub2AllowedKeys' | 'enricher' | 'hotState'>
+type Routes = Pick<LiveConfig, 'routing'>
+
+/** The record is put together in one object, which is also what the decision and the macros read. */
+export function decideClick(
+  edge: Decider,
+  live: Routes,
+  request: IncomingMessage,
+  linkCode: string | undefined,
+): DecidedClick {
+  const origin = edge.originOf(request)
+  const draft = newClickDraft()
+  draft.at = edge.clock.now()
+  draft.class = classifyTraffic(request)
+  const asked = readClickQuery(draft, queryOf(request.url!), linkCode, edge.limits, edge.sub2AllowedKeys)
+  addVisitor(draft, edge, request, origin.address)
+  // A prefetch or preview must not use up the id: the visitor's own click may follow with it.
+  if (asked.givesClickId && draft.class !== 'click') replaceClickId(draft)
+  let decision = decideTarget(draft, asked, live)
+  if (asked.givesClickId && draft.class === 'click' && isOfAnotherTarget(edge, draft)) {
+    replaceClickId(draft)
+    decision = decideTarget(draft, asked, live)
+  }
+  if (asked.linkCode !== undefined) draft.link_code = asked.linkCode
+  return { record: draft, location: locationOf(draft, decision, live), isHttps: origin.isHttps }
+}
+
+export const locationOf = (draft: ClickDraft, { url }: Decision, { routing }: Routes): string | undefined =>
+  url && fillLandingUrl(url, (name) => clickMacro(draft, routing, name))
+
+/** Draws with the id that the record carries, so that the record's own facts give the same decision again. */
+export function decideTarget(draft: ClickDraft, asked: AskedTarget, live: Routes): Decision {
+  const facts = { clickId: draft.click_id, at: draft.at, asked, visitor: draft, parameters: draft }
+  const decision = chooseTarget(facts, live.routing)
+  addDecision(draft, decision, live.routing.version)
+  return decision
+}
+
+/** Whether the id that came with the link is that of a click to another target. To the same one it is a repeat, which the
+ * pipeline tells from the first. A click of the last moments may not be in the index yet: it counts as none.
+ */
+function isOfAnotherTarget({ hotState }: Decider, draft: ClickDraft): boolean {
+  const first = lookUpClick(hotState, draft.click_id)
+  return (
+    first !== undefined &&
+    (first.advertiser_id !== draft.advertiser_id ||
+      first.campaign_id !== draft.campaign_id ||
+      first.offer_id !== draft.offer_id)
+  )
+}
+
+/** The given id is kept as the sender's own, where it named none. */
+function replaceClickId(draft: ClickDraft): void {
+  draft.external_click_id ??= draft.click_id
+  draft.click_id = newClickId(draft.at)
+}
+
+export function addVisitor(draft: ClickDraft, edge: Decider, { headers }: IncomingMessage, address: string): void {
+  const visitor = edge.enricher.describeVisitor({
+    ip: address,
+    userAgent: headers['user-agent'],
+    clientHints: headers,
+    acceptLanguage: headers['accept-language'],
+  })
+  Object.assign(draft, visitor)
+  draft.visitor_code ??= parseVisitorCode(readCookie(headers.cookie, VISITOR_COOKIE)) ?? newUuidV7(draft.at)
+  if (headers.referer) draft.referrer = cleanText(headers.referer, REFERRER_CHARACTERS_MAX)
+  if (headers.host) draft.domain = hostName(headers.host)
+}
+
+const hostName = (host: string): string => {
+  const colon = host.lastIndexOf(':')
+  const name = colon > host.lastIndexOf(']') ? host.slice(0, colon) : host
+  return cleanText(name.toLowerCase(), DOMAIN_CHARACTERS_MAX)
+}
+
+function addDecision(draft: ClickDraft, { outcome, refusal, trace, assignment }: Decision, version: number): void {
+  draft.outcome = outcome
+  draft.config_version = version
+  draft.trace = trace
+  if (refusal !== undefined) draft.refusal = refusal
+  Object.assign(draft, assignment)
+}
