@@ -234,6 +234,22 @@ test('records are written through a descriptor that flushes each write', async (
   await log.close()
 })
 
+test('the disk begins with the next group before the senders of the one before it are answered', async (t) => {
+  const log = await openFileLog({ directory: withTempDir(t), logLines })
+  const writer = await log.openWriter(PARTITION)
+  await writer.append(Buffer.from('allocates space'))
+  const first = writer.append(Buffer.from('a'))
+  await setImmediate()
+  const second = writer.append(Buffer.from('b'))
+  await first
+  // The write whose end answers counts until its callback has returned.
+  assert.equal(countFileRequests(), 2)
+  await second
+  assert.equal(countFileRequests(), 1)
+  await writer.close()
+  await log.close()
+})
+
 test('a writer refuses when 64 MiB wait for the disk, and loses nothing of what it took', async (t) => {
   const log = await openFileLog({ directory: withTempDir(t), logLines })
   const writer = await log.openWriter(PARTITION)
@@ -299,6 +315,9 @@ test('a segment is followed by a new one when its first record is older than the
   }
   await log.close()
 })
+
+const countFileRequests = (): number =>
+  process.getActiveResourcesInfo().filter((resource) => resource === 'FSReqCallback').length
 
 async function readAll(log: EventLog): Promise<readonly string[]> {
   const { records } = await log.readRange(PARTITION, 0, 1e6)

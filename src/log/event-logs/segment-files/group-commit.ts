@@ -142,8 +142,17 @@ export class GroupCommit implements LogWriter {
     this.writing = wait.then(() => this.writeGroups())
   }
 
+  /** The disk begins with a group before the senders of the one before it hear that theirs is durable: it works while they
+   * are answered.
+   */
   private async writeGroups(): Promise<void> {
-    while (this.open.count > 0) await this.writeGroup(this.takeGroup())
+    let durable = await this.writeGroup(this.takeGroup())
+    while (this.open.count > 0) {
+      const next = this.writeGroup(this.takeGroup())
+      durable?.resolve()
+      durable = await next
+    }
+    durable?.resolve()
     this.isWriting = false
   }
 
@@ -154,7 +163,9 @@ export class GroupCommit implements LogWriter {
     return group
   }
 
-  private async writeGroup(group: Group): Promise<void> {
+  /** @returns the group once it is durable, for the caller to resolve; undefined when it was rejected */
+  private async writeGroup(group: Group): Promise<Group | undefined> {
+    let isDurable = false
     try {
       const segment = await this.writableSegment()
       const end = await segment.write(group.buffer, group.bytes)
@@ -163,12 +174,13 @@ export class GroupCommit implements LogWriter {
       this.durableOffset += group.count
       if (this.segmentSince === 0) this.segmentSince = this.appendedAt
       this.noteRecovery()
-      group.resolve()
+      isDurable = true
     } catch (error) {
       await this.cutOff(error)
       this.rejectWaiting(group, error)
     }
     this.spareBuffer = group.buffer.length <= GROUP_BYTES_KEPT ? group.buffer : undefined
+    return isDurable ? group : undefined
   }
 
   private async writableSegment(): Promise<SegmentWriter> {
