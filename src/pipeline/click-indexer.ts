@@ -17,6 +17,10 @@ export type ClickIndexer = {
    * @throws {Stopped} the indexer was stopped before
    */
   readonly isComplete: () => Promise<void>
+  /** Resolves when the index has passed the records of a partition before an offset.
+   * @throws {Stopped} the indexer was stopped before
+   */
+  readonly hasPassed: (partition: Partition, offset: number) => Promise<void>
   readonly stop: () => Promise<void>
 }
 
@@ -80,16 +84,21 @@ export function startClickIndexer(options: {
     if (!(error instanceof Stopped)) throw error
   })
 
+  async function waitUntilPast(bounds: ReadonlyMap<Partition, number>): Promise<void> {
+    if (signal.aborted) throw new Stopped()
+    await new Promise<void>((resolve, reject) => {
+      waiters.push({ bounds, resolve, reject })
+      releaseWaiters()
+    })
+  }
+
   return {
     isComplete: async () => {
-      if (signal.aborted) throw new Stopped()
       const bounds = new Map<Partition, number>()
       for (const partition of await log.partitions()) bounds.set(partition, (await log.bounds(partition)).nextOffset)
-      await new Promise<void>((resolve, reject) => {
-        waiters.push({ bounds, resolve, reject })
-        releaseWaiters()
-      })
+      await waitUntilPast(bounds)
     },
+    hasPassed: (partition, offset) => waitUntilPast(new Map([[partition, offset]])),
     stop: async () => {
       stopping.abort()
       for (const { reject } of waiters) reject(new Stopped())

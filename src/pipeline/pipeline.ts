@@ -120,7 +120,13 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
   const planOf = makePlanCache()
 
   async function prepare(batch: Batch, snapshot: Snapshot): Promise<void> {
-    const tools = { hotState, logLines, plan: planOf(snapshot), clickIndexIsComplete: indexer.isComplete }
+    const tools = {
+      hotState,
+      logLines,
+      plan: planOf(snapshot),
+      clickIndexIsComplete: indexer.isComplete,
+      clickIndexHasPassed: indexer.hasPassed,
+    }
     for (const step of steps) {
       const startedAt = performance.now()
       await untilDone(`step ${step.name}`, async () => step.run(batch, tools), retry)

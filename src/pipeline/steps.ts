@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { judgeEvent, judgePostback, type Offers } from '#conversions'
 import { addClickLine, addEventLine, LineBuffer } from '#facts'
 import type { ClaimRequest, HotState } from '#hot-state'
+import type { Partition } from '#log'
 import type { LogLines } from '#platform/log-lines'
 import { isUuid, uuidV7Time, type ClickId } from '#platform/ids'
 import { eventIdentity, type ClickRecord, type RefusalReason } from '#records'
@@ -19,6 +20,8 @@ export type StepTools = {
   readonly plan: Plan
   /** Resolves when the click index has passed everything that was in the log when it was called. */
   readonly clickIndexIsComplete: () => Promise<void>
+  /** Resolves when the click index has passed the records of a partition before an offset. */
+  readonly clickIndexHasPassed: (partition: Partition, offset: number) => Promise<void>
 }
 
 /** A snapshot as the steps look things up in it. */
@@ -87,10 +90,15 @@ const clickItem = (offset: number, logged: Buffer, payload: Buffer, record: Clic
   isUniqueInOffer: false,
 })
 
-/** Finds the click of every event and postback. Only when one is missing does the batch wait for the index: the click may
- * stand further on in another partition, or the index be behind.
+/** Finds the click of every event and postback. Only when one is missing does the batch wait for the index: first until it has
+ * passed the batch itself, because most clicks stand before their events, then for all that is in the log, because the click may
+ * stand further on or in another partition. With a long backlog the second takes so long that to wait for it without need would
+ * leave both databases idle meanwhile.
  */
-async function identify(batch: Batch, { hotState, clickIndexIsComplete }: StepTools): Promise<void> {
+async function identify(
+  batch: Batch,
+  { hotState, clickIndexIsComplete, clickIndexHasPassed }: StepTools,
+): Promise<void> {
   const found = new Map<ClickId, ClickRecord>()
   const find = (item: EventItem | PostbackItem): boolean => {
     const clickId = item.record.click_id
@@ -99,7 +107,10 @@ async function identify(batch: Batch, { hotState, clickIndexIsComplete }: StepTo
     if (item.click !== undefined) found.set(clickId, item.click)
     return item.click !== undefined
   }
-  const missing = [...batch.events, ...batch.postbacks].filter((item) => !find(item))
+  let missing = [...batch.events, ...batch.postbacks].filter((item) => !find(item))
+  if (missing.length === 0) return
+  await clickIndexHasPassed(batch.partition, batch.to)
+  missing = missing.filter((item) => !find(item))
   if (missing.length === 0) return
   await clickIndexIsComplete()
   missing.forEach(find)
