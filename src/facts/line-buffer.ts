@@ -2,9 +2,14 @@ const START_BYTES = 1 << 16
 
 /** Lines of an insert in one growing buffer, so that thousands of rows cost no object each. */
 export class LineBuffer {
-  #bytes = Buffer.allocUnsafe(START_BYTES)
+  #bytes: Buffer
   #length = 0
   #lines = 0
+
+  /** @param expectedBytes of all lines; each time it turns out too small the buffer doubles and is copied */
+  constructor(expectedBytes = START_BYTES) {
+    this.#bytes = Buffer.allocUnsafe(expectedBytes)
+  }
 
   get lineCount(): number {
     return this.#lines

@@ -246,6 +246,11 @@ const claimOfVisitor = (
   ttlMs: (ttlHours ?? TTL_HOURS_DEFAULT) * HOUR_MS,
 })
 
+/** What a click's line has beside its record, with a partition of an ordinary name. Made to measure, the buffer of 16 000 clicks is
+ * not copied nine times while it grows.
+ */
+const CLICK_LINE_MORE_BYTES = 160
+
 /** The rows of a batch for the facts.
  * @param wanted offsets to write; left out: all
  */
@@ -253,7 +258,9 @@ export function renderFacts(
   batch: Batch,
   wanted: (offset: number) => boolean = () => true,
 ): { readonly clicks: LineBuffer; readonly events: LineBuffer } {
-  const clicks = new LineBuffer()
+  const clicks = new LineBuffer(
+    batch.clicks.reduce((sum, { payload }) => sum + payload.length + CLICK_LINE_MORE_BYTES, 0),
+  )
   for (const click of batch.clicks) {
     if (click.isDuplicate || !wanted(click.offset)) continue
     const unique = { campaign: click.isUniqueInCampaign, offer: click.isUniqueInOffer }
