@@ -1,4 +1,5 @@
 /** The only reader of the environment: parsed once at the start, then plain values. */
+import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import ipaddr from 'ipaddr.js'
 
@@ -12,6 +13,8 @@ export type Config = {
   readonly edgeHost: string
   /** 0 takes any free port. */
   readonly edgePort: number
+  /** Threads of the edge that take requests. */
+  readonly edgeThreads: number
   readonly apiHost: string
   readonly apiPort: number
   /** An owner's API key that exists after the start. */
@@ -47,11 +50,19 @@ export type FaultGuard = (typeof faultGuards)[number]
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
+const EDGE_THREADS_MAX = 64
+/** Beyond it, memory is better spent on the engines. */
+const EDGE_THREADS_AUTO_MAX = 8
+
 /** Every variable, what it is for and its value when it is not set. docs/operations.md has the same table; a test compares them. */
 export const environmentVariables = {
   WAYPOST_DATA_DIR: { purpose: 'directory of everything that Waypost keeps', otherwise: './data' },
   WAYPOST_EDGE_HOST: { purpose: 'address that the edge listens on', otherwise: '0.0.0.0' },
   WAYPOST_EDGE_PORT: { purpose: 'port of clicks, events, postbacks and the snippet', otherwise: '8080' },
+  WAYPOST_EDGE_THREADS: {
+    purpose: `threads of the edge that take requests, 1 to ${EDGE_THREADS_MAX}; \`auto\`: one for each processor, at most ${EDGE_THREADS_AUTO_MAX}`,
+    otherwise: 'auto',
+  },
   WAYPOST_API_HOST: { purpose: 'address that the API listens on', otherwise: '127.0.0.1' },
   WAYPOST_API_PORT: { purpose: 'port of the API', otherwise: '8081' },
   WAYPOST_API_KEY: { purpose: "an owner's API key that exists after the start", otherwise: '' },
@@ -97,6 +108,7 @@ export function readConfig(environment: Environment = process.env): Config {
     callDir: resolve(environment['INIT_CWD'] ?? '.'),
     edgeHost: parseHost('WAYPOST_EDGE_HOST', text('WAYPOST_EDGE_HOST')),
     edgePort: integer('WAYPOST_EDGE_PORT', 0, 65_535),
+    edgeThreads: parseEdgeThreads(text('WAYPOST_EDGE_THREADS')),
     apiHost: parseHost('WAYPOST_API_HOST', text('WAYPOST_API_HOST')),
     apiPort: integer('WAYPOST_API_PORT', 0, 65_535),
     apiKey: parseApiKey(text('WAYPOST_API_KEY')),
@@ -132,6 +144,14 @@ function refuse(name: Variable, value: string, wanted: string): never {
 function parseInteger(name: Variable, value: string, min: number, max: number): number {
   const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN
   return number >= min && number <= max ? number : refuse(name, value, `must be a whole number from ${min} to ${max}.`)
+}
+
+/** Threads share the port by SO_REUSEPORT, and only Linux is known to deal out connections evenly over it. */
+function parseEdgeThreads(value: string): number {
+  const isShareable = process.platform === 'linux'
+  if (value === 'auto') return isShareable ? Math.min(availableParallelism(), EDGE_THREADS_AUTO_MAX) : 1
+  const threads = parseInteger('WAYPOST_EDGE_THREADS', value, 1, EDGE_THREADS_MAX)
+  return threads === 1 || isShareable ? threads : refuse('WAYPOST_EDGE_THREADS', value, 'more than 1 needs Linux.')
 }
 
 function parseHost(name: Variable, value: string): string {

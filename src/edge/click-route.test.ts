@@ -271,14 +271,14 @@ describe('the configuration', () => {
     const { ask, snapshots } = await withEdge(t, snapshot())
     const next: Snapshot = { ...snapshot(), version: 2, offers: [offer('o1', { landings: [landing('new')] })] }
     assert.equal(locationOf(await ask('/click?o=o1')).host, 'o1-land.example')
-    snapshots.replace(next)
+    snapshots.take(next)
     assert.equal(locationOf(await ask('/click?o=o1')).host, 'new.example')
   })
 
   test('that cannot be used leaves the last one in place', async (t) => {
     const { ask, snapshots } = await withEdge(t, snapshot())
     const broken = offer('o1', { postback: { secrets: [], hmac_secrets: [], allowed_addresses: ['nonsense'] } })
-    snapshots.replace({ ...snapshot(), version: 2, offers: [broken] })
+    snapshots.take({ ...snapshot(), version: 2, offers: [broken] })
     assert.equal((await ask('/click?o=o1')).status, 302)
     assert.equal((JSON.parse((await ask('/readyz')).body) as { config_version: number }).config_version, 1)
   })
@@ -289,7 +289,7 @@ describe('the configuration', () => {
     assert.equal(answer.status, 503)
     assert.ok(answer.headers['retry-after'])
     assert.equal((await ask('/readyz')).status, 503)
-    snapshots.replace(snapshot())
+    snapshots.take(snapshot())
     assert.equal((await ask('/click?o=o1')).status, 302)
     assert.equal((await ask('/readyz')).status, 200)
   })

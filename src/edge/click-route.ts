@@ -6,6 +6,7 @@ import { answerError, answerNotFoundPage } from './answers.ts'
 import { clickCookie, visitorCookie } from './cookies.ts'
 import { decideClick, type DecidedClick } from './decide-click.ts'
 import type { Edge } from './edge.ts'
+import type { Outcome } from './metrics.ts'
 import { answerFailure, answerUrlTooLong, isUrlTooLong } from './refuse-request.ts'
 
 /** `GET|HEAD /click` and `/:code`: decides where the visitor goes, makes the click durable, then answers. */
@@ -33,7 +34,7 @@ export function answerClick(
     })
 }
 
-const outcomeOf = (record: ClickRecord): string => (record.class === 'click' ? record.outcome : record.class)
+const outcomeOf = (record: ClickRecord): Outcome<'click'> => (record.class === 'click' ? record.outcome : record.class)
 
 function answerDecided(response: ServerResponse, { record, location, isHttps }: DecidedClick): void {
   const cookies = ['Set-Cookie', visitorCookie(record.visitor_code!, isHttps)]

@@ -152,7 +152,8 @@ async function judge(edge: Edge, live: LiveConfig, received: Received): Promise<
     record.authenticated_offer_ids = authentication.offerIds
     if (authentication.signature !== undefined) record.signature_digest = digestSignature(authentication.signature)
   }
-  const refusal = read.refusal ?? (authentication.kind === 'refused' ? authentication.reason : replayOf(edge, record))
+  const refusal =
+    read.refusal ?? (authentication.kind === 'refused' ? authentication.reason : await replayOf(edge, record))
   if (refusal !== undefined) record.refusal = refusal
   const verdict = judgeClick(record, found, live)
   if (verdict.kind === 'refused') record.refusal = verdict.reason
@@ -160,8 +161,8 @@ async function judge(edge: Edge, live: LiveConfig, received: Received): Promise<
 }
 
 /** Only a postback that would otherwise count uses its signature up. */
-function replayOf(edge: Edge, { signature_digest, at }: PostbackRecord): RefusalReason | undefined {
-  if (signature_digest === undefined || edge.signatures.remember(signature_digest, at)) return undefined
+async function replayOf(edge: Edge, { signature_digest, at }: PostbackRecord): Promise<RefusalReason | undefined> {
+  if (signature_digest === undefined || (await edge.signatures.remember(signature_digest, at))) return undefined
   return 'signature_replayed'
 }
 

@@ -6,7 +6,7 @@ import { answerEmpty, answerError, answerJson, answerNotFoundPage, answerText } 
 import { answerClick } from './click-route.ts'
 import type { Edge } from './edge.ts'
 import { answerEvent, answerPreflight } from './event-route.ts'
-import type { Gauge } from './metrics.ts'
+import type { Gauge, ThreadState } from './metrics.ts'
 import { answerPostback } from './postback-route.ts'
 import { answerFailure } from './refuse-request.ts'
 import {
@@ -131,6 +131,7 @@ function addOperatorRoutes(server: FastifyInstance, edge: Edge, snapshots: Snaps
     '/metrics',
     { schema: metricsSchema },
     direct(edge, (_request, response) => {
+      noteState(edge)
       const text = edge.metrics.render(gaugesOf(edge, snapshots))
       answerText(response, 200, text, 'text/plain; version=0.0.4; charset=utf-8')
     }),
@@ -138,44 +139,68 @@ function addOperatorRoutes(server: FastifyInstance, edge: Edge, snapshots: Snaps
 }
 
 function answerReadiness(edge: Edge, snapshots: SnapshotFollower, response: ServerResponse): void {
-  const config_version = edge.live.current()?.routing.version ?? null
-  const is_log_writable = edge.recorder.isWritable()
-  const isReady = config_version !== null && is_log_writable
+  noteState(edge)
+  const { configVersion, isLogWritable } = summarize(edge.metrics.states())
+  const isReady = configVersion > 0 && isLogWritable
   answerJson(response, isReady ? 200 : 503, {
     status: isReady ? 'ready' : 'not_ready',
-    config_version,
+    config_version: configVersion > 0 ? configVersion : null,
     is_config_fresh: snapshots.isFresh(),
-    is_log_writable,
+    is_log_writable: isLogWritable,
   })
 }
 
-const gaugesOf = (edge: Edge, snapshots: SnapshotFollower): readonly Gauge[] => [
-  {
-    name: 'waypost_edge_config_version',
-    help: 'Version of the configuration in use; 0: none.',
-    value: edge.live.current()?.routing.version ?? 0,
-  },
-  {
-    name: 'waypost_edge_config_fresh',
-    help: '1 when the database confirmed the configuration within five seconds.',
-    value: snapshots.isFresh() ? 1 : 0,
-  },
-  {
-    name: 'waypost_edge_log_writable',
-    help: '0 for five seconds after a record could not be made durable.',
-    value: edge.recorder.isWritable() ? 1 : 0,
-  },
-  {
-    name: 'waypost_edge_log_pending',
-    help: 'Records handed to the log and not durable yet.',
-    value: edge.recorder.pendingCount(),
-  },
-  {
-    name: 'waypost_edge_resident_bytes',
-    help: 'Resident memory of the process.',
-    value: process.memoryUsage.rss(),
-  },
-]
+/** Tells the other threads how this one is. */
+export function noteState({ metrics, live, recorder }: Edge): void {
+  metrics.setState({
+    configVersion: live.current()?.routing.version ?? 0,
+    pendingCount: recorder.pendingCount(),
+    isLogWritable: recorder.isWritable() ? 1 : 0,
+  })
+}
+
+/** An edge is as well as its worst thread: the next request may come to any of them. */
+const summarize = (states: readonly ThreadState[]): { configVersion: number; isLogWritable: boolean } => ({
+  configVersion: Math.min(...states.map(({ configVersion }) => configVersion)),
+  isLogWritable: states.every(({ isLogWritable }) => isLogWritable === 1),
+})
+
+function gaugesOf(edge: Edge, snapshots: SnapshotFollower): readonly Gauge[] {
+  const states = edge.metrics.states()
+  const { configVersion, isLogWritable } = summarize(states)
+  return [
+    {
+      name: 'waypost_edge_config_version',
+      help: 'Version of the configuration in use, of the thread that is behind the others; 0: none.',
+      value: configVersion,
+    },
+    {
+      name: 'waypost_edge_config_fresh',
+      help: '1 when the database confirmed the configuration within five seconds.',
+      value: snapshots.isFresh() ? 1 : 0,
+    },
+    {
+      name: 'waypost_edge_log_writable',
+      help: '0 for five seconds after a record could not be made durable.',
+      value: isLogWritable ? 1 : 0,
+    },
+    {
+      name: 'waypost_edge_log_pending',
+      help: 'Records handed to the log and not durable yet.',
+      value: states.reduce((sum, { pendingCount }) => sum + pendingCount, 0),
+    },
+    {
+      name: 'waypost_edge_resident_bytes',
+      help: 'Resident memory of the process.',
+      value: process.memoryUsage.rss(),
+    },
+    {
+      name: 'waypost_edge_threads',
+      help: 'Threads that take requests.',
+      value: states.length,
+    },
+  ]
+}
 
 /** What Fastify itself refuses, in our words; its own messages name its internals. */
 export function addErrorAnswers(server: FastifyInstance, edge: Edge): void {

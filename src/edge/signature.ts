@@ -53,18 +53,25 @@ export const isSignedBy = (secret: string, signed: Signed): boolean =>
 /** What claims a signature against replays: SHA-256 of its digits, hex. */
 export const digestSignature = (signature: string): string => createHash('sha256').update(signature).digest('hex')
 
-/** Signatures seen within the window: those of this edge process; the pipeline claims them for all. */
+/** Signatures seen within the window: those of this edge process, all its threads together; the pipeline claims them for
+ * every edge.
+ */
 export type SignatureMemory = {
   /** @returns false when it was seen before */
-  readonly remember: (digest: string, nowMs: number) => boolean
+  readonly remember: (digest: string, nowMs: number) => boolean | Promise<boolean>
   /** Takes it back: the postback could not be recorded, its sender will come again with it. */
   readonly forget: (digest: string) => void
+}
+
+/** The memory itself, in the thread that keeps it for all. */
+export type OwnSignatureMemory = Pick<SignatureMemory, 'forget'> & {
+  readonly remember: (digest: string, nowMs: number) => boolean
 }
 
 /** @param max digests in each of two generations; when one is full before its time the older one is dropped early and
  * only the pipeline's claims hold
  */
-export function createSignatureMemory(max = 100_000): SignatureMemory {
+export function createSignatureMemory(max = 100_000): OwnSignatureMemory {
   let young = new Set<string>()
   let old = new Set<string>()
   let turnedAtMs = 0

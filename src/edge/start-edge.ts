@@ -1,4 +1,4 @@
-import { fastify, type FastifyInstance } from 'fastify'
+import { fastify, type FastifyInstance, type FastifyListenOptions } from 'fastify'
 import type { AddressInfo } from 'node:net'
 
 import type { Enricher } from '#enrichment'
@@ -11,10 +11,10 @@ import { makeClientOrigin } from './client-address.ts'
 import type { Edge } from './edge.ts'
 import { edgeLimits, type EdgeLimits } from './limits.ts'
 import { holdLiveConfig } from './live-config.ts'
-import { createMetrics } from './metrics.ts'
+import { createMetrics, type MetricsBoard } from './metrics.ts'
 import { createRecorder } from './recorder.ts'
-import { addErrorAnswers, addRoutes } from './routes.ts'
-import { createSignatureMemory } from './signature.ts'
+import { addErrorAnswers, addRoutes, noteState } from './routes.ts'
+import { createSignatureMemory, type SignatureMemory } from './signature.ts'
 import { loadSnippet } from './snippet.ts'
 
 /** The part of the configuration that the edge uses. */
@@ -36,8 +36,19 @@ export type EdgeOptions = {
   readonly enricher: Enricher
   readonly clock: Clock
   readonly logLines: LogLines
+  /** Left out: this edge has one thread. */
+  readonly team?: EdgeTeam
   /** For tests; production uses edgeLimits. */
   readonly limits?: Partial<EdgeLimits>
+}
+
+/** What the threads of one edge process share. They all listen on one port, and the kernel deals out the connections. */
+export type EdgeTeam = {
+  /** Which one this is, from 0. */
+  readonly thread: number
+  readonly threads: number
+  readonly board: MetricsBoard
+  readonly signatures: SignatureMemory
 }
 
 export type RunningEdge = {
@@ -55,7 +66,7 @@ const SNIPPET_FILE = new URL('../../sdk/web/t.js', import.meta.url)
  * @throws {Error} EADDRINUSE and the like
  */
 export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
-  const limits = { ...edgeLimits, ...options.limits }
+  const limits = shareOfLimits({ ...edgeLimits, ...options.limits }, options.team?.threads ?? 1)
   const snippet = loadSnippet(SNIPPET_FILE)
   const writer = await options.log.openWriter(options.partition)
   const edge = assemble(options, limits, writer)
@@ -63,20 +74,40 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
   addErrorAnswers(server, edge)
   addRoutes(server, edge, options.snapshots, snippet)
   try {
-    await server.listen({ host: options.config.edgeHost, port: options.config.edgePort })
+    const { edgeHost: host, edgePort: port } = options.config
+    // Fastify hands on what its types do not name.
+    const address: FastifyListenOptions & { readonly reusePort: boolean } = {
+      host,
+      port,
+      reusePort: options.team !== undefined,
+    }
+    await server.listen(address)
   } catch (error) {
     edge.live.stop()
     await writer.close()
     throw error
   }
+  const notingState = options.team && setInterval(() => noteState(edge), STATE_EVERY_MS).unref()
   return {
     port: (server.server.address() as AddressInfo).port,
-    stop: () => stop(server, edge, writer),
+    stop: () => {
+      clearInterval(notingState)
+      return stop(server, edge, writer)
+    },
   }
 }
 
+/** How old the word of another thread may be. */
+const STATE_EVERY_MS = 250
+
+/** Connections are a limit of the process. */
+const shareOfLimits = (limits: EdgeLimits, threads: number): EdgeLimits => ({
+  ...limits,
+  connectionsMax: Math.ceil(limits.connectionsMax / threads),
+})
+
 function assemble(options: EdgeOptions, limits: EdgeLimits, writer: LogWriter): Edge {
-  const { config, log, hotState, snapshots, enricher, clock, logLines } = options
+  const { config, log, hotState, snapshots, enricher, clock, logLines, team } = options
   return {
     limits,
     sub2AllowedKeys: new Set(config.sub2AllowedKeys),
@@ -87,8 +118,8 @@ function assemble(options: EdgeOptions, limits: EdgeLimits, writer: LogWriter): 
     log,
     clock,
     logLines,
-    metrics: createMetrics(),
-    signatures: createSignatureMemory(),
+    metrics: team === undefined ? createMetrics() : createMetrics(team.board, team.thread),
+    signatures: team?.signatures ?? createSignatureMemory(),
     originOf: makeClientOrigin(config.trustedProxies),
   }
 }

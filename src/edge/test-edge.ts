@@ -9,7 +9,7 @@ import type { Clock } from '#platform/clock'
 import { createLogLines } from '#platform/log-lines'
 import { decodeRecord, encodeRecord, type ClickRecord, type LoggedRecord } from '#records'
 import type { Snapshot } from '#routing'
-import { fixedSnapshots, type FixedSnapshots } from '#snapshots'
+import { relayedSnapshots, type RelayedSnapshots } from '#snapshots'
 import { withTempDir } from '#test-kit'
 import type { EdgeLimits } from './limits.ts'
 import { startEdge, type EdgeConfig, type RunningEdge } from './start-edge.ts'
@@ -27,7 +27,7 @@ export type TestEdge = {
   readonly edge: RunningEdge
   readonly log: EventLog
   readonly hotState: HotState
-  readonly snapshots: FixedSnapshots
+  readonly snapshots: RelayedSnapshots
   readonly directory: string
   readonly ask: (path: string, options?: Ask) => Promise<Answer>
   /** Everything that is durable in the log. */
@@ -61,7 +61,7 @@ export async function withEdge(
   const directory = withTempDir(t)
   const log = await openFileLog({ directory: join(directory, 'log'), logLines })
   const hotState = openLmdbHotState({ directory: join(directory, 'hot-state') })
-  const snapshots = fixedSnapshots(snapshot)
+  const snapshots = relayedSnapshots(snapshot)
   const edge = await startEdge({
     config: { edgeHost: '127.0.0.1', edgePort: 0, sub2AllowedKeys: [], trustedProxies: [], ...options.config },
     log: options.append === undefined ? log : withAppend(log, options.append),

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { compileAsnDatabase } from './places/compile-asn.ts'
 import type { GeoFile, PlaceSources } from './places/place-finder.ts'
 import { knowsCities } from './places/mmdb-file.ts'
+import { shareFile } from './places/shared-file.ts'
 
 const packageFile = createRequire(import.meta.url).resolve
 const folderOf = (name: string): string => dirname(packageFile(`${name}/package.json`))
@@ -25,6 +26,12 @@ export function prepareGeoFiles(directory: string): PlaceSources & { readonly as
   compileAsnDatabase({ ipv4: join(asn, 'asn-ipv4-num.csv'), ipv6: join(asn, 'asn-ipv6.csv') }, asnFile)
   return { geoFiles: own.some(({ path }) => knowsCities(path)) ? own : [...own, ...defaultCityFiles()], asnFile }
 }
+
+/** The same files for several threads: each is in memory once for all that open an enricher with them. Can be posted. */
+export const shareGeoFiles = (sources: PlaceSources & { readonly asnFile: string }): PlaceSources => ({
+  ...sources,
+  sharedFiles: [...sources.geoFiles.map(({ path }) => path), sources.asnFile].map(shareFile),
+})
 
 /** Cities of the world by DB-IP, CC BY 4.0: pages that show them link to https://db-ip.com. */
 function defaultCityFiles(): readonly GeoFile[] {

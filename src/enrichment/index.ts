@@ -1,5 +1,5 @@
 export { openEnricher } from './enricher.ts'
 export type { Enricher, VisitorRequest } from './enricher.ts'
-export { prepareGeoFiles } from './geo-files.ts'
+export { prepareGeoFiles, shareGeoFiles } from './geo-files.ts'
 export type { GeoFile, PlaceSources } from './places/place-finder.ts'
 export { acceptClientHints } from './user-agents/client-hints.ts'

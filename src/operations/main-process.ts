@@ -27,7 +27,7 @@ import { startDelivery } from '#postbacks'
 import { followSnapshots, type SnapshotFollower } from '#snapshots'
 
 import { dataPaths, readOrMakeSecrets, type DataPaths, type Secrets } from './data-directory.ts'
-import { startEdgeProcess, type EdgeProcess } from './edge-process.ts'
+import { startEdgeProcess, type EdgeProcess } from './edge/edge-process.ts'
 import { openFacts, type Facts } from './engines.ts'
 import { examine } from './examine.ts'
 import { Parts } from './parts.ts'

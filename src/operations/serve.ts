@@ -32,7 +32,7 @@ export async function serve(
   checkDatabase(config, wanted)
   makeDataDirectory(dataPaths(config.dataDir))
   // Each process loads what its roles need: the edge lives without the engines' libraries.
-  if (wanted.length === 1 && wanted[0] === 'edge') return (await import('./edge-role.ts')).runEdge(config)
+  if (wanted.length === 1 && wanted[0] === 'edge') return (await import('./edge/edge-role.ts')).runEdge(config)
   await serveMain(config, wanted, program)
 }
 

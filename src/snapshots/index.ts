@@ -1,4 +1,4 @@
-export { fixedSnapshots } from './fixed-snapshots.ts'
-export type { FixedSnapshots } from './fixed-snapshots.ts'
+export { relayedSnapshots } from './relayed-snapshots.ts'
+export type { RelayedSnapshots } from './relayed-snapshots.ts'
 export { followSnapshots } from './follow-snapshots.ts'
 export type { FollowOptions, SnapshotFollower } from './follow-snapshots.ts'

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { Address } from './address.ts'
 
 /** Which autonomous system announces an address: sorted ranges in typed arrays over one buffer.
@@ -121,13 +121,13 @@ const fileBytes = (counts: Counts): number =>
   (counts.organisations * 2 + 1) * 4 +
   paddedTo4(counts.nameBytes)
 
-/** Reads a compiled file.
- * @returns undefined where there is none, it is cut off or of another format: compile it again
+/** The arrays over the bytes of a compiled file.
+ * @param bytes begin at a multiple of four in their buffer
+ * @returns undefined where they are cut off or of another format: compile it again
  */
-export function readAsnArrays(path: string): AsnArrays | undefined {
-  const bytes = openIfPresent(path, (file) => readFileSync(file))
-  const counts = bytes && readCounts(bytes)
-  if (bytes === undefined || counts === undefined || fileBytes(counts) !== bytes.length) return undefined
+export function asnArraysOf(bytes: Buffer): AsnArrays | undefined {
+  const counts = readCounts(bytes)
+  if (counts === undefined || fileBytes(counts) !== bytes.length) return undefined
   let offset = HEADER_BYTES + paddedTo4(counts.stampBytes)
   const takeBytes = (length: number): Buffer => {
     const taken = bytes.subarray(offset, offset + length)
@@ -147,7 +147,7 @@ export function readAsnArrays(path: string): AsnArrays | undefined {
 }
 
 /** What a compiled file was made of, read from its head.
- * @returns undefined under the same conditions as readAsnArrays
+ * @returns undefined where there is none, or under the same conditions as asnArraysOf
  */
 export function readAsnStamp(path: string): string | undefined {
   return openIfPresent(path, (file) => {

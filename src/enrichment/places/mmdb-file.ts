@@ -20,13 +20,17 @@ const CACHED_PLACES = 8_192
 export class MmdbFile {
   readonly path: string
   readonly #addresses: 'ipv4' | 'ipv6' | 'all'
+  readonly #read: (path: string) => Buffer
   readonly #places = new BoundedCache<number, Place>(CACHED_PLACES)
   #tree: MmdbTree | undefined
   #reader: Reader<never> | undefined
 
-  /** @throws {WaypostError} environment_invalid: not readable or no mmdb file */
-  constructor(path: string, addresses: 'ipv4' | 'ipv6' | 'all') {
+  /** @param read gets the bytes of the file
+   * @throws {WaypostError} environment_invalid: not readable or no mmdb file
+   */
+  constructor(path: string, addresses: 'ipv4' | 'ipv6' | 'all', read: (path: string) => Buffer = readFileSync) {
     this.path = path
+    this.#read = read
     this.#addresses = addresses
     checkMarker(path)
   }
@@ -34,7 +38,7 @@ export class MmdbFile {
   /** Reads the file unless it was read. */
   open(): void {
     if (this.#reader !== undefined) return
-    const bytes = readFileSync(this.path)
+    const bytes = this.#read(this.path)
     this.#reader = new Reader(bytes)
     this.#tree = new MmdbTree(bytes, this.#reader.metadata)
   }

@@ -1,9 +1,11 @@
+import { readFileSync } from 'node:fs'
 import type { Place } from '#records'
 import type { Address } from './address.ts'
-import { AsnTable, readAsnArrays } from './asn-table.ts'
+import { AsnTable, asnArraysOf } from './asn-table.ts'
 import { isHostingNetwork } from './hosting.ts'
 import { MmdbFile } from './mmdb-file.ts'
 import { mergePlaces } from './place-of-record.ts'
+import { readSharedFile, type SharedFile } from './shared-file.ts'
 
 /** An mmdb file and which addresses it is asked for; `ipv6` is read when the first such address comes. */
 export type GeoFile = { readonly path: string; readonly addresses: 'ipv4' | 'ipv6' | 'all' }
@@ -15,6 +17,8 @@ export type PlaceSources = {
   readonly geoFiles: readonly GeoFile[]
   /** Made by compileAsnDatabase; asked where no mmdb file names the network. */
   readonly asnFile?: string | undefined
+  /** Those of the files that the threads of this process have in memory together. */
+  readonly sharedFiles?: readonly SharedFile[]
 }
 
 /** Finds places of addresses in local files. */
@@ -24,9 +28,14 @@ export class PlaceFinder {
 
   /** Opens the files except those for IPv6 alone. @throws {WaypostError} environment_invalid: a file cannot be used */
   constructor(sources: PlaceSources) {
-    this.#files = sources.geoFiles.map(({ path, addresses }) => new MmdbFile(path, addresses))
+    const sharedFiles = new Map(sources.sharedFiles?.map((file) => [file.path, file]))
+    const read = (path: string): Buffer => {
+      const shared = sharedFiles.get(path)
+      return shared === undefined ? readFileSync(path) : readSharedFile(shared)
+    }
+    this.#files = sources.geoFiles.map(({ path, addresses }) => new MmdbFile(path, addresses, read))
     for (const [index, file] of this.#files.entries()) if (sources.geoFiles[index]!.addresses !== 'ipv6') file.open()
-    const arrays = sources.asnFile === undefined ? undefined : readAsnArrays(sources.asnFile)
+    const arrays = sources.asnFile === undefined ? undefined : asnArraysOf(read(sources.asnFile))
     this.#asnTable = arrays && new AsnTable(arrays)
   }
 

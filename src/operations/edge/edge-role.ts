@@ -1,19 +1,19 @@
 import { startEdge } from '#edge'
 import { openEnricher, prepareGeoFiles } from '#enrichment'
 import type { Config } from '#config'
-import { openLmdbHotState } from '#hot-state'
-import { openFileLog } from '#log'
 import { systemClock } from '#platform/clock'
 import { createLogLines } from '#platform/log-lines'
 import { followSnapshots } from '#snapshots'
 
-import { dataPaths } from './data-directory.ts'
+import { dataPaths } from '../data-directory.ts'
+import { withFreePort } from '../ports.ts'
+import { onStopRequest } from '../signals.ts'
 import type { EdgeMessage, MainMessage } from './edge-process.ts'
-import { withFreePort } from './ports.ts'
-import { onStopRequest } from './signals.ts'
+import { openEdgeStores, partitionOf } from './edge-stores.ts'
+import { startEdgeThreads } from './edge-threads.ts'
 
-/** Partition of the log that the first edge of a machine writes. */
-const PARTITION = 'edge-0'
+/** A running edge, of one thread or of several. */
+type Edge = { readonly port: number; stop(): Promise<void> }
 
 /** Runs the edge in this process until it is asked to stop.
  * @throws {Error} it cannot start
@@ -38,7 +38,7 @@ async function runForMain(config: Config): Promise<void> {
   process.on('SIGTERM', () => stopAsked.resolve())
   process.on('disconnect', () => stopAsked.resolve())
   process.on('message', (message: MainMessage) => void (message.kind === 'stop' && stopAsked.resolve()))
-  let edge: Awaited<ReturnType<typeof openEdge>>
+  let edge: Edge
   try {
     edge = await openEdge(config)
   } catch (error) {
@@ -58,26 +58,39 @@ function tellMain(message: EdgeMessage): Promise<void> {
   })
 }
 
-async function openEdge(config: Config): Promise<{ readonly port: number; stop(): Promise<void> }> {
+async function openEdge(config: Config): Promise<Edge> {
   const paths = dataPaths(config.dataDir)
   const logLines = createLogLines('edge', config.logLevel)
-  // First, because it keeps the thread for a second or two: connections opened before it would time out.
-  const enricher = openEnricher(prepareGeoFiles(paths.geo))
   const snapshots = followSnapshots({
     ...(config.databaseUrl === undefined ? {} : { databaseUrl: config.databaseUrl }),
     cacheFile: paths.snapshot,
     logLines,
     clock: systemClock,
   })
-  const log = await openFileLog({ directory: paths.log, logLines, isFlushed: !config.faultGuardsOff.has('flush') })
-  const hotState = openLmdbHotState({ directory: paths.hotState, readOnly: true })
-  const options = { config, log, partition: PARTITION, hotState, snapshots, enricher, clock: systemClock, logLines }
-  const edge = await withFreePort('WAYPOST_EDGE_PORT', config.edgePort, () => startEdge(options))
+  const geo = prepareGeoFiles(paths.geo)
+  const edge = await withFreePort('WAYPOST_EDGE_PORT', config.edgePort, () =>
+    config.edgeThreads > 1 ? startEdgeThreads({ config, geo, snapshots, logLines }) : openAlone(),
+  )
   return {
     port: edge.port,
     stop: async () => {
       await edge.stop()
-      await Promise.all([snapshots.stop(), log.close(), hotState.close()])
+      await snapshots.stop()
     },
+  }
+
+  async function openAlone(): Promise<Edge> {
+    // First, because it keeps the thread for a second or two: connections opened before it would time out.
+    const enricher = openEnricher(geo)
+    const stores = await openEdgeStores(config, logLines)
+    const partition = partitionOf(0)
+    const alone = await startEdge({ config, ...stores, partition, snapshots, enricher, clock: systemClock, logLines })
+    return {
+      port: alone.port,
+      stop: async () => {
+        await alone.stop()
+        await stores.close()
+      },
+    }
   }
 }
