@@ -30,6 +30,20 @@ const WRITER = `
     console.log('indexed')
   }`
 
+test('a click of 1.4 kB takes at most 2.2 kB of disk where clicks come in the order of their ids', async (t) => {
+  const directory = join(withTempDir(t), 'hot-state')
+  const state = openLmdbHotState({ directory })
+  t.after(() => state.close())
+  const count = 5_000
+  const clicks = Array.from({ length: count }, (_, index) => ({
+    clickId: newClickId(1_000 + index),
+    payload: Buffer.alloc(1_400, 1),
+  }))
+  for (let from = 0; from < count; from += 1_000)
+    await state.indexClicks(clicks.slice(from, from + 1_000), { ...POSITION, nextOffset: from })
+  assert.ok(statSync(join(directory, 'data.mdb')).size / count <= 2_200)
+})
+
 test('a reader that started before the state exists finds what another process indexes, as soon as it is indexed', async (t) => {
   const directory = join(withTempDir(t), 'hot-state')
   const reader = openLmdbHotState({ directory, readOnly: true })

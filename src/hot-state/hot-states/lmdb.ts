@@ -63,8 +63,14 @@ const DATA_FILE = 'data.mdb'
 // promise that nobody is given: a commit that fails, as on a full disk, would reject it unseen and so end the process.
 const BINARY = { encoding: 'binary', keyEncoding: 'binary', overlappingSync: false, eventTurnBatching: false } as const
 
+/** A click of the usual 1.4 kB comes after those before it, and LMDB splits the last page in halves: of 4 KiB pages each then keeps
+ * one click, and the disk gets 4 kB for it. Pages of 16 KiB would save another fifth of the disk, but each of the many small commits
+ * copies the pages on the way to what it changes. A state keeps the size it was made with.
+ */
+const PAGE_BYTES = 8_192
+
 function storesOf(directory: string, readOnly: boolean): Stores {
-  const root = open<Buffer, Buffer>({ ...BINARY, path: directory, readOnly, maxDbs: 8 })
+  const root = open<Buffer, Buffer>({ ...BINARY, path: directory, readOnly, maxDbs: 8, pageSize: PAGE_BYTES })
   const store = (name: string): Bytes => root.openDB<Buffer, Buffer>({ ...BINARY, name })
   try {
     return {
