@@ -315,6 +315,43 @@ const readMark = (directory: string): { position: number } => ({
   position: Number(readFileSync(markPath(directory)).readBigUInt64LE(8)),
 })
 
+const SECTOR_BYTES = 512
+
+test('whichever sectors of a group a power failure leaves old or new, what was acknowledged before it stands', async (t) => {
+  for (const directWrites of ['where_possible', 'never'] as const) {
+    const original = withTempDir(t)
+    const log = await openFileLog({ directory: original, logLines: silent, directWrites })
+    const writer = await log.openWriter(PARTITION)
+    await Promise.all(numbered(50).map((payload) => writer.append(payload)))
+    const path = segmentPaths(original)[0]!
+    const [before, mark] = [readFileSync(path), readFileSync(markPath(original))]
+    await Promise.all(numbered(90, 50).map((payload) => writer.append(payload)))
+    const after = readFileSync(path)
+    const firstSector = Math.floor((129 * 50) / 4096) * 8
+    const property = fc.asyncProperty(fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }), async (isNew) => {
+      const torn = Buffer.from(before)
+      for (const index of isNew.keys()) {
+        const at = (firstSector + index) * SECTOR_BYTES
+        if (isNew[index]!) after.copy(torn, at, at, at + SECTOR_BYTES)
+      }
+      const directory = withTempDir(t)
+      await appendEach(await openAt(directory), numbered(1))
+      rmSync(segmentPaths(directory)[0]!)
+      writeFileSync(path.replace(original, directory), torn)
+      writeFileSync(markPath(directory), mark)
+      const recovered = await openAt(directory)
+      await appendEach(recovered, [Buffer.from('next')])
+      const payloads = await readPayloads(recovered)
+      assert.deepEqual(payloads.slice(0, 50), numbered(50).map(String))
+      assert.equal(payloads.at(-1), 'next')
+      assert.ok((await damageOf(recovered)).every(([firstOffset]) => firstOffset! >= 50))
+    })
+    await fc.assert(property, { numRuns: 40, examples: [[Array.from({ length: 30 }, () => true)]] })
+    await writer.close()
+    await log.close()
+  }
+})
+
 test('a limit out of its range is refused at once', async (t: TestContext) => {
   const directory = withTempDir(t)
   for (const recordBytesMax of [0, 16 * 1024 * 1024 + 1]) {

@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, constants, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { closeSync, constants, openSync, readdirSync, readFileSync, readlinkSync, type PathLike } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test, type TestContext } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
+import { pino } from 'pino'
 import { fixedClock } from '#platform/clock'
 import { createLogLines } from '#platform/log-lines'
 import { withTempDir } from '#test-kit'
 import { readToEnd } from '../event-log.conformance.ts'
 import type { EventLog } from '../event-log.ts'
+import { decideBlockWriting } from './segment-files/block-writer.ts'
 import { openFileLog, type FileLogOptions } from './segment-files.ts'
 
 /** The log in a process of its own: killed, on a full disk, under a file size limit. */
@@ -115,12 +117,12 @@ test('a partition is in use while another process that writes to it lives', asyn
  */
 const FILL = `${OPEN}
   const { cpSync, rmSync, writeFileSync, statfsSync } = await import('node:fs')
-  const [directory, filler, copy] = process.argv.slice(1)
+  const [directWrites, directory, filler, copy] = process.argv.slice(1)
   if (filler) {
     const { bavail, bsize } = statfsSync(directory)
     writeFileSync(filler, Buffer.alloc(bavail * bsize - 400_000))
   }
-  const log = await open({ directory: directory + '/log' })
+  const log = await open({ directory: directory + '/log', directWrites })
   const writer = await log.openWriter('${PARTITION}')
   const acknowledged = []
   const codes = new Set()
@@ -155,38 +157,80 @@ type FillReport = {
   readonly damaged: readonly unknown[]
 }
 
-test('a full disk refuses with log_full, keeps exactly what was acknowledged, and goes on when there is space', async (t) => {
-  const directory = withTempDir(t)
-  const copy = join(withTempDir(t), 'log')
-  const mount = 'mount -t tmpfs -o size=2m tmpfs "$0" && exec "$@"'
-  const inNamespace = ['--user', '--map-root-user', '--mount', 'sh', '-c', mount, directory]
-  if (spawnSync('unshare', [...inNamespace, 'true']).status !== 0) {
-    t.skip('a small file system cannot be mounted here: user namespaces are refused')
-    return
+const WAYS = ['where_possible', 'never'] as const
+
+/** The arguments of `unshare` that run a command with a file system of that type mounted on a directory. */
+const onMount = (type: string, options: string, directory: string): readonly string[] => {
+  const mount = `mount -t ${type} -o ${options} ${type} "$0" && exec "$@"`
+  return ['--user', '--map-root-user', '--mount', 'sh', '-c', mount, directory]
+}
+
+function skipWithoutMounts(t: TestContext, mounted: readonly string[]): boolean {
+  const isRefused = spawnSync('unshare', [...mounted, 'true']).status !== 0
+  if (isRefused) t.skip('a file system cannot be mounted here: user namespaces are refused')
+  return isRefused
+}
+
+for (const directWrites of WAYS) {
+  test(`a full disk refuses with log_full, keeps exactly what was acknowledged, and goes on when there is space (direct writes: ${directWrites})`, async (t) => {
+    const directory = withTempDir(t)
+    const copy = join(withTempDir(t), 'log')
+    const mounted = onMount('tmpfs', 'size=2m', directory)
+    if (skipWithoutMounts(t, mounted)) return
+    const script = nodeArguments(FILL, directWrites, directory, join(directory, 'filler'), copy)
+    const run = spawnSync('unshare', [...mounted, process.execPath, ...script], { encoding: 'utf8' })
+    const report = JSON.parse(run.stdout || run.stderr) as FillReport
+    assert.deepEqual(report.codes, ['log_full'])
+    assert.deepEqual(report.kept, report.acknowledged)
+    assert.deepEqual(report.damaged, [])
+    assert.ok(report.atFull > 100 && report.acknowledged.length === report.atFull + 60)
+
+    // As after a crash on the full disk: what was rejected does not come back with the recovery.
+    const log = await openFileLog({ directory: copy, logLines })
+    await (await log.openWriter(PARTITION)).close()
+    assert.equal((await readOffsets(log)).size, report.atFull)
+    await log.close()
+  })
+
+  test(`a file size limit is a full disk too (direct writes: ${directWrites})`, (t) => {
+    const script = nodeArguments(FILL, directWrites, withTempDir(t))
+    const limited = ['-c', 'ulimit -f 512 && exec "$@"', 'sh', process.execPath, ...script]
+    const run = spawnSync('sh', limited, { encoding: 'utf8' })
+    const report = JSON.parse(run.stdout || run.stderr) as FillReport
+    assert.deepEqual(report.codes, ['log_full'])
+    assert.deepEqual(report.kept, report.acknowledged)
+    assert.ok(report.atFull > 50)
+  })
+}
+
+/** Appends and reads three records and prints how the log is written. */
+const TELL_WAY = `${OPEN}
+  const { pino } = await import('pino')
+  const [directWrites, directory] = process.argv.slice(1)
+  const ways = []
+  const write = (line) => ways.push(JSON.parse(line).msg)
+  const log = await open({ directory, directWrites, logLines: pino({ level: 'debug' }, { write }) })
+  const writer = await log.openWriter('${PARTITION}')
+  for (const payload of 'abc') await writer.append(Buffer.from(payload))
+  const { records } = await log.read('${PARTITION}', 0, { maxRecords: 9, maxBytes: 999 })
+  console.log(JSON.stringify({ ways, payloads: records.map((record) => record.payload.toString()) }))
+  await writer.close()`
+
+test('the log goes through the page cache on a file system that refuses direct writes or is not known to keep readers up to date', (t) => {
+  for (const [type, directWrites] of [
+    ['ramfs', 'where_possible'],
+    ['tmpfs', 'where_proven'],
+  ] as const) {
+    const directory = withTempDir(t)
+    const mounted = onMount(type, 'mode=0700', directory)
+    if (skipWithoutMounts(t, mounted)) return
+    const script = nodeArguments(TELL_WAY, directWrites, directory)
+    const run = spawnSync('unshare', [...mounted, process.execPath, ...script], { encoding: 'utf8' })
+    assert.deepEqual(JSON.parse(run.stdout || run.stderr), {
+      ways: ['the log is written through the page cache'],
+      payloads: ['a', 'b', 'c'],
+    })
   }
-  const script = nodeArguments(FILL, directory, join(directory, 'filler'), copy)
-  const run = spawnSync('unshare', [...inNamespace, process.execPath, ...script], { encoding: 'utf8' })
-  const report = JSON.parse(run.stdout || run.stderr) as FillReport
-  assert.deepEqual(report.codes, ['log_full'])
-  assert.deepEqual(report.kept, report.acknowledged)
-  assert.deepEqual(report.damaged, [])
-  assert.ok(report.atFull > 100 && report.acknowledged.length === report.atFull + 60)
-
-  // As after a crash on the full disk: what was rejected does not come back with the recovery.
-  const log = await openFileLog({ directory: copy, logLines })
-  await (await log.openWriter(PARTITION)).close()
-  assert.equal((await readOffsets(log)).size, report.atFull)
-  await log.close()
-})
-
-test('a file size limit is a full disk too', (t) => {
-  const directory = withTempDir(t)
-  const limited = ['-c', 'ulimit -f 512 && exec "$@"', 'sh', process.execPath, ...nodeArguments(FILL, directory)]
-  const run = spawnSync('sh', limited, { encoding: 'utf8' })
-  const report = JSON.parse(run.stdout || run.stderr) as FillReport
-  assert.deepEqual(report.codes, ['log_full'])
-  assert.deepEqual(report.kept, report.acknowledged)
-  assert.ok(report.atFull > 50)
 })
 
 test('an error of the disk rejects all who wait with log_unavailable; a new segment takes the next records', async (t) => {
@@ -226,12 +270,103 @@ test('a disk that refuses even the cut is tried again with the next record', asy
 })
 
 test('records are written through a descriptor that flushes each write', async (t) => {
+  for (const directWrites of WAYS) {
+    const directory = withTempDir(t)
+    const log = await openFileLog({ directory, logLines, directWrites })
+    const writer = await log.openWriter(PARTITION)
+    assert.equal(openSegments(directory).filter(flushesEachWrite).length, 1)
+    await writer.close()
+    await log.close()
+  }
+})
+
+test('records and the zeros ahead of them are written past the page cache where that is possible', async (t) => {
   const directory = withTempDir(t)
-  const log = await openFileLog({ directory, logLines })
+  if (skipWithoutDirectWrites(t, directory)) return
+  const lines: string[] = []
+  const debug = pino(
+    { level: 'debug' },
+    { write: (line) => void lines.push((JSON.parse(line) as { msg: string }).msg) },
+  )
+  const log = await openFileLog({ directory, logLines: debug, directWrites: 'where_possible' })
   const writer = await log.openWriter(PARTITION)
-  assert.equal(openSegments(directory).filter(flushesEachWrite).length, 1)
+  assert.deepEqual(openSegments(directory).map(isDirect), [true, true])
+  assert.deepEqual(lines, ['the log is written past the page cache'])
   await writer.close()
   await log.close()
+})
+
+test('a direct write refused in the middle rejects its group; a segment written through the page cache takes the next', async (t) => {
+  const directory = withTempDir(t)
+  if (skipWithoutDirectWrites(t, directory)) return
+  const log = await openFileLog({ directory, logLines, directWrites: 'where_possible' })
+  const writer = await log.openWriter(PARTITION)
+  await writer.append(Buffer.from('kept'))
+  // What is no number is an invalid argument for this file.
+  replaceDescriptor(openSegments(directory).find(flushesEachWrite)!, '/proc/self/oom_score_adj')
+  await assert.rejects(writer.append(Buffer.from('a')), { code: 'log_unavailable' })
+  assert.equal(await writer.append(Buffer.from('next')), 1)
+  assert.deepEqual(openSegments(directory).map(isDirect), [false, false])
+  await writer.close()
+  assert.deepEqual(await readAll(log), ['kept', 'next'])
+  await log.close()
+})
+
+test('a segment that was cut goes on in the middle of a block with the acknowledged records before it', async (t) => {
+  for (const directWrites of WAYS) {
+    const directory = withTempDir(t)
+    const log = await openFileLog({ directory, logLines, directWrites })
+    const writer = await log.openWriter(PARTITION)
+    await writer.append(Buffer.from('kept'))
+    const fd = openSegments(directory).find(flushesEachWrite)!
+    const path = readlinkSync(`/proc/self/fd/${fd}`)
+    const flags = flagsOf(fd)
+    replaceDescriptor(fd, '/dev/full')
+    await assert.rejects(writer.append(Buffer.alloc(5_000, 'x')), { code: 'log_full' })
+    replaceDescriptor(fd, path, flags)
+    assert.equal(await writer.append(Buffer.from('next')), 1)
+    assert.deepEqual(await readAll(log), ['kept', 'next'])
+    await writer.close()
+    assert.equal((await log.segments(PARTITION)).length, 1)
+    assert.deepEqual(await readAll(log), ['kept', 'next'])
+    await log.close()
+  }
+})
+
+/** Appends records of many lengths by five callers until it is killed. Each payload repeats its own length. */
+const APPEND_LENGTHS = `${OPEN}
+  const log = await open(JSON.parse(process.argv[1]))
+  const writer = await log.openWriter('${PARTITION}')
+  let length = 1
+  const append = async () => {
+    for (;;) {
+      length = (length * 1103 + 7) % 2999 + 1
+      await writer.append(Buffer.alloc(length, length % 256))
+    }
+  }
+  await Promise.all(Array.from({ length: 5 }, append))`
+
+test('a reader of another process right behind the writer never sees an old page, however often a block is written again', async (t) => {
+  for (const directWrites of WAYS) {
+    const directory = withTempDir(t)
+    const options = { directory, directWrites, segmentBytes: 4_000_000 }
+    const child = spawn(process.execPath, nodeArguments(APPEND_LENGTHS, JSON.stringify(options)), { stdio: 'inherit' })
+    t.after(() => child.kill('SIGKILL'))
+    const log = await openFileLog({ directory, logLines })
+    let batches = 0
+    for (let offset = 0; offset < 10_000;) {
+      const batch = await log.read(PARTITION, offset, { maxRecords: 1_000, maxBytes: 1e6 })
+      assert.deepEqual(batch.damaged, [])
+      for (const { payload } of batch.records) assert.ok(payload.every((byte) => byte === payload.length % 256))
+      if (batch.nextOffset > offset) batches++
+      offset = batch.nextOffset
+      if (batch.records.length === 0) await setImmediate()
+    }
+    assert.ok(batches > 100)
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    await log.close()
+  }
 })
 
 test('the disk begins with the next group before the senders of the one before it are answered', async (t) => {
@@ -331,9 +466,23 @@ function openSegments(directory: string): readonly number[] {
     .filter((fd) => isSegmentIn(directory, fd))
 }
 
-function flushesEachWrite(fd: number): boolean {
-  const octal = /flags:\s*(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))![1]!
-  return (Number.parseInt(octal, 8) & constants.O_DSYNC) !== 0
+const flagsOf = (fd: number): number =>
+  Number.parseInt(/flags:\s*(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))![1]!, 8)
+
+const flushesEachWrite = (fd: number): boolean => (flagsOf(fd) & constants.O_DSYNC) !== 0
+
+const isDirect = (fd: number): boolean => (flagsOf(fd) & constants.O_DIRECT) !== 0
+
+/** Lets a descriptor lead elsewhere: the lowest free number is given out first. */
+function replaceDescriptor(fd: number, path: PathLike, flags: number = constants.O_WRONLY): void {
+  closeSync(fd)
+  assert.equal(openSync(path, flags), fd)
+}
+
+function skipWithoutDirectWrites(t: TestContext, directory: string): boolean {
+  const writing = decideBlockWriting(directory, 'where_possible')
+  if (writing.kind === 'buffered') t.skip(writing.why)
+  return writing.kind === 'buffered'
 }
 
 function isSegmentIn(directory: string, fd: number): boolean {

@@ -3,15 +3,16 @@ import { withTempDir } from '#test-kit'
 import { testEventLog } from '../event-log.conformance.ts'
 import { openFileLog } from './segment-files.ts'
 
-testEventLog({
-  name: 'segment files',
-  recordBytesMax: 100_000,
-  makePlace: (t) => {
-    const directory = withTempDir(t)
-    const logLines = createLogLines('test', 'silent')
-    return {
-      open: (clock) =>
-        openFileLog({ directory, logLines, segmentBytes: 20_000, recordBytesMax: 100_000, ...(clock && { clock }) }),
-    }
-  },
-})
+const logLines = createLogLines('test', 'silent')
+const LIMITS = { segmentBytes: 20_000, recordBytesMax: 100_000 }
+
+for (const directWrites of ['where_possible', 'never'] as const) {
+  testEventLog({
+    name: `segment files, direct writes ${directWrites.replace('_', ' ')}`,
+    recordBytesMax: LIMITS.recordBytesMax,
+    makePlace: (t) => {
+      const directory = withTempDir(t)
+      return { open: (clock) => openFileLog({ directory, logLines, directWrites, ...LIMITS, ...(clock && { clock }) }) }
+    },
+  })
+}

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { systemClock, type Clock } from '#platform/clock'
 import type { LogLines } from '#platform/log-lines'
 import type { EventLog, LogWriter, Partition } from '../event-log.ts'
+import type { DirectWrites } from './segment-files/block-writer.ts'
 import { writePosition } from './segment-files/consumer-positions.ts'
 import { openMarkWriter } from './segment-files/durable-mark.ts'
 import { listNames, makeDirectory, syncDirectory } from './segment-files/files.ts'
@@ -32,6 +33,10 @@ export type FileLogOptions = {
    * without a flush, so that a kill loses acknowledged records. Never false outside such a run. Default true.
    */
   readonly isFlushed?: boolean
+  /** Whether segments are written past the page cache, at half the processor time: `where_proven` on file systems known to
+   * keep readers up to date (ext4, XFS), `where_possible` on all that do not refuse, or `never`. Default `where_proven`.
+   */
+  readonly directWrites?: DirectWrites
 }
 
 /** One file of a partition, for a person. */
@@ -70,6 +75,7 @@ export async function openFileLog(options: FileLogOptions): Promise<FileLog> {
     segmentBytes: options.segmentBytes ?? SEGMENT_BYTES_DEFAULT,
     segmentAgeMsMax: options.segmentAgeMsMax ?? SEGMENT_AGE_MS_DEFAULT,
     isFlushed: options.isFlushed ?? true,
+    directWrites: options.directWrites ?? 'where_proven',
     recordBytesMax,
   })
 }

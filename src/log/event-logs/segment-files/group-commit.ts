@@ -5,7 +5,8 @@ import { WaypostError } from '#platform/errors'
 import type { LogLines } from '#platform/log-lines'
 import type { LogWriter } from '../../event-log.ts'
 import { openMarkWriter, type MarkWriter } from './durable-mark.ts'
-import { isDiskFull } from './files.ts'
+import { decideBlockWriting, type BlockWriter, type DirectWrites } from './block-writer.ts'
+import { isDiskFull, isErrno } from './files.ts'
 import { FRAME_HEADER_BYTES, writeFrame } from './frame.ts'
 import type { PartitionLock } from './partition-lock.ts'
 import { publishTail, type Tail } from './recover-tail.ts'
@@ -23,11 +24,12 @@ import { SegmentWriter, type SegmentOptions } from './segment-writer.ts'
  * The order matters: the cut comes before the rejections, so that a crash in between leaves no record behind that its
  * sender was told is lost; the mark comes before the resolutions, so that a reader finds what was acknowledged.
  */
-export type GroupCommitOptions = SegmentOptions & {
+export type GroupCommitOptions = Omit<SegmentOptions, 'blocks'> & {
   readonly partition: string
   readonly directory: string
   readonly recordBytesMax: number
   readonly segmentAgeMsMax: number
+  readonly directWrites: DirectWrites
   readonly clock: Clock
   readonly logLines: LogLines
 }
@@ -57,6 +59,7 @@ export class GroupCommit implements LogWriter {
   private readonly lock: PartitionLock
   private readonly mark: MarkWriter
   private readonly salt: number
+  private blocks: BlockWriter | undefined
   private segment: SegmentWriter | undefined
   /** When the first record of the segment was appended; 0 while it has none. */
   private segmentSince: number
@@ -78,7 +81,8 @@ export class GroupCommit implements LogWriter {
     this.lock = lock
     this.mark = mark
     this.salt = tail.salt ?? randomInt(1, 2 ** 32)
-    this.segment = tail.segment && SegmentWriter.open(tail.segment, tail.segment.position, options)
+    this.blocks = this.decideBlocks()
+    this.segment = tail.segment && SegmentWriter.open(tail.segment, tail.segment.position, this.segmentOptions())
     this.segmentSince = (tail.segment && firstAppendedAt(tail.segment)) ?? 0
     this.open = newGroup(undefined)
     this.nextOffset = tail.nextOffset
@@ -126,6 +130,23 @@ export class GroupCommit implements LogWriter {
       this.mark.close()
       this.lock.release()
     }
+  }
+
+  /** A run that does not flush is there to lose what the page cache holds. */
+  private decideBlocks(): BlockWriter | undefined {
+    const { directory, directWrites, isFlushed, logLines, partition } = this.options
+    const writing = decideBlockWriting(directory, isFlushed ? directWrites : 'never')
+    if (writing.kind === 'direct') {
+      logLines.debug({ partition }, 'the log is written past the page cache')
+      return writing.blocks
+    }
+    logLines.debug({ partition, why: writing.why }, 'the log is written through the page cache')
+    return undefined
+  }
+
+  private segmentOptions(): SegmentOptions {
+    const { segmentBytes, isFlushed } = this.options
+    return { segmentBytes, isFlushed, blocks: this.blocks }
   }
 
   private assertAppendable(payload: Buffer): void {
@@ -209,7 +230,7 @@ export class GroupCommit implements LogWriter {
   }
 
   private beginSegment(): SegmentWriter {
-    const next = SegmentWriter.create(this.options.directory, this.durableOffset, this.salt, this.options)
+    const next = SegmentWriter.create(this.options.directory, this.durableOffset, this.salt, this.segmentOptions())
     this.segment = next
     this.segmentSince = 0
     this.publishMark(next, this.durableOffset, 0)
@@ -230,6 +251,7 @@ export class GroupCommit implements LogWriter {
       if (!this.isBroken) await this.segment?.cut()
       if (isDiskFull(error) && !this.isBroken) return
       this.isBroken = true
+      if (isErrno(error, 'EINVAL')) this.leaveDirectWrites(error)
       await this.replaceSegment()
     } catch (cause) {
       this.isBroken = true
@@ -238,6 +260,17 @@ export class GroupCommit implements LogWriter {
         'the event log cannot be repaired now; it is tried again with the next record',
       )
     }
+  }
+
+  /** The probe was taken and a write was not: the next segment goes through the page cache. */
+  private leaveDirectWrites(error: unknown): void {
+    if (this.blocks === undefined) return
+    this.blocks = undefined
+    const { logLines, partition } = this.options
+    logLines.warn(
+      { err: error, partition },
+      'the file system refuses direct writes; the log goes through the page cache',
+    )
   }
 
   private rejectWaiting(group: Group, error: unknown): void {

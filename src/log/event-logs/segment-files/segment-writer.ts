@@ -1,5 +1,6 @@
 import { close, closeSync, constants, openSync, unlinkSync } from 'node:fs'
 import { promisify } from 'node:util'
+import { roundUpToBlock, type BlockWriter } from './block-writer.ts'
 import { fdatasyncAsync, FILE_MODE, ftruncateAsync, syncDirectory, writeFully } from './files.ts'
 import { segmentFile, type SegmentFile } from './segment-list.ts'
 
@@ -15,6 +16,8 @@ export type SegmentOptions = {
   readonly segmentBytes: number
   /** false only to show that the fault run notices a missing flush. */
   readonly isFlushed: boolean
+  /** Writes whole blocks past the page cache; undefined to write through it. */
+  readonly blocks: BlockWriter | undefined
 }
 
 /** The one segment of a partition that grows. Not for concurrent use, except that `allocateAhead` goes on by itself. */
@@ -40,7 +43,14 @@ export class SegmentWriter {
   }
 
   static open(file: SegmentFile, position: number, options: SegmentOptions): SegmentWriter {
-    return new SegmentWriter(file, position, openFds(file.path, constants.O_RDWR, options), options)
+    const fds = openFds(file.path, constants.O_RDWR, options)
+    try {
+      options.blocks?.load(fds.plain, position)
+    } catch (error) {
+      closeFds(fds)
+      throw error
+    }
+    return new SegmentWriter(file, position, fds, options)
   }
 
   /** Makes a new, empty segment and its directory entry durable. */
@@ -68,7 +78,9 @@ export class SegmentWriter {
    */
   async write(bytes: Buffer, length: number): Promise<number> {
     if (this.position + length > this.allocatedEnd) await this.allocate(length)
-    await writeFully(this.flushingFd, bytes, length, this.position)
+    const { blocks } = this.options
+    if (blocks === undefined) await writeFully(this.flushingFd, bytes, length, this.position)
+    else await blocks.write(this.flushingFd, bytes, length, this.position)
     return this.position + length
   }
 
@@ -82,15 +94,13 @@ export class SegmentWriter {
 
   /** Removes what follows the last durable record, durably. */
   async cut(): Promise<void> {
-    await this.allocation
-    await ftruncateAsync(this.plainFd, this.position)
-    this.allocatedEnd = this.position
-    await fdatasyncAsync(this.plainFd)
+    await this.truncate()
+    this.options.blocks?.load(this.plainFd, this.position)
   }
 
   /** Gives back allocated space and closes. */
   async seal(): Promise<void> {
-    await this.cut()
+    await this.truncate()
     await this.close()
   }
 
@@ -101,6 +111,13 @@ export class SegmentWriter {
     await this.allocation
     if (this.position === 0) unlinkSync(this.file.path)
     await this.close()
+  }
+
+  private async truncate(): Promise<void> {
+    await this.allocation
+    await ftruncateAsync(this.plainFd, this.position)
+    this.allocatedEnd = this.position
+    await fdatasyncAsync(this.plainFd)
   }
 
   /** What was flushed is durable, whatever closing says. */
@@ -114,7 +131,9 @@ export class SegmentWriter {
   private async allocate(length: number): Promise<void> {
     while (this.allocation !== undefined) await this.allocation
     const neededEnd = this.position + length
-    const wantedEnd = Math.max(neededEnd, Math.min(neededEnd + ALLOCATION_BYTES, this.options.segmentBytes))
+    const wantedEnd = roundUpToBlock(
+      Math.max(neededEnd, Math.min(neededEnd + ALLOCATION_BYTES, this.options.segmentBytes)),
+    )
     if (!this.mayAllocate || wantedEnd <= this.allocatedEnd) return
     this.allocation = this.writeZeros(wantedEnd).finally(() => (this.allocation = undefined))
     await this.allocation
@@ -122,10 +141,11 @@ export class SegmentWriter {
 
   private async writeZeros(wantedEnd: number): Promise<void> {
     const start = this.allocatedEnd
+    const { blocks } = this.options
     try {
-      for (let at = start; at < wantedEnd; at += ZEROS.length) {
-        await writeFully(this.plainFd, ZEROS, Math.min(ZEROS.length, wantedEnd - at), at)
-      }
+      // What is left of the block at the end reads as zeros and is written with its records.
+      if (blocks === undefined) await writeZerosFully(this.plainFd, start, wantedEnd)
+      else await blocks.writeZeros(this.plainFd, roundUpToBlock(start), wantedEnd)
       await fdatasyncAsync(this.plainFd)
       this.allocatedEnd = wantedEnd
     } catch {
@@ -137,12 +157,18 @@ export class SegmentWriter {
   }
 }
 
+async function writeZerosFully(fd: number, from: number, to: number): Promise<void> {
+  for (let at = from; at < to; at += ZEROS.length) await writeFully(fd, ZEROS, Math.min(ZEROS.length, to - at), at)
+}
+
 type SegmentFds = { readonly plain: number; readonly flushing: number }
 
 function openFds(path: string, flags: number, options: SegmentOptions): SegmentFds {
-  const plain = openSync(path, flags, FILE_MODE)
+  const direct = options.blocks === undefined ? 0 : constants.O_DIRECT
+  const flush = options.isFlushed ? constants.O_DSYNC : 0
+  const plain = openSync(path, flags | direct, FILE_MODE)
   try {
-    return { plain, flushing: openSync(path, constants.O_WRONLY | (options.isFlushed ? constants.O_DSYNC : 0)) }
+    return { plain, flushing: openSync(path, constants.O_WRONLY | flush | direct) }
   } catch (error) {
     closeSync(plain)
     throw error
