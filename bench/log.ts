@@ -13,7 +13,7 @@ import { createLogLines } from '#platform/log-lines'
  * two consumers of another process right behind them, and a sequential read of all. Each way of writing in turn, so that
  * what else the machine does falls on all of them; the processor time for each record is the figure to compare.
  * Prints one JSON object.
- * `node bench/log.ts --waiters 1,64 --seconds 2 --rate 30000 --bytes 700 --writes where_proven,never --rounds 3 --directory DIR`
+ * `node bench/log.ts --waiters 1,64 --seconds 2 --rate 30000 --bytes 700 --direct where_proven,never --rounds 3 --directory DIR`
  */
 const { values: settings } = parseArgs({
   options: {
@@ -21,7 +21,7 @@ const { values: settings } = parseArgs({
     seconds: { type: 'string', default: '2' },
     rate: { type: 'string', default: '30000' },
     bytes: { type: 'string', default: '700' },
-    writes: { type: 'string', default: 'where_proven' },
+    direct: { type: 'string', default: 'where_proven' },
     rounds: { type: 'string', default: '1' },
     directory: { type: 'string', default: tmpdir() },
     /** A process of the measurement: reads that many records behind the writer of the directory. */
@@ -29,7 +29,7 @@ const { values: settings } = parseArgs({
   },
 })
 
-type DirectWrites = NonNullable<FileLogOptions['directWrites']>
+type DirectIo = NonNullable<FileLogOptions['directIo']>
 
 const PARTITION = 'bench-0'
 const CONSUMERS = 2
@@ -38,16 +38,16 @@ const durationMs = Number(settings.seconds) * 1000
 if (settings.follow === undefined) {
   const runs = []
   for (let round = 0; round < Number(settings.rounds); round++) {
-    for (const writes of settings.writes.split(',')) runs.push(await measureLog(writes as DirectWrites))
+    for (const direct of settings.direct.split(',')) runs.push(await measureLog(direct as DirectIo))
   }
   console.log(JSON.stringify({ payloadBytes: Number(settings.bytes), runs }, null, 2))
 } else {
   console.log(JSON.stringify(await followLog(settings.directory, Number(settings.follow))))
 }
 
-async function measureLog(directWrites: DirectWrites) {
+async function measureLog(directIo: DirectIo) {
   const directory = mkdtempSync(join(settings.directory, 'waypost-bench-log-'))
-  const log = await openFileLog({ directory, logLines: createLogLines('bench'), directWrites })
+  const log = await openFileLog({ directory, logLines: createLogLines('bench'), directIo })
   try {
     const payload = Buffer.alloc(Number(settings.bytes), 'x')
     const writer = await log.openWriter(PARTITION)
@@ -57,7 +57,7 @@ async function measureLog(directWrites: DirectWrites) {
       append.push(await measureAppends(writer, payload, waiters))
     }
     await writer.close()
-    return { directWrites, steady, append, read: await measureRead(log) }
+    return { directIo, steady, append, read: await measureRead(log) }
   } finally {
     await log.close()
     rmSync(directory, { recursive: true })

@@ -318,9 +318,9 @@ const readMark = (directory: string): { position: number } => ({
 const SECTOR_BYTES = 512
 
 test('whichever sectors of a group a power failure leaves old or new, what was acknowledged before it stands', async (t) => {
-  for (const directWrites of ['where_possible', 'never'] as const) {
+  for (const directIo of ['where_possible', 'never'] as const) {
     const original = withTempDir(t)
-    const log = await openFileLog({ directory: original, logLines: silent, directWrites })
+    const log = await openFileLog({ directory: original, logLines: silent, directIo })
     const writer = await log.openWriter(PARTITION)
     await Promise.all(numbered(50).map((payload) => writer.append(payload)))
     const path = segmentPaths(original)[0]!

@@ -6,13 +6,13 @@ import { openFileLog } from './segment-files.ts'
 const logLines = createLogLines('test', 'silent')
 const LIMITS = { segmentBytes: 20_000, recordBytesMax: 100_000 }
 
-for (const directWrites of ['where_possible', 'never'] as const) {
+for (const directIo of ['where_possible', 'never'] as const) {
   testEventLog({
-    name: `segment files, direct writes ${directWrites.replace('_', ' ')}`,
+    name: `segment files, direct access ${directIo.replace('_', ' ')}`,
     recordBytesMax: LIMITS.recordBytesMax,
     makePlace: (t) => {
       const directory = withTempDir(t)
-      return { open: (clock) => openFileLog({ directory, logLines, directWrites, ...LIMITS, ...(clock && { clock }) }) }
+      return { open: (clock) => openFileLog({ directory, logLines, directIo, ...LIMITS, ...(clock && { clock }) }) }
     },
   })
 }

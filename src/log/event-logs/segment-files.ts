@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { systemClock, type Clock } from '#platform/clock'
 import type { LogLines } from '#platform/log-lines'
 import type { EventLog, LogWriter, Partition } from '../event-log.ts'
-import type { DirectWrites } from './segment-files/block-writer.ts'
+import type { DirectIo } from './segment-files/direct-io.ts'
 import { writePosition } from './segment-files/consumer-positions.ts'
 import { openMarkWriter } from './segment-files/durable-mark.ts'
 import { listNames, makeDirectory, syncDirectory } from './segment-files/files.ts'
@@ -33,10 +33,10 @@ export type FileLogOptions = {
    * without a flush, so that a kill loses acknowledged records. Never false outside such a run. Default true.
    */
   readonly isFlushed?: boolean
-  /** Whether segments are written past the page cache, at half the processor time: `where_proven` on file systems known to
-   * keep readers up to date (ext4, XFS), `where_possible` on all that do not refuse, or `never`. Default `where_proven`.
+  /** Whether segments are written and read past the page cache: `where_proven` on file systems known to keep both ways in
+   * step (ext4, XFS), `where_possible` on all that do not refuse, or `never`. Default `where_proven`.
    */
-  readonly directWrites?: DirectWrites
+  readonly directIo?: DirectIo
 }
 
 /** One file of a partition, for a person. */
@@ -75,7 +75,7 @@ export async function openFileLog(options: FileLogOptions): Promise<FileLog> {
     segmentBytes: options.segmentBytes ?? SEGMENT_BYTES_DEFAULT,
     segmentAgeMsMax: options.segmentAgeMsMax ?? SEGMENT_AGE_MS_DEFAULT,
     isFlushed: options.isFlushed ?? true,
-    directWrites: options.directWrites ?? 'where_proven',
+    directIo: options.directIo ?? 'where_proven',
     recordBytesMax,
   })
 }
@@ -179,7 +179,9 @@ class SegmentFileLog implements FileLog {
     const known = this.readers.get(partition)
     if (known !== undefined) return known
     const directory = this.directoryOf(partition)
-    const opened = this.recoverOrphan(directory).then(() => new PartitionReader(partition, directory))
+    const opened = this.recoverOrphan(directory).then(
+      () => new PartitionReader(partition, directory, this.options.directIo),
+    )
     this.readers.set(partition, opened)
     opened.catch(() => this.readers.delete(partition))
     return opened

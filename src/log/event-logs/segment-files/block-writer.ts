@@ -1,42 +1,13 @@
-import { closeSync, constants, openSync, readSync, statfsSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, constants, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { allocatePages, BLOCK_BYTES, roundUpToBlock, whyNotDirect, type DirectIo } from './direct-io.ts'
 import { FILE_MODE, isDiskFull, writeFully } from './files.ts'
-
-/** Writing past the page cache (O_DIRECT).
- *
- * Through the page cache every byte of a segment costs two pages that are allocated, filled, written and thrown away: one
- * for the zeros ahead, one for the record. Past it the disk fetches both from memory that stays where it is.
- *
- * Such a write begins and ends at the border of a block, so the last block of a group is filled up with zeros and written
- * again with the next group: the same records at its beginning, the next ones behind. Records that were acknowledged are
- * safe in it although they are written a second time: a disk replaces whole sectors, of 512 or 4096 bytes, and whichever
- * sectors a power failure leaves old or new, the bytes of the acknowledged records are the same in both. The page cache
- * does no different, it writes the whole page of the last record again with the next.
- */
-
-/** Offset, length and address of a direct write are multiples of the disk's logical block of 512 or 4096 bytes, and
- * less than the file system's own block of 4096 costs it a read.
- */
-export const BLOCK_BYTES = 4096
 
 /** A group is copied here to stand at the border of a block: a tenth of a microsecond for each record, and the buffers of
  * the groups can grow and change without regard to blocks. A larger group takes several writes.
  */
 const STAGING_BYTES = 1024 * 1024
 const ZEROS_BYTES = 256 * 1024
-const WASM_PAGE_BYTES = 64 * 1024
-
-/** Where segments are written directly: on the file systems that are known to drop the cached pages of what a direct write
- * replaced before it returns, wherever the file system does not refuse, or nowhere.
- */
-export type DirectWrites = 'where_proven' | 'where_possible' | 'never'
-
-/** Magic numbers of statfs(2): ext2 to ext4 and XFS. Readers read through the page cache, and a file system that leaves an
- * old page there (some network and FUSE file systems) would show them damage where records are.
- */
-const PROVEN_FILE_SYSTEMS: ReadonlySet<number> = new Set([0xef53, 0x58465342])
-
-export const roundUpToBlock = (position: number): number => Math.ceil(position / BLOCK_BYTES) * BLOCK_BYTES
 
 /** Writes groups of records as whole blocks. It knows the beginning of the block in which the next group begins, so it
  * serves one segment at a time.
@@ -114,15 +85,9 @@ export type BlockWriting =
   { readonly kind: 'direct'; readonly blocks: BlockWriter } | { readonly kind: 'buffered'; readonly why: string }
 
 /** Decides, once for a directory, whether its segments are written directly. */
-export function decideBlockWriting(directory: string, directWrites: DirectWrites): BlockWriting {
-  if (directWrites === 'never') return { kind: 'buffered', why: 'direct writes are switched off' }
-  // Other systems have no such flag.
-  if ((constants.O_DIRECT as number | undefined) === undefined) return { kind: 'buffered', why: 'no O_DIRECT here' }
-  const { type } = statfsSync(directory)
-  if (directWrites === 'where_proven' && !PROVEN_FILE_SYSTEMS.has(type)) {
-    return { kind: 'buffered', why: `file system 0x${type.toString(16)} is not known to keep readers up to date` }
-  }
-  return tryBlocks(directory)
+export function decideBlockWriting(directory: string, directIo: DirectIo): BlockWriting {
+  const why = whyNotDirect(directory, directIo)
+  return why === undefined ? tryBlocks(directory) : { kind: 'buffered', why }
 }
 
 function tryBlocks(directory: string): BlockWriting {
@@ -142,19 +107,4 @@ function probeUnlessFull(blocks: BlockWriter, directory: string): void {
   } catch (error) {
     if (!isDiskFull(error)) throw error
   }
-}
-
-/** What is used of WebAssembly; the types of Node do not declare it. */
-declare const WebAssembly: {
-  readonly Memory: new (pages: { readonly initial: number; readonly maximum: number }) => {
-    readonly buffer: ArrayBuffer
-  }
-}
-
-/** Memory that begins at the border of a page, which Node's own buffers do not promise.
- * @throws {RangeError} no address space; {ReferenceError} Node runs without a compiler (`--jitless`)
- */
-function allocatePages(bytes: number): Buffer {
-  const pages = Math.ceil(bytes / WASM_PAGE_BYTES)
-  return Buffer.from(new WebAssembly.Memory({ initial: pages, maximum: pages }).buffer, 0, bytes)
 }

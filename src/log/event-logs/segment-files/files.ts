@@ -5,6 +5,7 @@ import {
   ftruncate,
   mkdirSync,
   openSync,
+  read,
   readdirSync,
   write,
   type PathLike,
@@ -17,6 +18,7 @@ export const FILE_MODE = 0o600
 
 export const fdatasyncAsync = promisify(fdatasync)
 export const ftruncateAsync = promisify(ftruncate)
+export const readAsync = promisify(read)
 
 export function makeDirectory(path: string): void {
   mkdirSync(path, { recursive: true, mode: DIRECTORY_MODE })
@@ -44,6 +46,18 @@ export function writeFully(fd: number, bytes: Buffer, length: number, position: 
   }
   writeFrom(0)
   return promise
+}
+
+/** Reads up to `length` bytes; fewer only at the end of the file. */
+export async function readUpTo(fd: number, position: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafeSlow(length)
+  let done = 0
+  while (done < length) {
+    const { bytesRead } = await readAsync(fd, bytes, done, length - done, position + done)
+    if (bytesRead === 0) break
+    done += bytesRead
+  }
+  return bytes.subarray(0, done)
 }
 
 /** Names in a directory; none where it does not exist. */

@@ -5,7 +5,8 @@ import { WaypostError } from '#platform/errors'
 import type { LogLines } from '#platform/log-lines'
 import type { LogWriter } from '../../event-log.ts'
 import { openMarkWriter, type MarkWriter } from './durable-mark.ts'
-import { decideBlockWriting, type BlockWriter, type DirectWrites } from './block-writer.ts'
+import { decideBlockWriting, type BlockWriter } from './block-writer.ts'
+import type { DirectIo } from './direct-io.ts'
 import { isDiskFull, isErrno } from './files.ts'
 import { FRAME_HEADER_BYTES, writeFrame } from './frame.ts'
 import type { PartitionLock } from './partition-lock.ts'
@@ -29,7 +30,7 @@ export type GroupCommitOptions = Omit<SegmentOptions, 'blocks'> & {
   readonly directory: string
   readonly recordBytesMax: number
   readonly segmentAgeMsMax: number
-  readonly directWrites: DirectWrites
+  readonly directIo: DirectIo
   readonly clock: Clock
   readonly logLines: LogLines
 }
@@ -134,8 +135,8 @@ export class GroupCommit implements LogWriter {
 
   /** A run that does not flush is there to lose what the page cache holds. */
   private decideBlocks(): BlockWriter | undefined {
-    const { directory, directWrites, isFlushed, logLines, partition } = this.options
-    const writing = decideBlockWriting(directory, isFlushed ? directWrites : 'never')
+    const { directory, directIo, isFlushed, logLines, partition } = this.options
+    const writing = decideBlockWriting(directory, isFlushed ? directIo : 'never')
     if (writing.kind === 'direct') {
       logLines.debug({ partition }, 'the log is written past the page cache')
       return writing.blocks

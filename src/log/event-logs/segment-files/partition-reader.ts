@@ -1,7 +1,9 @@
-import { closeSync, fstatSync, openSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import type { DamagedRange, LogBatch, LogRecord } from '../../event-log.ts'
+import { openBlockReader, type BlockReader } from './block-reader.ts'
+import type { DirectIo } from './direct-io.ts'
 import { openMarkReader, type DurableMark, type MarkReader } from './durable-mark.ts'
-import { isErrno } from './files.ts'
+import { isErrno, readUpTo } from './files.ts'
 import { scanSegment, type Place, type Span } from './scan-segment.ts'
 import { listSegments, segmentIndexOf, type SegmentFile } from './segment-list.ts'
 
@@ -29,15 +31,19 @@ export class PartitionReader {
   private readonly partition: string
   private readonly directory: string
   private readonly markReader: MarkReader
+  /** Reads past the page cache; undefined to read through it. */
+  private blocks: BlockReader | undefined
+  private directIo: DirectIo
   private segments: readonly SegmentFile[] = []
   private opened: readonly OpenSegment[] = []
   private readonly cursors = new Map<number, Cursor>()
   private turn: Promise<unknown> = Promise.resolve()
 
-  constructor(partition: string, directory: string) {
+  constructor(partition: string, directory: string, directIo: DirectIo) {
     this.partition = partition
     this.directory = directory
     this.markReader = openMarkReader(directory)
+    this.directIo = directIo
   }
 
   /** First offset that is not durable; 0 where nothing was ever appended. */
@@ -59,6 +65,10 @@ export class PartitionReader {
   async close(): Promise<void> {
     await this.turn
     this.markReader.close()
+    this.closeSegments()
+  }
+
+  private closeSegments(): void {
     for (const segment of this.opened) closeSync(segment.fd)
     this.opened = []
   }
@@ -67,11 +77,19 @@ export class PartitionReader {
     try {
       return await this.readListed(request)
     } catch (error) {
-      if (!isErrno(error, 'ENOENT')) throw error
       // Retention in another process dropped a segment of the list.
-      this.forgetSegments()
+      if (isErrno(error, 'ENOENT')) this.forgetSegments()
+      else if (isErrno(error, 'EINVAL') && this.blocks !== undefined) this.leaveDirectReads()
+      else throw error
       return this.readListed(request)
     }
+  }
+
+  /** The file system refuses them. */
+  private leaveDirectReads(): void {
+    this.directIo = 'never'
+    this.blocks = undefined
+    this.closeSegments()
   }
 
   private async readListed(request: ReadRequest): Promise<LogBatch> {
@@ -103,7 +121,7 @@ export class PartitionReader {
     const endOffset = Math.min(limit.endOffset, limit.boundary)
     const from = this.placeFor(segment, batch.nextOffset)
     const span: Span = {
-      fd: segment.fd,
+      read: this.readingOf(segment.fd),
       salt: file.salt,
       fromPosition: from.position,
       fromOffset: from.offset,
@@ -124,6 +142,12 @@ export class PartitionReader {
     else batch.addDamage(end.offset, endOffset, `${file.name} byte ${end.position}`)
   }
 
+  private readingOf(fd: number): Span['read'] {
+    const { blocks } = this
+    return (position, length) =>
+      blocks === undefined ? readUpTo(fd, position, length) : blocks.read(fd, position, length)
+  }
+
   private segmentsFor(mark: DurableMark): readonly SegmentFile[] {
     if (this.segments.at(-1)?.baseOffset !== mark.baseOffset) this.forgetSegments()
     return this.listedSegments()
@@ -139,10 +163,11 @@ export class PartitionReader {
   }
 
   private open(file: SegmentFile): OpenSegment {
+    if (this.opened.length === 0) this.blocks ??= openBlockReader(this.directory, this.directIo)
     const known = this.opened.find((segment) => segment.file.baseOffset === file.baseOffset)
     const segment = known ?? {
       file,
-      fd: openSync(file.path, 'r'),
+      fd: openSync(file.path, constants.O_RDONLY | (this.blocks === undefined ? 0 : constants.O_DIRECT)),
       places: [{ position: 0, offset: file.baseOffset }],
     }
     const others = this.opened.filter((other) => other !== segment)

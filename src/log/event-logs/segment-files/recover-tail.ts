@@ -2,6 +2,7 @@ import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync 
 import type { LogLines } from '#platform/log-lines'
 import { readPositions } from './consumer-positions.ts'
 import { openMarkReader, type DurableMark, type MarkWriter } from './durable-mark.ts'
+import { readUpTo } from './files.ts'
 import { FRAME_HEADER_BYTES } from './frame.ts'
 import { scanSegment } from './scan-segment.ts'
 import { listSegments, type SegmentFile } from './segment-list.ts'
@@ -76,7 +77,7 @@ async function findLastRecord(segment: SegmentFile, mark: DurableMark | undefine
     const isMarkUsable = mark !== undefined && mark.position <= endPosition
     const end: End = isMarkUsable ? { ...mark } : { position: 0, nextOffset: segment.baseOffset, appendedAt: 0 }
     const span = {
-      fd,
+      read: (position: number, length: number) => readUpTo(fd, position, length),
       salt: segment.salt,
       fromPosition: end.position,
       fromOffset: end.nextOffset,

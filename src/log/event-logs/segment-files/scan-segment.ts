@@ -1,14 +1,11 @@
-import { read } from 'node:fs'
-import { promisify } from 'node:util'
 import { claimedOffset, FRAME_HEADER_BYTES, MAGIC_BYTES, readFrame, type Frame, type FrameReading } from './frame.ts'
-
-const readAsync = promisify(read)
 
 const EMPTY = Buffer.alloc(0)
 
 /** A stretch of one segment: from a place where a record begins to a byte or an offset, whichever comes first. */
 export type Span = {
-  readonly fd: number
+  /** Reads up to `length` bytes of the segment; fewer only at its end. The bytes are the caller's. */
+  readonly read: (position: number, length: number) => Promise<Buffer>
   readonly salt: number
   readonly fromPosition: number
   /** Offset of the record that stands there, or should. */
@@ -123,20 +120,8 @@ class ReadWindow {
     const available = this.span.endPosition - position
     if (bytesNeeded > available) return false
     const length = Math.min(Math.max(this.span.chunkBytes, bytesNeeded), available)
-    this.bytes = await readUpTo(this.span.fd, position, length)
+    this.bytes = await this.span.read(position, length)
     this.start = position
     return this.bytes.length >= bytesNeeded
   }
-}
-
-/** Reads up to `length` bytes; fewer only at the end of the file. */
-async function readUpTo(fd: number, position: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafeSlow(length)
-  let done = 0
-  while (done < length) {
-    const { bytesRead } = await readAsync(fd, bytes, done, length - done, position + done)
-    if (bytesRead === 0) break
-    done += bytesRead
-  }
-  return bytes.subarray(0, done)
 }

@@ -1,6 +1,7 @@
 import { close, closeSync, constants, openSync, unlinkSync } from 'node:fs'
 import { promisify } from 'node:util'
-import { roundUpToBlock, type BlockWriter } from './block-writer.ts'
+import type { BlockWriter } from './block-writer.ts'
+import { roundUpToBlock } from './direct-io.ts'
 import { fdatasyncAsync, FILE_MODE, ftruncateAsync, syncDirectory, writeFully } from './files.ts'
 import { segmentFile, type SegmentFile } from './segment-list.ts'
 
