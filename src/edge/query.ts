@@ -7,19 +7,17 @@ const PLUS = 0x2b
 const QUESTION_MARK = 0x3f
 const SPACE = 0x20
 
+export type QueryLimits = { readonly parametersMax: number; readonly valueCharactersMax: number }
+
 /** Calls `take` with each parameter of a query string or form body, in order, at most `limits.parametersMax` of them.
  *
  * - `+` and `%xx` are decoded; what is not properly encoded stays as it is.
  * - A `?` before a name is dropped: links that got a second `?` (`…?c=1&?fbclid=2`, `??c=1`) keep their parameters.
  * - Empty values are left out; long ones are cut. Never throws.
  *
- * One pass over the text, because this runs for each of the twenty parameters that a click usually has.
+ * Clicks are read by readNamedQuery, which gives the same.
  */
-export function readQuery(
-  text: string,
-  limits: { readonly parametersMax: number; readonly valueCharactersMax: number },
-  take: (name: string, value: string) => void,
-): void {
+export function readQuery(text: string, limits: QueryLimits, take: (name: string, value: string) => void): void {
   let count = 0
   let start = 0
   let equals = -1
