@@ -7,7 +7,7 @@ import { readConfig } from '#config'
 import { openEnricher, prepareGeoFiles } from '#enrichment'
 import { systemClock } from '#platform/clock'
 import { encodeRecord } from '#records'
-import { compileSnapshot, type Decision } from '#routing'
+import { compileSnapshot, type Decision, type Snapshot } from '#routing'
 // These two reach into modules: what they name is measured by itself, or done otherwise only with a database.
 import { emptyState } from '../src/configuration/objects.ts'
 import { planConfiguration } from '../src/configuration/plan.ts'
@@ -83,10 +83,11 @@ function openDecider(geoDirectory: string): Decider {
   }
 }
 
-function snapshotOfBench() {
+function snapshotOfBench(): Snapshot {
   const { wanted, issues } = planConfiguration(readFile(CONFIGURATION), emptyState())
   if (issues.length > 0) throw new Error(`the configuration was refused: ${JSON.stringify(issues)}`)
-  return compileConfiguration(wanted, 2, Date.now())
+  // As it comes from the disk.
+  return JSON.parse(JSON.stringify(compileConfiguration(wanted, 2, Date.now()))) as Snapshot
 }
 
 function measureRound(edge: Decider, live: Live, requests: readonly LoadRequest[]): Costs {

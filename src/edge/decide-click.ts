@@ -83,13 +83,12 @@ function replaceClickId(draft: ClickDraft): void {
 }
 
 export function addVisitor(draft: ClickDraft, edge: Decider, { headers }: IncomingMessage, address: string): void {
-  const visitor = edge.enricher.describeVisitor({
+  edge.enricher.addVisitor(draft, {
     ip: address,
     userAgent: headers['user-agent'],
     clientHints: headers,
     acceptLanguage: headers['accept-language'],
   })
-  Object.assign(draft, visitor)
   draft.visitor_code ??= parseVisitorCode(readCookie(headers.cookie, VISITOR_COOKIE)) ?? newUuidV7(draft.at)
   if (headers.referer) draft.referrer = cleanText(headers.referer, REFERRER_CHARACTERS_MAX)
   if (headers.host) draft.domain = hostName(headers.host)

@@ -18,7 +18,7 @@ const defaultFiles = prepareGeoFiles(geoFolder)
 after(() => rmSync(geoFolder, { recursive: true }))
 
 describe('with the default files', () => {
-  const { describeVisitor } = openEnricher(defaultFiles)
+  const { addVisitor, describeVisitor } = openEnricher(defaultFiles)
 
   test('describes a visitor of either address family: place, network, device, language', () => {
     const seen = describeVisitor({ ip: '::ffff:8.8.8.8', userAgent: CHROME, acceptLanguage: 'en-US,en;q=0.9' })
@@ -39,6 +39,17 @@ describe('with the default files', () => {
     assert.equal(describeVisitor({ ip, userAgent: CHROME }).bot, 'datacentre')
     assert.equal(describeVisitor({ ip, userAgent: CHROME, acceptLanguage: 'de' }).bot, undefined)
     assert.equal(describeVisitor({ ip: '81.2.69.142', userAgent: CHROME }).bot, undefined)
+  })
+
+  test('says the same of a visitor in a record that has all fields already', () => {
+    for (const ip of ['8.8.8.8', '95.216.1.1', '10.0.0.1', 'unknown', '2a02:6b8::feed:ff'])
+      for (const userAgent of [CHROME, 'Googlebot/2.1', undefined])
+        for (const acceptLanguage of ['de', '*', undefined]) {
+          const visitor = { ip, userAgent, acceptLanguage, clientHints: { 'sec-ch-ua-model': '"Pixel 8"' } }
+          const draft = { ip: '' }
+          addVisitor(draft, visitor)
+          assert.deepEqual(JSON.parse(JSON.stringify(draft)), describeVisitor(visitor))
+        }
   })
 
   test('costs microseconds a visitor', (t) => {
@@ -96,6 +107,12 @@ test('hints change what is remembered of a user agent', () => {
       clientHints: { 'sec-ch-ua-platform': '"Windows"', 'sec-ch-ua-platform-version': version },
     }).os_version
   assert.deepEqual([ask('"15.0.0"'), ask('"10.0.0"'), ask('"15.0.0"')], ['11', '10', '11'])
+})
+
+test('hints that are none of a browser change nothing', () => {
+  const ask = (model: string | string[]): string | undefined =>
+    bare.describeVisitor({ ip: '::1', userAgent: CHROME, clientHints: { 'sec-ch-ua-model': model } }).device_model
+  assert.deepEqual([ask('"Pixel 8"'), ask(`"${'x'.repeat(300)}"`), ask(['"Pixel 8"']), ask('')], ['Pixel 8', undefined, undefined, undefined]) // prettier-ignore
 })
 
 test('cuts the user agent at 1 024 characters and what is no address at 45', () => {

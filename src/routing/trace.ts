@@ -44,7 +44,10 @@ const OWNER_LETTER = { offer: 'o', campaign: 'c', advertiser: 'a', installation:
 const STEPS_MAX = 60
 const STEPS_KEPT_AT_END = 12
 
-const number = (value: number): string => value.toString(36)
+/** The usual numbers: toString in base 36 takes 0.1 µs, and a click has half a dozen of them. */
+const SMALL_NUMBERS = Array.from({ length: 36 * 36 }, (_, value) => value.toString(36))
+
+const number = (value: number): string => SMALL_NUMBERS[value] ?? value.toString(36)
 
 function encodeStep(step: TraceStep): string {
   const letter = LETTER[step.kind]
@@ -90,11 +93,8 @@ function encodeStep(step: TraceStep): string {
 
 /** The steps as text for the click record: at most 100 bytes on average, never more than 60 steps. */
 export function encodeTrace(steps: readonly TraceStep[]): string {
-  let text = ''
-  for (const step of steps.length > STEPS_MAX ? cutMiddle(steps) : steps) {
-    text += text === '' ? encodeStep(step) : `;${encodeStep(step)}`
-  }
-  return text
+  // Joined at once, because a text that grows is a tree, at which JSON.stringify leaves its fast path.
+  return (steps.length > STEPS_MAX ? cutMiddle(steps) : steps).map(encodeStep).join(';')
 }
 
 function cutMiddle(steps: readonly TraceStep[]): readonly TraceStep[] {

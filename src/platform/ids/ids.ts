@@ -9,7 +9,8 @@ export type ClickId = Branded<'ClickId'>
 
 const UUID_ANY_CASE = /^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$/
 
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+/** Two characters of each byte. */
+const HEX = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0')).join(''))
 const POOL_BYTES = 8192
 const pool = Buffer.allocUnsafe(POOL_BYTES)
 let poolOffset = POOL_BYTES
@@ -25,9 +26,19 @@ function takeRandomBytes(): number {
   return start
 }
 
-const hex = (byte: number): string => HEX[byte & 0xff]!
+const DASH = 0x2d
+/** Used by one id at a time. Its dashes stay where they are. */
+const text = Buffer.alloc(36, DASH)
+
+function putHex(at: number, byte: number): void {
+  text[at] = HEX[(byte & 0xff) * 2]!
+  text[at + 1] = HEX[(byte & 0xff) * 2 + 1]!
+}
 
 /** A new UUIDv7: 48 bits of milliseconds, then 74 random bits.
+ *
+ * Put together as bytes: what comes from joining strings is a tree of them, at which JSON.stringify leaves its fast path; a
+ * record with one such id takes 1.3 µs instead of 0.5.
  * @param nowMs milliseconds since the epoch, integer ≥ 0
  * @see RFC 9562 §5.7
  */
@@ -35,13 +46,18 @@ export function newUuidV7(nowMs: number): string {
   const high = Math.floor(nowMs / 2 ** 32)
   const low = nowMs >>> 0
   const r = takeRandomBytes()
-  const at = (index: number): number => pool[r + index]!
-  return (
-    hex(high >>> 8) + hex(high) + hex(low >>> 24) + hex(low >>> 16) + '-' + hex(low >>> 8) + hex(low) +
-    '-' + hex(0x70 | (at(0) & 0x0f)) + hex(at(1)) +
-    '-' + hex(0x80 | (at(2) & 0x3f)) + hex(at(3)) +
-    '-' + hex(at(4)) + hex(at(5)) + hex(at(6)) + hex(at(7)) + hex(at(8)) + hex(at(9))
-  ) // prettier-ignore
+  putHex(0, high >>> 8)
+  putHex(2, high)
+  putHex(4, low >>> 24)
+  putHex(6, low >>> 16)
+  putHex(9, low >>> 8)
+  putHex(11, low)
+  putHex(14, 0x70 | (pool[r]! & 0x0f))
+  putHex(16, pool[r + 1]!)
+  putHex(19, 0x80 | (pool[r + 2]! & 0x3f))
+  putHex(21, pool[r + 3]!)
+  for (let index = 0; index < 6; index += 1) putHex(24 + 2 * index, pool[r + 4 + index]!)
+  return text.toString('latin1')
 }
 
 /** A new click id. @param nowMs milliseconds since the epoch */
