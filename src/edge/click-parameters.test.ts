@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 
+import { parseAmount } from '#platform/money'
 import type { AskedTarget } from '#routing'
 import { newClickDraft, type ClickDraft } from './record-drafts.ts'
 import { clickParameterNames, readClickQuery } from './click-parameters.ts'
@@ -80,6 +81,32 @@ test('a cost, a currency and a visitor code that cannot be read are left out', (
   assert.equal(draft.currency, undefined)
   assert.equal(draft.visitor_code, undefined)
   assert.equal(read('cost=-1').draft.cost_micros, undefined)
+})
+
+test('a cost is the amount that parseAmount reads, where it is not negative', () => {
+  const text = fc.oneof(
+    fc.stringMatching(/^\d{0,12}(\.\d{0,8})?$/),
+    fc.stringMatching(/^[-+]?\d{1,3}[.,]\d{1,3}$/),
+    fc.string(),
+  )
+  fc.assert(
+    fc.property(text, (cost) => {
+      const amount = parseAmount(cost)
+      const expected = amount === undefined || amount < 0n ? undefined : Number(amount)
+      assert.equal(read(`cost=${encodeURIComponent(cost.toWellFormed())}`).draft.cost_micros, expected)
+    }),
+    { numRuns: 2_000 },
+  )
+})
+
+test('sub2 is read by the keys that are allowed, whoever asked before', () => {
+  const keysOf = (allowed: readonly string[]): unknown => {
+    const draft = newClickDraft()
+    draft.at = 0
+    readClickQuery(draft, 'sub2=geo-TR%7Cdev-mobile', undefined, edgeLimits, new Set(allowed))
+    return draft.sub2_keys
+  }
+  assert.deepEqual([keysOf(['geo']), keysOf(['dev']), keysOf(['x'])], [{ geo: 'TR' }, { dev: 'mobile' }, undefined])
 })
 
 test('sub2 of pairs gives keys, any other sub2 is a plain label', () => {

@@ -63,6 +63,7 @@ const KNOWN_CURRENCIES: ReadonlySet<string> = new Set(Intl.supportedValuesOf('cu
  * @returns undefined for an unknown code
  */
 export function parseCurrency(text: string | undefined): Currency | undefined {
+  if (text !== undefined && KNOWN_CURRENCIES.has(text)) return text as Currency
   const code = text?.trim().toUpperCase()
   return code !== undefined && KNOWN_CURRENCIES.has(code) ? (code as Currency) : undefined
 }
