@@ -32,6 +32,17 @@ test('every kind of record comes back as it was written', () => {
   assert.deepEqual(decodeClick(encodeRecord(click)), click)
 })
 
+test('payloads hold the JSON of their records, of any length and script, side by side', () => {
+  const text = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('€'.repeat(30_000), 'x'.repeat(70_000)))
+  fc.assert(
+    fc.property(fc.array(text, { minLength: 2, maxLength: 20 }), (texts) => {
+      const payloads = texts.map((sub1) => encodeRecord({ ...click, sub1 }))
+      for (const [index, sub1] of texts.entries())
+        assert.equal(payloads[index]!.toString(), `C${JSON.stringify({ ...click, sub1 })}`)
+    }),
+  )
+})
+
 test('a click is told from the others by its first byte', () => {
   assert.ok(isClickPayload(encodeRecord(click)))
   assert.ok(!isClickPayload(encodeRecord(event)))
