@@ -1,0 +1,18 @@
+export type { Cap, CapDimension, CapFacts, CapKey, CapMetric, CapMode, CapPeriod, ExpectedAmounts } from './cap.ts'
+export type {
+  BookedConversion,
+  CapCounters,
+  CapEvent,
+  CapGap,
+  CapLevel,
+  CapState,
+  Reservation,
+  Settlement,
+} from './cap-state.ts'
+export { openLmdbCapState } from './cap-states/lmdb.ts'
+export type { LmdbCapStateOptions } from './cap-states/lmdb.ts'
+export { createMemoryCaps } from './cap-states/memory.ts'
+export { compileCaps } from './compile-caps.ts'
+export type { CompiledCaps } from './compile-caps.ts'
+export { dryCaps, liveCaps } from './counters.ts'
+export type { CapVerdict, RoutingCaps } from './counters.ts'
