@@ -315,6 +315,34 @@ const readMark = (directory: string): { position: number } => ({
   position: Number(readFileSync(markPath(directory)).readBigUInt64LE(8)),
 })
 
+test('behind the last record stand zeros, allocated ahead also after a restart in the middle of a block', async (t) => {
+  for (const directIo of ['where_possible', 'never'] as const) {
+    const directory = withTempDir(t)
+    const log = await openFileLog({ directory, logLines: silent, directIo })
+    await appendEach(log, numbered(3))
+    const writer = await log.openWriter(PARTITION)
+    for (const count of [80, 1]) await Promise.all(numbered(count).map((payload) => writer.append(payload)))
+    const content = readFileSync(segmentPaths(directory)[0]!)
+    assert.ok(content.length >= 4 * 1024 * 1024)
+    assert.ok(content.subarray(129 * 84).every((byte) => byte === 0))
+    await writer.close()
+    await log.close()
+  }
+})
+
+test('a record larger than what is read and written at once comes back whole', async (t) => {
+  for (const directIo of ['where_possible', 'never'] as const) {
+    const limits = { recordBytesMax: 4 * 1024 * 1024 }
+    const log = await openFileLog({ directory: withTempDir(t), logLines: silent, directIo, ...limits })
+    const large = Buffer.alloc(limits.recordBytesMax, 'The quick brown fox jumps over the lazy dog.')
+    const payloads = [...numbered(1), large, ...numbered(1, 2)]
+    await appendEach(log, payloads)
+    const { records } = await log.readRange(PARTITION, 0, 3)
+    assert.ok(records.length === 3 && records.every(({ payload }, index) => payload.equals(payloads[index]!)))
+    await log.close()
+  }
+})
+
 const SECTOR_BYTES = 512
 
 test('whichever sectors of a group a power failure leaves old or new, what was acknowledged before it stands', async (t) => {
