@@ -149,7 +149,7 @@ function measureParts(edge: Decider, live: Live, batch: readonly Received[], cos
   })
   costs.choose += microsOf(() => {
     for (let index = 0; index < batch.length; index += 1) {
-      decisions.push(decideTarget(drafts[index]!, asked[index]!, live))
+      decisions.push(decideTarget(drafts[index]!, asked[index]!, live, undefined))
     }
   })
   costs.fill += microsOf(() => {

@@ -43,6 +43,13 @@ CREATE TABLE offers (
   custom_events jsonb NOT NULL,
   status_map jsonb NOT NULL,
   postback jsonb NOT NULL,
+  rule jsonb,
+  block jsonb,
+  country_fallbacks jsonb,
+  access text CHECK (access IN ('public', 'on_approval', 'private')),
+  affiliates jsonb,
+  redirect text,
+  referrer_policy text,
   unique_ttl_hours integer NOT NULL CHECK (unique_ttl_hours BETWEEN 1 AND 8760),
   click_lifetime_days integer NOT NULL CHECK (click_lifetime_days BETWEEN 0 AND 3650),
   fallback_url text
@@ -55,6 +62,8 @@ CREATE TABLE campaigns (
   status text NOT NULL CHECK (status IN ('active', 'paused')),
   affiliate_id text REFERENCES affiliates,
   flows jsonb NOT NULL,
+  rotation text CHECK (rotation IN ('weight', 'position')),
+  bind jsonb,
   unique_ttl_hours integer NOT NULL CHECK (unique_ttl_hours BETWEEN 1 AND 8760),
   fallback_url text
 );
@@ -89,8 +98,11 @@ CREATE TABLE postback_endpoints (
 CREATE TABLE settings (
   is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
   -- Where requests go that have no other target; NULL: a plain 404 page.
-  fallback_url text
+  fallback_url text,
+  -- Signs what edges tell each other by way of a visitor's browser; the same for all of them.
+  redirect_key text NOT NULL DEFAULT replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '')
 );
+INSERT INTO settings DEFAULT VALUES;
 
 -- Every version of the configuration, whole: the edge reads the newest, people read who changed what.
 CREATE TABLE config_versions (

@@ -96,7 +96,7 @@ async function describeDecision(click: ClickRecord, versions: ConfigVersions): P
   const snapshot = await versions.find(click.config_version)
   return snapshot === undefined
     ? [`Version ${click.config_version} of the configuration is not there any more.`]
-    : describeTrace(click.trace, snapshot)
+    : describeTrace(click.trace, snapshot, click.affiliate_id)
 }
 
 function clickJson(click: ClickRecord, inFacts: FactsRow | undefined): Json {

@@ -98,6 +98,13 @@ const cases: readonly Case[] = [
   ['combination_invalid', 'two ways to name landings', offerWith('    landings: [{ landing_id: a, url: https://a.example/ }]\n'), 6, 'offers.lamp.landing_url'],
   ['combination_invalid', 'two ways to name flows', campaignWith('    offer_id: lamp\n    flows: [{ flow_id: f, offer_id: lamp }]\n'), 11, 'campaigns.main.offer_id'],
   ['combination_invalid', 'a body without POST', endpointWith('    body: "{}"\n'), 4, 'endpoints.crm.body'],
+  ['combination_invalid', 'offers beside what happens instead of them', flowWith('        to_url: https://a.example/\n'), 13, 'campaigns.main.flows[0].offer_id'],
+  ['combination_invalid', 'a country fallback with two targets', offerWith('    rule: { country: DE }\n    country_fallbacks: { FR: { offer_id: lamp, url: https://a.example/ } }\n'), 9, 'offers.lamp.country_fallbacks.FR'],
+  ['key_missing', 'country fallbacks without a rule', offerWith('    country_fallbacks: { FR: { url: https://a.example/ } }\n'), 8, 'offers.lamp.country_fallbacks'],
+  ['country_invalid', 'a country in words', offerWith('    rule: { country: DE }\n    country_fallbacks: { France: { url: https://a.example/ } }\n'), 9, 'offers.lamp.country_fallbacks.France'],
+  ['reference_unknown', 'an affiliate of an offer that is nowhere', offerWith('    affiliates: { anna: { status: approved } }\n'), 8, 'offers.lamp.affiliates.anna'],
+  ['reference_foreign', 'an affiliate of an offer that is no member', `${offerWith('    affiliates: { anna: { status: approved } }\n')}affiliates:\n  anna: {}\n`, 8, 'offers.lamp.affiliates.anna'],
+  ['reference_foreign', 'a flow to the campaign of another advertiser', `${offer.replace('acme: {}', 'acme: {}\n  other: {}')}campaigns:\n  main: { advertiser_id: acme, offer_id: lamp }\n  second:\n    advertiser_id: other\n    flows: [{ flow_id: f, to_campaign: main }]\n`, 13, 'campaigns.second.flows[0].to_campaign'],
   ['template_too_long', 'a body without end', endpointWith(`    method: POST\n    body: "${'x'.repeat(17_000)}"\n`), 5, 'endpoints.crm.body'],
 ] // prettier-ignore
 

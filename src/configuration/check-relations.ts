@@ -3,6 +3,7 @@ import { report, type Reading } from './check-shape.ts'
 import { sectionNames, type SectionName } from './file-schema.ts'
 import { problem } from './issues.ts'
 import { singular, type ConfigurationState } from './objects.ts'
+import { didYouMean } from './suggest.ts'
 import type { ReadFile } from './read-file.ts'
 import type { Tree } from './yaml-tree.ts'
 
@@ -13,6 +14,7 @@ export function checkRelations(file: ReadFile, wanted: ConfigurationState, curre
   checkOwnersStay(file, wanted, current)
   const campaignOfFlow = checkFlowIds(file, wanted)
   for (const id of file.campaigns.keys()) checkCampaign(id, file, wanted)
+  for (const id of file.offers.keys()) checkOffer(id, file, wanted)
   for (const code of file.links.keys()) checkLink(code, file, wanted, campaignOfFlow)
   for (const id of file.endpoints.keys()) checkEndpoint(id, file, wanted)
   checkLeftBehind(file, wanted, campaignOfFlow)
@@ -91,7 +93,49 @@ function checkCampaign(id: string, file: ReadFile, wanted: ConfigurationState): 
           `The offer "${foreign.offer_id}" does not belong to the advertiser of the campaign.`,
         ),
       )
+    const next = flow.action?.kind === 'campaign' ? wanted.campaigns.get(flow.action.campaign_id) : undefined
+    if (isForeign(next?.advertiser_id, campaign.advertiser_id))
+      report(
+        file.reading,
+        flowTree(file, campaign, index),
+        problem('reference_foreign', `The campaign "${next?.campaign_id}" belongs to another advertiser.`),
+        'to_campaign',
+      )
   })
+}
+
+function checkOffer(id: string, file: ReadFile, wanted: ConfigurationState): void {
+  const offer = wanted.offers.get(id)
+  const written = file.offers.get(id)
+  if (offer === undefined || written === undefined) return
+  const treeOfPart = (part: object | undefined): Tree | undefined =>
+    part === undefined ? treeOf(file, 'offers', id) : file.reading.treeOf.get(part)
+  for (const affiliateId of Object.keys(offer.affiliates ?? {})) {
+    const tree = treeOfPart(written.affiliates)
+    if (wanted.affiliates.has(affiliateId))
+      checkMember(file.reading, tree, affiliateId, offer.advertiser_id, wanted, affiliateId)
+    else
+      report(
+        file.reading,
+        tree,
+        problem(
+          'reference_unknown',
+          `"${affiliateId}" is not in "affiliates".`,
+          didYouMean(affiliateId, [...wanted.affiliates.keys()]),
+        ),
+        affiliateId,
+      )
+  }
+  for (const [country, fallback] of Object.entries(offer.country_fallbacks ?? {})) {
+    const other = 'offer_id' in fallback ? wanted.offers.get(fallback.offer_id) : undefined
+    if (isForeign(other?.advertiser_id, offer.advertiser_id))
+      report(
+        file.reading,
+        treeOfPart(written.country_fallbacks?.[country]),
+        problem('reference_foreign', `The offer "${other?.offer_id}" belongs to another advertiser.`),
+        'offer_id',
+      )
+  }
 }
 
 const isForeign = (owner: string | undefined, expected: string | undefined): boolean =>
@@ -103,6 +147,7 @@ function checkMember(
   affiliateId: string | undefined,
   advertiserId: string | undefined,
   wanted: ConfigurationState,
+  key = 'affiliate_id',
 ): void {
   const affiliate = wanted.affiliates.get(affiliateId ?? '')
   if (affiliate === undefined || advertiserId === undefined || affiliate.advertiser_ids.includes(advertiserId)) return
@@ -114,7 +159,7 @@ function checkMember(
       `The affiliate "${affiliateId}" is no member of the advertiser "${advertiserId}".`,
       `Add "${advertiserId}" to its advertiser_ids.`,
     ),
-    'affiliate_id',
+    key,
   )
 }
 
@@ -220,12 +265,25 @@ function referencesOf(section: SectionName, object: object): readonly NamedId[] 
       return []
     case 'affiliates':
       return (object as Affiliate).advertiser_ids.map((id) => ['advertisers', id])
-    case 'offers':
-      return [['advertisers', (object as Offer).advertiser_id]]
+    case 'offers': {
+      const { advertiser_id, affiliates = {}, country_fallbacks = {} } = object as Offer
+      const others = Object.values(country_fallbacks).map((fallback) =>
+        'offer_id' in fallback ? fallback.offer_id : undefined,
+      )
+      return [
+        ['advertisers', advertiser_id],
+        ...Object.keys(affiliates).map((id): NamedId => ['affiliates', id]),
+        ...others.map((id): NamedId => ['offers', id]),
+      ]
+    }
     case 'campaigns': {
       const { advertiser_id, affiliate_id, flows } = object as Campaign
       const offers = flows.flatMap((flow) => flow.offers.map(({ offer_id }): NamedId => ['offers', offer_id]))
-      return [['advertisers', advertiser_id], ['affiliates', affiliate_id], ...offers]
+      const next = flows.map(({ action }): NamedId => [
+        'campaigns',
+        action?.kind === 'campaign' ? action.campaign_id : undefined,
+      ])
+      return [['advertisers', advertiser_id], ['affiliates', affiliate_id], ...offers, ...next]
     }
     case 'links':
       return scopeReferences(object)

@@ -69,6 +69,16 @@ const price = Type.Object(
   strict,
 )
 
+const redirectKind = oneOf(
+  ['302', '303', '307', 'meta', 'double_meta', 'js', 'iframe'],
+  'How visitors are sent on: an HTTP redirect, a page that goes on by itself (`double_meta`: by way of a second page of ours, so that the target sees no other referrer), or the target inside a page of ours. Default: `302`.',
+)
+const referrerPolicy = oneOf(
+  ['no-referrer', 'origin', 'unsafe-url'],
+  'What the browser tells the target of the page that the visitor came from. Left out: what the browser does by itself.',
+)
+const rule = (description: string) => Type.Unsafe<RuleValue>({ format: 'rule', description })
+
 const weightedOffer = Type.Object(
   { offer_id: reference('offers', 'Id of the offer.'), weight: Type.Optional(weight) },
   strict,
@@ -96,15 +106,24 @@ const flow = Type.Object(
         0,
       ),
     ),
-    rule: Type.Optional(
-      Type.Unsafe<RuleValue>({
-        format: 'rule',
-        description: 'Whom the flow accepts; left out: everyone. See "Rules".',
-      }),
-    ),
+    rule: Type.Optional(rule('Whom the flow accepts; left out: everyone. See "Rules".')),
     offer_id: Type.Optional(reference('offers', 'Short for one entry in `offers`.')),
     offers: Type.Optional(list(weightedOffer, 'Offers, drawn by weight.', { minItems: 1 })),
     landings: Type.Optional(list(landing, 'Landings instead of those of the offer.', { minItems: 1 })),
+    to_campaign: Type.Optional(
+      reference('campaigns', 'Instead of offers: this campaign of the same advertiser decides.'),
+    ),
+    to_url: Type.Optional(formatted('redirect_url', 'Instead of offers: everyone goes there; macros are filled.')),
+    show_html: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 100_000,
+        description: 'Instead of offers: this page is shown; macros are filled and escaped.',
+      }),
+    ),
+    show_not_found: Type.Optional(Type.Boolean({ description: 'Instead of offers: the plain 404 page.' })),
+    redirect: Type.Optional(redirectKind),
+    referrer_policy: Type.Optional(referrerPolicy),
   },
   strict,
 )
@@ -177,6 +196,28 @@ const inboundPostback = Type.Object(
   { ...strict, description: 'How its server proves that a postback is its own.' },
 )
 
+const countryFallback = Type.Object(
+  {
+    offer_id: Type.Optional(reference('offers', 'This offer of the same advertiser.')),
+    url: Type.Optional(formatted('redirect_url', 'This address; macros are filled.')),
+  },
+  strict,
+)
+
+const offerAffiliate = Type.Object(
+  {
+    status: Type.Optional(
+      oneOf(
+        ['approved', 'pending', 'blocked'],
+        'Left out: as `access` says. Only an approved affiliate may send traffic where approval is asked for, and no blocked one anywhere.',
+      ),
+    ),
+    landings: Type.Optional(list(landing, 'Landings instead of those of the offer.', { minItems: 1, maxItems: 1_000 })),
+    prices: Type.Optional(list(price, 'Prices that go before those of the offer.', { minItems: 1, maxItems: 100 })),
+  },
+  strict,
+)
+
 const offer = Type.Object(
   {
     state: Type.Optional(oneOf(['present', 'absent'], '`absent` removes it.', 'present')),
@@ -231,11 +272,47 @@ const offer = Type.Object(
       }),
     ),
     postback: Type.Optional(inboundPostback),
+    rule: Type.Optional(rule('Whom the offer takes, e.g. by country; left out: everyone. See "Rules".')),
+    block: Type.Optional(rule('What it does not take whatever `rule` says: sub ids, sources, … See "Rules".')),
+    country_fallbacks: Type.Optional(
+      Type.Record(Type.String(), countryFallback, {
+        format: 'country_or_any',
+        maxProperties: 300,
+        description: 'Where visitors go whom `rule` does not take, by country; `"*"`: every other country.',
+      }),
+    ),
+    access: Type.Optional(
+      oneOf(
+        ['public', 'on_approval', 'private'],
+        'Which affiliates may send traffic: every member of the advertiser, or those approved in `affiliates`; a `private` offer is shown to nobody else.',
+        'public',
+      ),
+    ),
+    affiliates: Type.Optional(
+      Type.Record(Type.String(), offerAffiliate, {
+        format: 'id',
+        maxProperties: 10_000,
+        description: 'What holds for single affiliates, by id.',
+      }),
+    ),
+    redirect: Type.Optional(redirectKind),
+    referrer_policy: Type.Optional(referrerPolicy),
     unique_ttl_hours: Type.Optional(uniqueTtlHours),
     click_lifetime_days: Type.Optional(integer(0, 3_650, 'Conversions of older clicks are refused; 0: never.', 90)),
     fallback_url: Type.Optional(fallbackUrl),
   },
   strict,
+)
+
+const bindHours = (what: string) => integer(1, 8_760, `Hours that a visitor keeps the ${what} drawn for them.`)
+
+const bind = Type.Object(
+  {
+    flow_hours: Type.Optional(bindHours('flow')),
+    offer_hours: Type.Optional(bindHours('offer')),
+    landing_hours: Type.Optional(bindHours('landing')),
+  },
+  { ...strict, description: 'What a visitor who comes again gets again, where it still accepts them.' },
 )
 
 const campaign = Type.Object(
@@ -249,6 +326,14 @@ const campaign = Type.Object(
       reference('offers', 'Short for one default flow with this offer, whose id is that of the campaign.'),
     ),
     flows: Type.Optional(list(flow, 'Flows, in the order in which they are tried.', { minItems: 1, maxItems: 20_000 })),
+    rotation: Type.Optional(
+      oneOf(
+        ['weight', 'position'],
+        'How one of the regular flows that accept a visitor is found: drawn by weight, or the first in order.',
+        'weight',
+      ),
+    ),
+    bind: Type.Optional(bind),
     unique_ttl_hours: Type.Optional(uniqueTtlHours),
     fallback_url: Type.Optional(fallbackUrl),
   },

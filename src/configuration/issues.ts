@@ -17,6 +17,7 @@ export const issueCodes = {
   object_has_history: 'The object cannot be removed, because conversions, postbacks or bookings name it.',
   amount_invalid: 'An amount is a decimal number from 0 to 9 billion with at most six digits after the point.',
   share_invalid: 'A share is a percentage from 0% to 100% with at most two digits after the point.',
+  country_invalid: 'A country is an ISO 3166-1 alpha-2 code in upper case.',
   currency_unknown: 'The currency is no ISO 4217 code.',
   timezone_unknown: 'The time zone is no IANA name such as Europe/Berlin.',
   date_invalid: 'A date is YYYY-MM-DD (midnight in the zone of the advertiser) or ISO 8601 with an offset.',

@@ -10,7 +10,11 @@ export type Objects = {
   readonly links: Map<string, Link>
   readonly endpoints: Map<string, PostbackEndpoint>
 }
-export type ConfigurationState = Objects & { fallback_url?: string }
+export type ConfigurationState = Objects & {
+  fallback_url?: string
+  /** Left out only where the state was made without a database. */
+  readonly redirect_key?: string
+}
 
 export const emptyState = (): ConfigurationState => ({
   advertisers: new Map(),

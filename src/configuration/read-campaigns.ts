@@ -1,5 +1,5 @@
 import { postbackMacroNames, validateEndpoint, type EndpointProblem } from '#postbacks'
-import type { Campaign, Flow, Link, PostbackEndpoint } from '#routing'
+import type { Campaign, Flow, FlowAction, Link, PostbackEndpoint } from '#routing'
 import { report, type Reading } from './check-shape.ts'
 import type { FileCampaign, FileEndpoint, FileFlow, FileLink } from './file-schema.ts'
 import { problem } from './issues.ts'
@@ -20,6 +20,8 @@ export function readCampaign(campaignId: string, file: FileCampaign, reading: Re
     status: file.status ?? 'active',
     affiliate_id: file.affiliate_id,
     flows: readFlows(campaignId, file, reading),
+    rotation: file.rotation,
+    bind: file.bind && withoutEmpty<NonNullable<Campaign['bind']>>({ ...file.bind }),
     unique_ttl_hours: file.unique_ttl_hours ?? 24,
     fallback_url: file.fallback_url,
   })
@@ -75,9 +77,48 @@ function readFlow(file: FileFlow, reading: Reading): Flow {
     status: file.status ?? 'active',
     weight: file.weight ?? 0,
     rule: file.rule && readRule(file.rule.rule as Tree, reading),
-    offers: readFlowOffers(file, reading),
-    landings: file.landings && readLandings(file.landings, reading),
+    ...readFlowEnd(file, reading),
+    redirect: file.redirect,
+    referrer_policy: file.referrer_policy,
   })
+}
+
+const endKeys = ['to_campaign', 'to_url', 'show_html', 'show_not_found'] as const
+
+/** Offers and landings, or what happens instead. */
+function readFlowEnd(file: FileFlow, reading: Reading): Pick<Flow, 'offers' | 'landings' | 'action'> {
+  const ends = endKeys.filter((key) => file[key] !== undefined && file[key] !== false)
+  const [end] = ends
+  if (end === undefined)
+    return withoutEmpty<Pick<Flow, 'offers' | 'landings'>>({
+      offers: readFlowOffers(file, reading),
+      landings: file.landings && readLandings(file.landings, reading),
+    })
+  const others = ['offer_id', 'offers', 'landings', ...ends.slice(1)] as const
+  for (const key of others)
+    if (file[key as keyof FileFlow] !== undefined)
+      report(
+        reading,
+        reading.treeOf.get(file),
+        problem('combination_invalid', `The flow has ${end} and ${key}.`, 'Keep one of the two.'),
+        key,
+      )
+  return { offers: [], action: actionOf(file, end) }
+}
+
+function actionOf(file: FileFlow, end: (typeof endKeys)[number]): FlowAction {
+  switch (end) {
+    case 'to_campaign':
+      return { kind: 'campaign', campaign_id: file.to_campaign! }
+    case 'to_url':
+      return { kind: 'url', url: file.to_url! }
+    case 'show_html':
+      return { kind: 'html', html: file.show_html! }
+    case 'show_not_found':
+      return { kind: 'not_found' }
+    default:
+      return end satisfies never
+  }
 }
 
 function readFlowOffers(file: FileFlow, reading: Reading): Flow['offers'] {
@@ -91,7 +132,11 @@ function readFlowOffers(file: FileFlow, reading: Reading): Flow['offers'] {
     )
   if (file.offer_id !== undefined) return [{ offer_id: file.offer_id, weight: WEIGHT_DEFAULT }]
   if (file.offers === undefined) {
-    report(reading, tree, problem('key_missing', 'The flow has neither offer_id nor offers.'))
+    report(
+      reading,
+      tree,
+      problem('key_missing', 'The flow has neither offer_id nor offers, nor anything that happens instead.'),
+    )
     return []
   }
   reportRepeats(file.offers, (offer) => offer.offer_id, 'offer_id', reading)

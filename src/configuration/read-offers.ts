@@ -1,12 +1,14 @@
 import { parseAmount } from '#platform/money'
 import { builtInEventTypes } from '#records'
-import type { ConversionType, Landing, Offer, Price, PricingModel, StatusMapping } from '#routing'
+import type { ConversionType, Landing, Offer, OfferAffiliate, Price, PricingModel, StatusMapping } from '#routing'
 import { report, type Reading } from './check-shape.ts'
 import type { FileLanding, FileOffer, FilePrice } from './file-schema.ts'
 import { problem } from './issues.ts'
 import { withoutEmpty } from './objects.ts'
+import { readRule } from './read-rule.ts'
 import { didYouMean } from './suggest.ts'
 import { dateToMs, shareToBasisPoints } from './value-formats.ts'
+import type { Tree } from './yaml-tree.ts'
 
 /** What an offer takes from its advertiser. */
 type Owner = { readonly currency: string; readonly timezone: string }
@@ -43,10 +45,55 @@ export function readOffer(offerId: string, file: FileOffer, owner: Owner, readin
       hmac_secrets: file.postback?.hmac_secrets ?? [],
       allowed_addresses: file.postback?.allowed_addresses ?? [],
     },
+    rule: file.rule && readRule(file.rule.rule as Tree, reading),
+    block: file.block && readRule(file.block.rule as Tree, reading),
+    country_fallbacks: readCountryFallbacks(file, reading),
+    access: file.access,
+    affiliates: readOfferAffiliates(file, reading),
+    redirect: file.redirect,
+    referrer_policy: file.referrer_policy,
     unique_ttl_hours: file.unique_ttl_hours ?? 24,
     click_lifetime_days: file.click_lifetime_days ?? 90,
     fallback_url: file.fallback_url,
   })
+}
+
+function readCountryFallbacks(file: FileOffer, reading: Reading): Offer['country_fallbacks'] {
+  if (file.country_fallbacks === undefined) return undefined
+  if (file.rule === undefined)
+    report(
+      reading,
+      reading.treeOf.get(file),
+      problem(
+        'key_missing',
+        'country_fallbacks needs a rule: without one nobody is sent on.',
+        'Write rule: { country: [US, GB] }.',
+      ),
+      'country_fallbacks',
+    )
+  const entries = Object.entries(file.country_fallbacks).map(([country, { offer_id, url }]) => {
+    if ((offer_id === undefined) === (url === undefined))
+      report(
+        reading,
+        reading.treeOf.get(file.country_fallbacks![country]!),
+        problem('combination_invalid', 'A fallback has an offer_id or a url.', 'Keep one of the two.'),
+      )
+    return [country, offer_id === undefined ? { url: url ?? '' } : { offer_id }] as const
+  })
+  return Object.fromEntries(entries)
+}
+
+function readOfferAffiliates(file: FileOffer, reading: Reading): Offer['affiliates'] {
+  if (file.affiliates === undefined) return undefined
+  const entries = Object.entries(file.affiliates).map(([affiliateId, { status, landings, prices }]) => [
+    affiliateId,
+    withoutEmpty<OfferAffiliate>({
+      status,
+      landings: landings && readLandings(landings, reading),
+      prices: prices?.map(readPrice),
+    }),
+  ])
+  return Object.fromEntries(entries) as Offer['affiliates']
 }
 
 function readDates(file: FileOffer, timezone: string, reading: Reading): { starts_at?: number; ends_at?: number } {

@@ -65,6 +65,7 @@ const formatTexts: Readonly<Record<string, string>> = {
   timezone: 'IANA zone',
   event_name: 'event name',
   address_block: 'address or CIDR block',
+  rule: 'rule',
   shared_secret: '8 to 200 characters',
   domain: 'host name',
 }

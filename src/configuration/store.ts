@@ -22,13 +22,24 @@ const tables: Readonly<
     key: 'offer_id',
     columns: [
       'advertiser_id', 'name', 'status', 'starts_at', 'ends_at', 'model', 'currency', 'prices', 'hold_days', 'landings', 'event_map',
-      'custom_events', 'status_map', 'postback', 'unique_ttl_hours', 'click_lifetime_days', 'fallback_url',
+      'custom_events', 'status_map', 'postback', 'rule', 'block', 'country_fallbacks', 'access', 'affiliates', 'redirect',
+      'referrer_policy', 'unique_ttl_hours', 'click_lifetime_days', 'fallback_url',
     ], // prettier-ignore
   },
   campaigns: {
     table: 'campaigns',
     key: 'campaign_id',
-    columns: ['advertiser_id', 'name', 'status', 'affiliate_id', 'flows', 'unique_ttl_hours', 'fallback_url'],
+    columns: [
+      'advertiser_id',
+      'name',
+      'status',
+      'affiliate_id',
+      'flows',
+      'rotation',
+      'bind',
+      'unique_ttl_hours',
+      'fallback_url',
+    ],
   },
   links: { table: 'links', key: 'code', columns: ['campaign_id', 'flow_id', 'offer_id', 'affiliate_id'] },
   endpoints: {
@@ -55,9 +66,8 @@ export async function readState(database: Queryable): Promise<ConfigurationState
     const { rows } = await database.query<Row>(selectAll(name))
     for (const row of rows) state[name].set(String(row[tables[name].key]), fromRow[name](row) as never)
   }
-  const { rows } = await database.query<{ fallback_url: string | null }>('SELECT fallback_url FROM settings')
-  const url = rows[0]?.fallback_url
-  return url === null || url === undefined ? state : { ...state, fallback_url: url }
+  const { rows } = await database.query<Row>('SELECT fallback_url, redirect_key FROM settings')
+  return { ...state, ...withoutEmpty<Pick<ConfigurationState, 'fallback_url' | 'redirect_key'>>(rows[0] as never) }
 }
 
 const MEMBERSHIPS = `(SELECT coalesce(jsonb_agg(advertiser_id ORDER BY advertiser_id COLLATE "C"), '[]')
@@ -147,6 +157,7 @@ export function compileConfiguration(state: ConfigurationState, version: number,
     version,
     created_at: new Date(createdAtMs).toISOString(),
     fallback_url: state.fallback_url,
+    redirect_key: state.redirect_key,
     advertisers: [...state.advertisers.values()],
     affiliates: [...state.affiliates.values()],
     offers: [...state.offers.values()],

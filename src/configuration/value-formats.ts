@@ -22,6 +22,7 @@ const PRINTABLE = /^[\x21-\x7e]{8,200}$/
 /** First words of the edge's own addresses: a link with such a code could never be reached. */
 export const reservedLinkCodes: ReadonlySet<string> = new Set([
   'click', 'event', 'postback', 'pixel', 'pixel.gif', 't', 't.js', 'healthz', 'readyz', 'metrics', 'demo', 'favicon.ico', 'robots.txt',
+  'hop',
 ]) // prettier-ignore
 
 export const formats = {
@@ -68,6 +69,14 @@ export const formats = {
     isDate(text)
       ? undefined
       : problem('date_invalid', `"${cut(text)}" is no date.`, 'Write 2026-09-01 or 2026-09-01T09:00:00Z.'),
+  country_or_any: (text) =>
+    text === '*' || /^[A-Z]{2}$/.test(text)
+      ? undefined
+      : problem(
+          'country_invalid',
+          `"${cut(text)}" is no country code.`,
+          'Write ISO 3166-1 alpha-2 in upper case, like DE, or "*".',
+        ),
   redirect_url: (text) => checkUrl(text),
   domain: (text) =>
     HOST.test(text)

@@ -63,7 +63,7 @@ const clickWith = (changes: Partial<ClickRecord> = {}): ClickRecord => ({
 const saleOf = (changes: Partial<Sale> = {}): Sale => ({
   type: 'sale',
   goal: 'deposit',
-  hasAffiliate: true,
+  affiliateId: 'pat',
   amountMicros: undefined,
   saleAmountMicros: undefined,
   currency: undefined,
@@ -202,7 +202,16 @@ test('a negative amount is refused', () => {
 })
 
 test('where nobody is to be paid there is no payout', () => {
-  assert.deepEqual(worthOf(offerWith(), saleOf({ hasAffiliate: false })), [0n, 60_000_000n, 0n])
+  assert.deepEqual(worthOf(offerWith(), saleOf({ affiliateId: undefined })), [0n, 60_000_000n, 0n])
+})
+
+test("an affiliate's own price goes before the offer's, for what it prices", () => {
+  const own = { type: 'sale', payout_micros: 44_000_000, revenue_micros: 70_000_000, status: 'approved' } as const
+  const offer = offerWith({ affiliates: { pat: { prices: [own] } } })
+  assert.deepEqual(worthOf(offer, saleOf()).slice(0, 2), [44_000_000n, 70_000_000n])
+  assert.deepEqual(worthOf(offer, saleOf({ affiliateId: 'ann' })), worthOf(offerWith(), saleOf()))
+  const lead = saleOf({ type: 'lead', goal: 'reg' })
+  assert.deepEqual(worthOf(offer, lead), worthOf(offerWith(), lead))
 })
 
 test('without a price a conversion is worth nothing and waits', () => {

@@ -111,8 +111,12 @@ const identityOf = (request: ConversionRequest) => ({
 /** A goal of its own: one that the offer declares or prices by name. Built-in names of one type are the same conversion. */
 function goalKeyOf(offer: Offer, goal: string | undefined): string {
   if (goal === undefined || BUILT_IN.has(goal)) return ''
-  return offer.custom_events.includes(goal) || offer.prices.some((price) => price.goal === goal) ? goal : ''
+  return offer.custom_events.includes(goal) || isPricedByName(offer, goal) ? goal : ''
 }
+
+/** By anybody's price: whose conversion it is does not change what it is. */
+const isPricedByName = ({ prices, affiliates = {} }: Offer, goal: string): boolean =>
+  [...prices, ...Object.values(affiliates).flatMap((own) => own.prices ?? [])].some((price) => price.goal === goal)
 
 /** What a status word without a type makes where the click has no conversion yet: what the offer pays for. */
 function typeByModel(offer: Offer, status: ConversionStatus | undefined): ConversionType {
@@ -128,7 +132,7 @@ function create(request: ConversionRequest): Decision {
   if (isExpired(request)) return { kind: 'refused', reason: 'click_expired' }
   const type = request.type ?? typeByModel(offer, request.status)
   const goal = request.goal ?? type
-  const priced = priceConversion(offer, { ...request, type, goal, hasAffiliate: click.affiliate_id !== undefined })
+  const priced = priceConversion(offer, { ...request, type, goal, affiliateId: click.affiliate_id })
   if (priced.kind === 'refused') return priced
   const status = request.status ?? priced.worth.status
   return {
@@ -208,9 +212,9 @@ function repriced(
 ):
   | { readonly kind: 'priced'; readonly worth: Money | undefined }
   | { readonly kind: 'refused'; readonly reason: RefusalReason } {
-  const sale = { ...request, type: before.type, goal: before.goal }
+  const sale = { ...request, type: before.type, goal: before.goal, affiliateId: before.affiliateId }
   if (request.status === 'rejected' || !isPricedByAmount(request.offer, sale))
     return { kind: 'priced', worth: undefined }
-  const priced = priceConversion(request.offer, { ...sale, hasAffiliate: before.affiliateId !== undefined })
+  const priced = priceConversion(request.offer, sale)
   return priced.kind === 'refused' ? priced : { kind: 'priced', worth: moneyOf(priced.worth) }
 }

@@ -53,7 +53,7 @@ function refusalOf(request: ConversionRequest, type: ConversionType): RefusalRea
     ...request,
     type,
     goal,
-    hasAffiliate: click.affiliate_id !== undefined,
+    affiliateId: click.affiliate_id,
   })
   return priced.kind === 'refused' ? priced.reason : undefined
 }

@@ -5,8 +5,8 @@ import type { ConversionStatus, ConversionType, Offer, Price } from '#routing'
 export type Sale = {
   readonly type: ConversionType
   readonly goal: string
-  /** Whether there is somebody to pay. */
-  readonly hasAffiliate: boolean
+  /** Who is to be paid; undefined: nobody. */
+  readonly affiliateId: string | undefined
   /** What the advertiser's server says it pays us. Never from a page: a visitor could write anything. */
   readonly amountMicros: bigint | undefined
   /** Size of the sale. */
@@ -29,7 +29,7 @@ export type Priced =
   | { readonly kind: 'priced'; readonly worth: Worth }
   | { readonly kind: 'refused'; readonly reason: 'amount_invalid' | 'amount_missing' | 'currency_differs' }
 
-type Pricing = Pick<Offer, 'model' | 'currency' | 'prices'>
+type Pricing = Pick<Offer, 'model' | 'currency' | 'prices' | 'affiliates'>
 
 const NOTHING = micros(0n)
 const PAID_TYPES: Readonly<Record<Offer['model'], readonly ConversionType[]>> = {
@@ -39,10 +39,19 @@ const PAID_TYPES: Readonly<Record<Offer['model'], readonly ConversionType[]>> = 
   revshare: ['lead', 'sale'],
 }
 
-/** The first price that names the goal, else the first without a goal, of the conversion's type. */
-export const findPrice = (offer: Pick<Offer, 'prices'>, type: ConversionType, goal: string): Price | undefined =>
-  offer.prices.find((price) => price.type === type && price.goal === goal) ??
-  offer.prices.find((price) => price.type === type && price.goal === undefined)
+type Priceable = Pick<Sale, 'type' | 'goal' | 'affiliateId'>
+
+/** Of the affiliate's own prices, else of the offer's: the first that names the goal, else the first without a goal, of the
+ * conversion's type.
+ */
+function findPrice({ affiliates, prices }: Pick<Offer, 'prices' | 'affiliates'>, sale: Priceable): Price | undefined {
+  const own = sale.affiliateId === undefined ? undefined : affiliates?.[sale.affiliateId]?.prices
+  return (own && findIn(own, sale)) ?? findIn(prices, sale)
+}
+
+const findIn = (prices: readonly Price[], { type, goal }: Priceable): Price | undefined =>
+  prices.find((price) => price.type === type && price.goal === goal) ??
+  prices.find((price) => price.type === type && price.goal === undefined)
 
 /** What a conversion is worth by the model of its offer.
  *
@@ -56,7 +65,7 @@ export const findPrice = (offer: Pick<Offer, 'prices'>, type: ConversionType, go
 export function priceConversion(offer: Pricing, sale: Sale): Priced {
   if ((sale.amountMicros ?? 0n) < 0n || (sale.saleAmountMicros ?? 0n) < 0n)
     return { kind: 'refused', reason: 'amount_invalid' }
-  const price = findPrice(offer, sale.type, sale.goal)
+  const price = findPrice(offer, sale)
   const isForeign = sale.currency !== undefined && sale.currency !== offer.currency
   const hasAmount = sale.amountMicros !== undefined || sale.saleAmountMicros !== undefined
   if (isForeign && hasAmount && takesPriceFromAmount(offer, price, sale))
@@ -68,7 +77,7 @@ export function priceConversion(offer: Pricing, sale: Sale): Priced {
   return {
     kind: 'priced',
     worth: {
-      payoutMicros: sale.hasAffiliate ? payoutMicros : NOTHING,
+      payoutMicros: sale.affiliateId === undefined ? NOTHING : payoutMicros,
       revenueMicros,
       saleAmountMicros: micros(saleSizeOf(offer, known)),
       status: price?.status ?? 'pending',
@@ -76,7 +85,7 @@ export function priceConversion(offer: Pricing, sale: Sale): Priced {
   }
 }
 
-type Amounts = Omit<Sale, 'hasAffiliate' | 'currency' | 'status'>
+type Amounts = Omit<Sale, 'currency' | 'status'>
 
 /** Whether the payout or the revenue is a share of the sale. */
 const isShare = ({ model }: Pricing, price: Price | undefined): boolean =>
@@ -92,7 +101,7 @@ function takesPriceFromAmount(offer: Pricing, price: Price | undefined, sale: Am
 /** Whether an amount that comes with a later status changes what the conversion is worth. */
 export const isPricedByAmount = (offer: Pricing, sale: Amounts): boolean =>
   (sale.amountMicros !== undefined || sale.saleAmountMicros !== undefined) &&
-  takesPriceFromAmount(offer, findPrice(offer, sale.type, sale.goal), sale)
+  takesPriceFromAmount(offer, findPrice(offer, sale), sale)
 
 const unpriced = (sale: Sale): Pick<Worth, 'payoutMicros' | 'revenueMicros'> => ({
   payoutMicros: NOTHING,

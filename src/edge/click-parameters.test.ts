@@ -3,12 +3,11 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 
 import { parseAmount } from '#platform/money'
-import type { AskedTarget } from '#routing'
 import { newClickDraft, type ClickDraft } from './record-drafts.ts'
-import { clickParameterNames, readClickQuery } from './click-parameters.ts'
+import { clickParameterNames, readClickQuery, type AskedClick } from './click-parameters.ts'
 import { edgeLimits } from './limits.ts'
 
-const read = (query: string): { draft: ClickDraft; asked: AskedTarget } => {
+const read = (query: string): { draft: ClickDraft; asked: AskedClick } => {
   const draft = newClickDraft()
   draft.at = Date.UTC(2026, 0, 1)
   const asked = readClickQuery(draft, query, undefined, edgeLimits, new Set())
@@ -27,6 +26,7 @@ function valueOf(name: string, value: string, query: string): unknown {
     external_id: draft.external_click_id,
     clickid: draft.click_id === value ? value : undefined,
     cost: draft.cost_micros?.toString(),
+    redirect: asked.wantsAnswer ? '0' : undefined,
   }
   return name in targets ? targets[name] : draft[name as keyof ClickDraft]
 }
@@ -36,6 +36,7 @@ describe('a parameter', () => {
     clickid: ['0196a1b2-0000-7000-8000-000000000001', '0196a1b2-0000-7000-8000-000000000001'],
     cost: ['1.5', '1500000'],
     currency: ['usd', 'USD'],
+    redirect: ['0', '0'],
   }
   for (const [name, aliases] of Object.entries(clickParameterNames)) {
     test(`${name} is known by ${aliases.length} other names, and by its own first`, () => {

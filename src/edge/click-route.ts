@@ -2,11 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import { acceptClientHints } from '#enrichment'
 import type { ClickRecord } from '#records'
-import { answerError, answerNotFoundPage } from './answers.ts'
-import { clickCookie, visitorCookie } from './cookies.ts'
+import { answerError, answerJson, answerNotFoundPage } from './answers.ts'
+import { boundCookie, clickCookie, visitorCookie } from './cookies.ts'
+import { corsHeaders } from './cors.ts'
 import { decideClick, type DecidedClick } from './decide-click.ts'
 import type { Edge } from './edge.ts'
+import type { LiveConfig } from './live-config.ts'
 import type { Outcome } from './metrics.ts'
+import { answerPage, answerRedirect } from './redirects.ts'
 import { answerFailure, answerUrlTooLong, isUrlTooLong } from './refuse-request.ts'
 
 /** `GET|HEAD /click` and `/:code`: decides where the visitor goes, makes the click durable, then answers. */
@@ -25,7 +28,7 @@ export function answerClick(
     .record(click.record)
     .then(() => {
       edge.recorder.noteSuccess()
-      answerDecided(response, click)
+      answerDecided(edge, live, request, response, click)
       edge.metrics.observe('click', outcomeOf(click.record), startedAtMs)
     })
     .catch((error: unknown) => {
@@ -36,12 +39,33 @@ export function answerClick(
 
 const outcomeOf = (record: ClickRecord): Outcome<'click'> => (record.class === 'click' ? record.outcome : record.class)
 
-function answerDecided(response: ServerResponse, { record, location, isHttps }: DecidedClick): void {
+function answerDecided(
+  edge: Edge,
+  live: LiveConfig,
+  request: IncomingMessage,
+  response: ServerResponse,
+  click: DecidedClick,
+): void {
+  const { location, html, redirect } = click
+  const cookies = cookiesOf(click)
+  if (click.wantsAnswer) return answerTarget(live, request, response, click, cookies)
+  if (html !== undefined) return answerPage(response, html, undefined, cookies)
+  if (location === undefined) return answerNotFoundPage(response, cookies)
+  if (redirect === '302' && click.referrerPolicy === undefined) return answerFound(response, location, cookies)
+  answerRedirect(edge, live, response, { location, redirect, policy: click.referrerPolicy, cookies })
+}
+
+function cookiesOf({ record, bound, isHttps }: DecidedClick): readonly string[] {
   const cookies = ['Set-Cookie', visitorCookie(record.visitor_code!, isHttps)]
   // A prefetch or a dead link must not take the place of the click that a page's pixel will report for.
-  if (record.class === 'click' && record.outcome === 'redirected')
+  if (record.class === 'click' && (record.outcome === 'redirected' || record.outcome === 'shown'))
     cookies.push('Set-Cookie', clickCookie(record.click_id, isHttps))
-  if (location === undefined) return answerNotFoundPage(response, cookies)
+  if (bound !== undefined) cookies.push('Set-Cookie', boundCookie(bound, isHttps))
+  return cookies
+}
+
+/** The usual way, written out. */
+function answerFound(response: ServerResponse, location: string, cookies: readonly string[]): void {
   response.writeHead(302, [
     'Location',
     location,
@@ -55,4 +79,18 @@ function answerDecided(response: ServerResponse, { record, location, isHttps }: 
     '0',
   ])
   response.end()
+}
+
+/** `redirect=0`: a page asks for a click id for the visitor that it has. Pages of the advertisers' domains may read the answer. */
+function answerTarget(
+  live: LiveConfig,
+  request: IncomingMessage,
+  response: ServerResponse,
+  { record, location }: DecidedClick,
+  cookies: readonly string[],
+): void {
+  const { click_id, visitor_code, outcome, refusal, campaign_id, flow_id, offer_id, landing_id } = record
+  const target = { campaign_id, flow_id, offer_id, landing_id }
+  const answer = { click_id, visitor_code, outcome, refusal, url: location, ...target }
+  answerJson(response, 200, answer, [...cookies, ...corsHeaders(live, request)])
 }

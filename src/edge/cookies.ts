@@ -1,3 +1,5 @@
+import { BOUND_COOKIE } from './bound-cookie.ts'
+
 /** First-party cookies of the tracking domain. */
 export const VISITOR_COOKIE = 'wp_v'
 export const CLICK_COOKIE = 'wp_c'
@@ -26,6 +28,13 @@ export function readCookie(header: string | undefined, name: string): string | u
 /** Readable by the snippet: pages on the same site share the visitor code. Renewed with each click. */
 export const visitorCookie = (visitorCode: string, isHttps: boolean): string =>
   `${VISITOR_COOKIE}=${visitorCode}; Max-Age=${YEAR_SECONDS}; Path=/; SameSite=Lax${isHttps ? '; Secure' : ''}`
+
+/** See bound-cookie.ts. No script needs it. */
+export const boundCookie = (
+  { value, maxAgeSeconds }: { readonly value: string; readonly maxAgeSeconds: number },
+  isHttps: boolean,
+): string =>
+  `${BOUND_COOKIE}=${value}; Max-Age=${maxAgeSeconds}; Path=/; HttpOnly; SameSite=Lax${isHttps ? '; Secure' : ''}`
 
 /** The last click, for a pixel on the advertiser's page that does not know its click id. No script needs it. */
 export const clickCookie = (clickId: string, isHttps: boolean): string =>

@@ -2,7 +2,17 @@ import type { IncomingMessage } from 'node:http'
 
 import { newClickId, newUuidV7 } from '#platform/ids'
 import type { ClickRecord } from '#records'
-import { chooseTarget, clickMacro, fillLandingUrl, type AskedTarget, type Decision } from '#routing'
+import {
+  chooseTarget,
+  clickMacro,
+  fillLandingUrl,
+  fillMacros,
+  type AskedTarget,
+  type Decision,
+  type RedirectKind,
+  type ReferrerPolicy,
+} from '#routing'
+import { bind, BOUND_COOKIE, boundIn } from './bound-cookie.ts'
 import { readClickQuery } from './click-parameters.ts'
 import { parseVisitorCode, readCookie, VISITOR_COOKIE } from './cookies.ts'
 import type { Edge } from './edge.ts'
@@ -19,8 +29,15 @@ const DOMAIN_CHARACTERS_MAX = 255
 /** One request for a link, decided and ready to be recorded. */
 export type DecidedClick = {
   readonly record: ClickRecord
-  /** Undefined: the plain page "not found". */
+  /** Undefined together with `html`: the plain page "not found". */
   readonly location: string | undefined
+  readonly html: string | undefined
+  readonly redirect: RedirectKind
+  readonly referrerPolicy: ReferrerPolicy | undefined
+  /** `redirect=0`: tell the target instead of going there. */
+  readonly wantsAnswer: boolean
+  /** What the visitor keeps of this visit; undefined: nothing. */
+  readonly bound: { readonly value: string; readonly maxAgeSeconds: number } | undefined
   readonly isHttps: boolean
 }
 
@@ -43,21 +60,50 @@ export function decideClick(
   addVisitor(draft, edge, request, origin.address)
   // A prefetch or preview must not use up the id: the visitor's own click may follow with it.
   if (asked.givesClickId && draft.class !== 'click') replaceClickId(draft)
-  let decision = decideTarget(draft, asked, live)
+  const { cookie } = request.headers
+  let decision = decideTarget(draft, asked, live, cookie)
   if (asked.givesClickId && draft.class === 'click' && isOfAnotherTarget(edge, draft)) {
     replaceClickId(draft)
-    decision = decideTarget(draft, asked, live)
+    decision = decideTarget(draft, asked, live, cookie)
   }
   if (asked.linkCode !== undefined) draft.link_code = asked.linkCode
-  return { record: draft, location: locationOf(draft, decision, live), isHttps: origin.isHttps }
+  const { html, redirect, referrerPolicy } = decision
+  return {
+    record: draft,
+    location: locationOf(draft, decision, live),
+    html: html && fillMacros(html, (name) => clickMacro(draft, live.routing, name)),
+    redirect,
+    referrerPolicy,
+    wantsAnswer: asked.wantsAnswer,
+    bound: boundOf(draft, decision, cookie),
+    isHttps: origin.isHttps,
+  }
 }
+
+/** A prefetch decides nothing for the visitor. */
+const boundOf = (draft: ClickDraft, decision: Decision, cookie: string | undefined): DecidedClick['bound'] =>
+  decision.bind === undefined || draft.class !== 'click'
+    ? undefined
+    : bind(readCookie(cookie, BOUND_COOKIE), decision.assignment, decision.bind, draft.at)
 
 export const locationOf = (draft: ClickDraft, { url }: Decision, { routing }: Routes): string | undefined =>
   url && fillLandingUrl(url, (name) => clickMacro(draft, routing, name))
 
 /** Draws with the id that the record carries, so that the record's own facts give the same decision again. */
-export function decideTarget(draft: ClickDraft, asked: AskedTarget, live: Routes): Decision {
-  const facts = { clickId: draft.click_id, at: draft.at, asked, visitor: draft, parameters: draft }
+export function decideTarget(
+  draft: ClickDraft,
+  asked: AskedTarget,
+  live: Routes,
+  cookie: string | undefined,
+): Decision {
+  const facts = {
+    clickId: draft.click_id,
+    at: draft.at,
+    asked,
+    visitor: draft,
+    parameters: draft,
+    boundIn: (campaignId: string) => boundIn(readCookie(cookie, BOUND_COOKIE), campaignId, draft.at),
+  }
   const decision = chooseTarget(facts, live.routing)
   addDecision(draft, decision, live.routing.version)
   return decision

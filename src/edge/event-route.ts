@@ -4,6 +4,7 @@ import { newUuidV7, type ClickId } from '#platform/ids'
 import type { EventRecord, VisitorFacts } from '#records'
 import { answerEmpty, answerError, answerJson } from './answers.ts'
 import { parseVisitorCode, readCookie, VISITOR_COOKIE } from './cookies.ts'
+import { corsHeaders } from './cors.ts'
 import type { Edge } from './edge.ts'
 import { readEvent, type EventNames, type Issue } from './event-fields.ts'
 import { lookUpClick } from './find-click.ts'
@@ -51,15 +52,6 @@ export function answerPreflight(edge: Edge, request: IncomingMessage, response: 
   const allowed = ['Access-Control-Allow-Methods', 'POST', 'Access-Control-Allow-Headers', 'Content-Type']
   const headers = cors.length > 2 ? [...cors, ...allowed, 'Access-Control-Max-Age', '86400'] : cors
   answerEmpty(response, 204, headers)
-}
-
-/** Pages of other hosts may send (a beacon is never stopped) and cannot read the answer. */
-function corsHeaders(live: LiveConfig | undefined, { headers }: IncomingMessage): readonly string[] {
-  const { origin } = headers
-  if (origin === undefined) return []
-  const vary = ['Vary', 'Origin']
-  if (live === undefined || !live.origins.allows(origin)) return vary
-  return [...vary, 'Access-Control-Allow-Origin', origin, 'Access-Control-Allow-Credentials', 'true']
 }
 
 type Body =

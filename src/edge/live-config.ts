@@ -11,6 +11,8 @@ export type LiveConfig = {
   readonly origins: OriginList
   readonly doors: PostbackDoors
   readonly offers: Offers
+  /** Signs the second page of a double meta refresh. */
+  readonly redirectKey: string | undefined
   /** Event names that any offer declares. */
   readonly customEvents: ReadonlySet<string>
 }
@@ -26,6 +28,7 @@ const compile = (snapshot: Snapshot): LiveConfig => ({
   origins: compileOrigins(snapshot),
   doors: compileDoors(snapshot),
   offers: offersById(snapshot.offers),
+  redirectKey: snapshot.redirect_key,
   customEvents: new Set(snapshot.offers.flatMap((offer) => offer.custom_events)),
 })
 

@@ -5,7 +5,7 @@
  */
 
 const OUTCOMES = {
-  click: ['redirected', 'fallback', 'not_found', 'head', 'prefetch', 'preview', 'unavailable'],
+  click: ['redirected', 'shown', 'fallback', 'not_found', 'head', 'prefetch', 'preview', 'unavailable'],
   event: ['recorded', 'refused', 'unavailable'],
   postback: ['accepted', 'pending', 'refused', 'unavailable'],
   pixel: ['accepted', 'pending', 'refused', 'unavailable'],

@@ -8,12 +8,14 @@ import type { Edge } from './edge.ts'
 import { answerEvent, answerPreflight } from './event-route.ts'
 import type { Gauge, ThreadState } from './metrics.ts'
 import { answerPostback } from './postback-route.ts'
+import { answerHop, HOP_PATH } from './redirects.ts'
 import { answerFailure } from './refuse-request.ts'
 import {
   clickSchema,
   eventSchema,
   faviconSchema,
   healthSchema,
+  hopSchema,
   linkSchema,
   metricsSchema,
   pathSecretSchema,
@@ -47,6 +49,11 @@ export function addRoutes(server: FastifyInstance, edge: Edge, snapshots: Snapsh
   addPostbackRoutes(server, edge)
   addOperatorRoutes(server, edge, snapshots)
   server.get('/t.js', { schema: snippetSchema }, direct(edge, snippet.answer))
+  server.get(
+    HOP_PATH,
+    { schema: hopSchema },
+    direct(edge, (request, response) => answerHop(edge, request, response)),
+  )
   server.get('/robots.txt', { schema: robotsSchema }, direct(edge, answerRobots))
   // Browsers ask for it on their own: it must not become a click on an unknown link.
   server.get(

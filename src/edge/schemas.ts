@@ -18,10 +18,42 @@ const optionalTexts = (names: Readonly<Record<string, readonly string[]>>) =>
 
 const error = Type.Object({ code: Type.String(), message: Type.String() })
 
+const clickAnswer = Type.Object(
+  {
+    click_id: Type.String({ format: 'uuid' }),
+    visitor_code: Type.String(),
+    outcome: Type.String({ description: 'redirected, shown, fallback or not_found' }),
+    refusal: Type.Optional(Type.String()),
+    url: Type.Optional(Type.String({ description: 'Where the visitor would go.' })),
+    campaign_id: Type.Optional(Type.String()),
+    flow_id: Type.Optional(Type.String()),
+    offer_id: Type.Optional(Type.String()),
+    landing_id: Type.Optional(Type.String()),
+  },
+  { description: 'With `redirect=0`.' },
+)
+
 export const clickSchema = {
   summary: 'Decide, record and redirect a click.',
   querystring: Type.Object(optionalTexts(clickParameterNames)),
-  response: { 302: Type.Null(), 404: Type.String(), 414: error, 503: error },
+  response: {
+    200: Type.Union([
+      Type.String({ description: 'A page that goes on by itself, or that the flow shows.' }),
+      clickAnswer,
+    ]),
+    302: Type.Null(),
+    303: Type.Null(),
+    307: Type.Null(),
+    404: Type.String(),
+    414: error,
+    503: error,
+  },
+}
+
+export const hopSchema = {
+  summary: 'Second page of a double meta refresh.',
+  querystring: Type.Object({ s: Type.String({ description: 'Our signature.' }), u: Type.String() }),
+  response: { 200: Type.String(), 404: Type.String() },
 }
 
 export const linkSchema = { ...clickSchema, params: Type.Object({ code: Type.String({ maxLength: 64 }) }) }

@@ -10,7 +10,7 @@ export type LoggedRecord = ClickRecord | EventRecord | PostbackRecord
 export type TrafficClass = 'click' | 'head' | 'prefetch' | 'preview'
 
 /** What a request for a link was answered with. */
-export type ClickOutcome = 'redirected' | 'fallback' | 'not_found'
+export type ClickOutcome = 'redirected' | 'shown' | 'fallback' | 'not_found'
 
 export type SubNumber =
   | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14 | 15

@@ -1,45 +1,34 @@
 import type { Assignment, ClickOutcome, RefusalReason } from '#records'
-import type {
-  CompiledAffiliate,
-  CompiledCampaign,
-  CompiledFlow,
-  CompiledLanding,
-  CompiledLandings,
-  CompiledOffer,
-  CompiledSnapshot,
-} from './compile-snapshot.ts'
-import { MET } from './compile-rule.ts'
-import { candidateAt, drawNumber, hashText, totalWeight } from './draw.ts'
+import { checkCampaign, chooseFlow, takeFlow } from './choose-flow.ts'
+import { enterNamedOffer, finishFlow } from './choose-offer.ts'
+import type { CompiledCampaign, CompiledOffer, CompiledSnapshot } from './compile-snapshot.ts'
+import { hashText } from './draw.ts'
 import type { LandingUrl } from './landing-url.ts'
 import type { AskedTarget, RequestFacts } from './request-facts.ts'
-import { encodeTrace, type FallbackOwner, type TraceStep } from './trace.ts'
+import type { RedirectKind, ReferrerPolicy } from './snapshot.ts'
+import type { Template } from './template.ts'
+import { encodeTrace, type FallbackOwner } from './trace.ts'
+import type { Ending, Target, Walk } from './walk.ts'
 
 /** Where a request goes, what it belongs to and why. */
 export type Decision = {
   readonly outcome: ClickOutcome
   readonly assignment: Assignment
-  /** Why it goes to no offer; undefined where it does. */
+  /** Why it goes to no offer; undefined where it does, or where its flow says so. */
   readonly refusal: RefusalReason | undefined
-  /** To be filled with the macros of the click; undefined: the plain page "not found". */
+  /** To be filled with the macros of the click; undefined together with `html`: the plain page "not found". */
   readonly url: LandingUrl | undefined
+  /** A page to be filled and shown. */
+  readonly html: Template | undefined
+  readonly redirect: RedirectKind
+  readonly referrerPolicy: ReferrerPolicy | undefined
+  /** What the campaign keeps for the visitor; undefined: nothing. */
+  readonly bind: BindHours | undefined
   /** See encodeTrace. */
   readonly trace: string
 }
 
-/** What was found so far; grows as the tree is walked down. */
-type Walk = {
-  readonly facts: RequestFacts
-  readonly config: CompiledSnapshot
-  readonly clickHash: number
-  readonly steps: TraceStep[]
-  affiliate: CompiledAffiliate | undefined
-  campaign: CompiledCampaign | undefined
-  flow: CompiledFlow | undefined
-  offer: CompiledOffer | undefined
-}
-
-/** Undefined: the way down goes on; else why it ends. */
-type Ending = RefusalReason | undefined
+export type BindHours = { readonly flow_hours?: number; readonly offer_hours?: number; readonly landing_hours?: number }
 
 /** Decides a request: link → campaign → flow → offer → landing, else a fallback, else not found. Pure: the same facts and
  * the same configuration give the same decision and trace; draws are hashes of the click id, the configuration version
@@ -47,10 +36,11 @@ type Ending = RefusalReason | undefined
  *
  * - The query beats the link, unless it names something that does not exist.
  * - A named flow is taken without asking its rule; else forced flows in order, then the regular ones that accept the
- *   visitor (by weight; all weights 0: the first), then default flows in order. A flow that accepts and has no offer or
- *   landing for the visitor is passed over.
+ *   visitor (by weight; all weights 0, or by position: the first), then default flows in order. A flow that accepts and has no
+ *   offer or landing for the visitor is passed over.
  * - Without a campaign or flow, a named offer is taken directly. With a campaign, a named offer must be in its flows or
  *   belong to its advertiser.
+ * - An offer that does not take the visitor's country may send them elsewhere.
  */
 export function chooseTarget(facts: RequestFacts, config: CompiledSnapshot): Decision {
   const walk: Walk = {
@@ -62,36 +52,56 @@ export function chooseTarget(facts: RequestFacts, config: CompiledSnapshot): Dec
     campaign: undefined,
     flow: undefined,
     offer: undefined,
+    left: [],
   }
   const found = findTarget(walk)
-  return typeof found === 'string' ? refuse(walk, found) : redirect(walk, found)
+  if (typeof found === 'string') return refuse(walk, found)
+  return found.kind === 'fallback' ? sendElsewhere(walk, found) : sendOn(walk, found)
 }
 
-function redirect(walk: Walk, landing: CompiledLanding): Decision {
+function sendOn(walk: Walk, target: Exclude<Target, { kind: 'fallback' }>): Decision {
+  const { flow, offer, campaign, steps } = walk
+  if (target.kind !== 'landing') steps.push({ kind: target.kind === 'url' ? 'sent' : 'shown' })
   return {
-    outcome: 'redirected',
-    assignment: assign(walk, landing),
+    outcome: target.kind === 'html' ? 'shown' : 'redirected',
+    assignment: assign(walk, target.kind === 'landing' ? target.landing.landing.landing_id : undefined),
     refusal: undefined,
-    url: landing.url,
-    trace: encodeTrace(walk.steps),
+    url: target.kind === 'html' ? undefined : target.kind === 'url' ? target.url : target.landing.url,
+    html: target.kind === 'html' ? target.html : undefined,
+    redirect: flow?.flow.redirect ?? offer?.offer.redirect ?? '302',
+    referrerPolicy: flow?.flow.referrer_policy ?? offer?.offer.referrer_policy,
+    bind: campaign?.campaign.bind,
+    trace: encodeTrace(steps),
   }
 }
 
 function refuse(walk: Walk, reason: RefusalReason): Decision {
-  walk.steps.push({ kind: 'refused', reason })
-  const fallback = findFallback(walk)
-  walk.steps.push(fallback === undefined ? { kind: 'not_found' } : { kind: 'fallback', owner: fallback.owner })
-  return {
-    outcome: fallback === undefined ? 'not_found' : 'fallback',
-    assignment: assign(walk, undefined),
-    refusal: reason,
-    url: fallback?.url,
-    trace: encodeTrace(walk.steps),
-  }
+  // A flow that answers with "not found" means just that.
+  const fallback = reason === 'flow_not_found' ? undefined : findFallback(walk)
+  if (fallback !== undefined) return sendElsewhere(walk, { ...fallback, reason })
+  walk.steps.push({ kind: 'refused', reason }, { kind: 'not_found' })
+  return { ...ending(walk, reason), outcome: 'not_found', url: undefined }
 }
 
+type Fallback = { readonly owner: FallbackOwner; readonly url: LandingUrl; readonly reason: RefusalReason }
+
+function sendElsewhere(walk: Walk, { owner, url, reason }: Fallback): Decision {
+  walk.steps.push({ kind: 'refused', reason }, { kind: 'fallback', owner })
+  return { ...ending(walk, reason), outcome: 'fallback', url }
+}
+
+const ending = (walk: Walk, reason: RefusalReason): Omit<Decision, 'outcome' | 'url'> => ({
+  assignment: assign(walk, undefined),
+  refusal: reason,
+  html: undefined,
+  redirect: '302',
+  referrerPolicy: undefined,
+  bind: undefined,
+  trace: encodeTrace(walk.steps),
+})
+
 /** The nearest fallback of what was found before the way ended. */
-function findFallback({ offer, campaign, config }: Walk): { owner: FallbackOwner; url: LandingUrl } | undefined {
+function findFallback({ offer, campaign, config }: Walk): Omit<Fallback, 'reason'> | undefined {
   if (offer?.fallback !== undefined) return { owner: 'offer', url: offer.fallback }
   if (campaign?.fallback !== undefined) return { owner: 'campaign', url: campaign.fallback }
   const advertiser = offer?.advertiser ?? campaign?.advertiser
@@ -101,19 +111,19 @@ function findFallback({ offer, campaign, config }: Walk): { owner: FallbackOwner
 
 type Mutable<T> = { -readonly [key in keyof T]: T[key] }
 
-function assign({ offer, campaign, flow, affiliate }: Walk, landing: CompiledLanding | undefined): Assignment {
+function assign({ offer, campaign, flow, affiliate }: Walk, landingId: string | undefined): Assignment {
   const assignment: Mutable<Assignment> = {}
   const advertiser = offer?.advertiser ?? campaign?.advertiser
   if (advertiser !== undefined) assignment.advertiser_id = advertiser.advertiser.advertiser_id
   if (campaign !== undefined) assignment.campaign_id = campaign.campaign.campaign_id
   if (flow !== undefined) assignment.flow_id = flow.flow.flow_id
   if (offer !== undefined) assignment.offer_id = offer.offer.offer_id
-  if (landing !== undefined) assignment.landing_id = landing.landing.landing_id
+  if (landingId !== undefined) assignment.landing_id = landingId
   if (affiliate !== undefined) assignment.affiliate_id = affiliate.affiliate.affiliate_id
   return assignment
 }
 
-function findTarget(walk: Walk): CompiledLanding | RefusalReason {
+function findTarget(walk: Walk): Target | RefusalReason {
   const named = resolveNames(walk)
   if (typeof named === 'string') return named
   return (
@@ -121,7 +131,7 @@ function findTarget(walk: Walk): CompiledLanding | RefusalReason {
     enterAffiliate(walk, named) ??
     checkCampaign(walk) ??
     enterNamedFlow(walk, named) ??
-    enterNamedOffer(walk, named) ??
+    takeNamedOffer(walk, named) ??
     chooseOnward(walk)
   )
 }
@@ -166,14 +176,6 @@ function enterAffiliate(walk: Walk, named: AskedTarget): Ending {
   return walk.affiliate.affiliate.status === 'active' ? undefined : 'affiliate_blocked'
 }
 
-function checkCampaign({ campaign, affiliate }: Walk): Ending {
-  if (campaign === undefined) return undefined
-  if (campaign.advertiser?.advertiser.status !== 'active') return 'advertiser_paused'
-  if (campaign.campaign.status !== 'active') return 'campaign_paused'
-  const isMember = affiliate === undefined || affiliate.advertiserIds.has(campaign.campaign.advertiser_id)
-  return isMember ? undefined : 'affiliate_blocked'
-}
-
 function enterNamedFlow(walk: Walk, named: AskedTarget): Ending {
   if (named.flowId === undefined) return undefined
   const found = walk.config.flows.get(named.flowId)
@@ -183,13 +185,12 @@ function enterNamedFlow(walk: Walk, named: AskedTarget): Ending {
   return found.flow.flow.status === 'active' ? undefined : 'flow_paused'
 }
 
-function enterNamedOffer(walk: Walk, named: AskedTarget): Ending {
+function takeNamedOffer(walk: Walk, named: AskedTarget): Target | Ending {
   if (named.offerId === undefined) return undefined
   const offer = walk.config.offers.get(named.offerId)
   if (offer === undefined || !mayNameOffer(walk.campaign, offer)) return 'offer_unknown'
-  walk.offer = offer
   walk.steps.push({ kind: 'offer_asked', offer: offer.index })
-  return refusalOfOffer(offer, walk)
+  return enterNamedOffer(walk, offer)
 }
 
 /** Another tenant's offer is not reached through a campaign that does not rotate it. */
@@ -198,161 +199,9 @@ const mayNameOffer = (campaign: CompiledCampaign | undefined, { offer }: Compile
   campaign.offerIds.has(offer.offer_id) ||
   campaign.campaign.advertiser_id === offer.advertiser_id
 
-function refusalOfOffer({ offer, advertiser }: CompiledOffer, { facts, affiliate }: Walk): Ending {
-  if (advertiser?.advertiser.status !== 'active') return 'advertiser_paused'
-  if (offer.status !== 'active') return 'offer_paused'
-  if (offer.starts_at !== undefined && facts.at < offer.starts_at) return 'offer_not_started'
-  if (offer.ends_at !== undefined && facts.at >= offer.ends_at) return 'offer_expired'
-  if (affiliate !== undefined && !affiliate.advertiserIds.has(offer.advertiser_id)) return 'affiliate_blocked'
-  return undefined
-}
-
-function chooseOnward(walk: Walk): CompiledLanding | RefusalReason {
-  if (walk.flow !== undefined || walk.campaign === undefined || walk.offer !== undefined) return finishFlow(walk)
-  return chooseFlow(walk, walk.campaign)
-}
-
-function chooseFlow(walk: Walk, campaign: CompiledCampaign): CompiledLanding | RefusalReason {
-  const passedOver: { reason: RefusalReason } = { reason: 'no_flow_matched' }
-  const forced = firstOf(walk, campaign, 'forced', passedOver)
-  if (forced !== undefined) return forced
-  const regular = drawRegular(walk, campaign, passedOver)
-  if (regular !== undefined) return regular
-  return firstOf(walk, campaign, 'default', passedOver) ?? passedOver.reason
-}
-
-function firstOf(
-  walk: Walk,
-  campaign: CompiledCampaign,
-  kind: 'forced' | 'default',
-  passedOver: { reason: RefusalReason },
-): CompiledLanding | undefined {
-  for (const flow of campaign.flows) {
-    if (flow.flow.kind !== kind || !accepts(walk, flow)) continue
-    const landing = tryFlow(walk, flow, { kind: 'flow_taken', flow: flow.index }, passedOver)
-    if (landing !== undefined) return landing
-  }
-  return undefined
-}
-
-/** Draws among the accepting regular flows; one that then has nothing for the visitor leaves the draw to the others. */
-function drawRegular(
-  walk: Walk,
-  campaign: CompiledCampaign,
-  passedOver: { reason: RefusalReason },
-): CompiledLanding | undefined {
-  let candidates: CompiledFlow[] = []
-  for (const flow of campaign.flows) {
-    if (flow.flow.kind === 'regular' && accepts(walk, flow)) candidates.push(flow)
-  }
-  while (candidates.length > 0) {
-    const { flow, step } = drawFlow(walk, campaign, candidates)
-    const landing = tryFlow(walk, flow, step, passedOver)
-    if (landing !== undefined) return landing
-    candidates = candidates.filter((candidate) => candidate !== flow)
-  }
-  return undefined
-}
-
-function drawFlow(
-  walk: Walk,
-  campaign: CompiledCampaign,
-  candidates: readonly CompiledFlow[],
-): { flow: CompiledFlow; step: TraceStep } {
-  const total = candidates.length === 1 ? 0 : totalWeight(candidates)
-  if (total === 0) {
-    const flow = candidates[0]!
-    return { flow, step: { kind: 'flow_taken', flow: flow.index } }
-  }
-  const drawn = drawNumber(walk.clickHash, campaign.flowSeed, total)
-  const flow = candidateAt(candidates, drawn)
-  return { flow, step: { kind: 'flow_drawn', flow: flow.index, drawn, total } }
-}
-
-function accepts(walk: Walk, flow: CompiledFlow): boolean {
-  if (flow.flow.status !== 'active') {
-    walk.steps.push({ kind: 'flow_paused', flow: flow.index })
-    return false
-  }
-  const answer = flow.accepts?.(walk.facts, walk.affiliate?.affiliate.affiliate_id) ?? MET
-  if (answer === MET) return true
-  walk.steps.push({ kind: 'flow_refused', flow: flow.index, part: answer })
-  return false
-}
-
-function tryFlow(
-  walk: Walk,
-  flow: CompiledFlow,
-  step: TraceStep,
-  passedOver: { reason: RefusalReason },
-): CompiledLanding | undefined {
-  walk.steps.push(step)
-  walk.flow = flow
-  const found = finishFlow(walk)
-  if (typeof found !== 'string') return found
-  walk.steps.push({ kind: 'flow_unable', flow: flow.index, reason: found })
-  walk.flow = undefined
-  walk.offer = undefined
-  passedOver.reason = found
-  return undefined
-}
-
-/** From the flow (or the named offer) to an offer and a landing. */
-function finishFlow(walk: Walk): CompiledLanding | RefusalReason {
-  if (walk.offer === undefined && walk.flow !== undefined) {
-    const ending = chooseOffer(walk, walk.flow)
-    if (ending !== undefined) return ending
-  }
-  const landings = walk.flow?.landings ?? walk.offer?.landings
-  return landings === undefined ? 'no_landing' : chooseLanding(walk, landings)
-}
-
-/** A flow without offers sends to its landings alone. */
-function chooseOffer(walk: Walk, flow: CompiledFlow): Ending {
-  if (flow.offers.length === 0) return undefined
-  let reason: RefusalReason = 'offer_paused'
-  const candidates = flow.offers.filter(({ offer, weight }) => {
-    if (weight === 0) return false
-    const refusal = refusalOfOffer(offer, walk)
-    if (refusal === undefined) return true
-    reason = refusal
-    walk.steps.push({ kind: 'offer_out', offer: offer.index, reason: refusal })
-    return false
-  })
-  if (candidates.length === 0) return reason
-  walk.offer = drawOffer(walk, flow, candidates)
-  return undefined
-}
-
-function drawOffer(walk: Walk, flow: CompiledFlow, candidates: CompiledFlow['offers']): CompiledOffer {
-  if (candidates.length === 1) {
-    const { offer } = candidates[0]!
-    walk.steps.push({ kind: 'offer_taken', offer: offer.index })
-    return offer
-  }
-  const total = totalWeight(candidates)
-  const drawn = drawNumber(walk.clickHash, flow.offerSeed, total)
-  const { offer } = candidateAt(candidates, drawn)
-  walk.steps.push({ kind: 'offer_drawn', offer: offer.index, drawn, total })
-  return offer
-}
-
-/** A named landing is taken even at weight 0; a name that is none of these is a parameter of someone else. */
-function chooseLanding(walk: Walk, landings: CompiledLandings): CompiledLanding | RefusalReason {
-  const { landingId } = walk.facts.asked
-  const asked = landingId === undefined ? undefined : landings.byId.get(landingId)
-  if (asked !== undefined) {
-    walk.steps.push({ kind: 'landing_asked', landing: asked.index })
-    return asked
-  }
-  const [only, ...others] = landings.open
-  if (only === undefined) return 'no_landing'
-  if (others.length === 0) {
-    walk.steps.push({ kind: 'landing_taken', landing: only.index })
-    return only
-  }
-  const drawn = drawNumber(walk.clickHash, landings.seed, landings.weight)
-  const landing = candidateAt(landings.open, drawn)
-  walk.steps.push({ kind: 'landing_drawn', landing: landing.index, drawn, total: landings.weight })
-  return landing
+function chooseOnward(walk: Walk): Target | RefusalReason {
+  const { flow, campaign, offer } = walk
+  if (offer !== undefined) return finishFlow(walk)
+  if (flow !== undefined) return takeFlow(walk, flow)
+  return campaign === undefined ? 'target_missing' : chooseFlow(walk, campaign)
 }

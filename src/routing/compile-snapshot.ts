@@ -1,7 +1,18 @@
 import { drawSeed, totalWeight } from './draw.ts'
 import { compileLandingUrl, type LandingUrl } from './landing-url.ts'
 import { compileRule, type CompiledRule } from './compile-rule.ts'
-import type { Advertiser, Affiliate, Campaign, Flow, Landing, Link, Offer, Snapshot } from './snapshot.ts'
+import type {
+  Advertiser,
+  Affiliate,
+  Campaign,
+  Flow,
+  Landing,
+  Link,
+  Offer,
+  OfferAffiliate,
+  Snapshot,
+} from './snapshot.ts'
+import { compileTemplate, type Template } from './template.ts'
 
 /** Everything of a snapshot that a request looks up, by id, with templates, rules and draws prepared. Numbers (`index`)
  * are positions in the snapshot's own lists: the trace names things by them.
@@ -45,6 +56,19 @@ export type CompiledOffer = {
   readonly advertiser: CompiledAdvertiser | undefined
   readonly landings: CompiledLandings
   readonly fallback: LandingUrl | undefined
+  readonly accepts: CompiledRule | undefined
+  /** Met: the offer does not take the visitor. */
+  readonly blocks: CompiledRule | undefined
+  readonly countryFallbacks: ReadonlyMap<string, CompiledCountryFallback> | undefined
+  readonly affiliates: ReadonlyMap<string, CompiledOfferAffiliate>
+}
+
+export type CompiledCountryFallback =
+  { readonly kind: 'offer'; readonly offerId: string } | { readonly kind: 'url'; readonly url: LandingUrl }
+
+export type CompiledOfferAffiliate = {
+  readonly status: OfferAffiliate['status']
+  readonly landings: CompiledLandings | undefined
 }
 
 export type CompiledFlow = {
@@ -56,7 +80,15 @@ export type CompiledFlow = {
   readonly offerSeed: number
   /** Its own landings; undefined: those of the offer. */
   readonly landings: CompiledLandings | undefined
+  /** Undefined: offers and landings. */
+  readonly action: CompiledAction | undefined
 }
+
+export type CompiledAction =
+  | { readonly kind: 'campaign'; readonly campaignId: string }
+  | { readonly kind: 'url'; readonly url: LandingUrl }
+  | { readonly kind: 'html'; readonly html: Template }
+  | { readonly kind: 'not_found' }
 
 export type CompiledCampaign = {
   readonly campaign: Campaign
@@ -100,6 +132,10 @@ export function compileSnapshot(snapshot: Snapshot): CompiledSnapshot {
       advertiser: advertisers.get(offer.advertiser_id),
       landings: compileLandings(offer.landings, seedOf(`landing:${offer.offer_id}`)),
       fallback: compileFallback(offer.fallback_url),
+      accepts: offer.rule && compileRule(offer.rule),
+      blocks: offer.block && compileRule(offer.block),
+      countryFallbacks: compileCountryFallbacks(offer),
+      affiliates: compileOfferAffiliates(offer, seedOf),
     }),
   )
   const campaigns = mapBy(
@@ -146,6 +182,47 @@ const compileAffiliate = (affiliate: Affiliate): CompiledAffiliate => ({
   advertiserIds: new Set(affiliate.advertiser_ids),
 })
 
+const compileCountryFallbacks = ({
+  country_fallbacks,
+}: Offer): ReadonlyMap<string, CompiledCountryFallback> | undefined =>
+  country_fallbacks &&
+  new Map(
+    Object.entries(country_fallbacks).map(([country, fallback]) => [
+      country,
+      'url' in fallback
+        ? { kind: 'url', url: compileLandingUrl(fallback.url, false) }
+        : { kind: 'offer', offerId: fallback.offer_id },
+    ]),
+  )
+
+const compileOfferAffiliates = (
+  { offer_id, affiliates = {} }: Offer,
+  seedOf: (node: string) => number,
+): ReadonlyMap<string, CompiledOfferAffiliate> =>
+  new Map(
+    Object.entries(affiliates).map(([affiliateId, { status, landings }]) => [
+      affiliateId,
+      { status, landings: landings && compileLandings(landings, seedOf(`landing:${offer_id}:${affiliateId}`)) },
+    ]),
+  )
+
+function compileAction({ action }: Flow): CompiledAction | undefined {
+  switch (action?.kind) {
+    case undefined:
+      return undefined
+    case 'campaign':
+      return { kind: 'campaign', campaignId: action.campaign_id }
+    case 'url':
+      return { kind: 'url', url: compileLandingUrl(action.url, true) }
+    case 'html':
+      return { kind: 'html', html: compileTemplate(action.html, 'html') }
+    case 'not_found':
+      return action
+    default:
+      return action satisfies never
+  }
+}
+
 function compileFlow(
   flow: Flow,
   index: number,
@@ -164,5 +241,6 @@ function compileFlow(
     offerSeed: seedOf(`offer:${flow.flow_id}`),
     landings:
       flow.landings === undefined ? undefined : compileLandings(flow.landings, seedOf(`landing:${flow.flow_id}`)),
+    action: compileAction(flow),
   }
 }

@@ -36,4 +36,12 @@ export type RequestFacts = {
   readonly asked: AskedTarget
   readonly visitor: VisitorFacts
   readonly parameters: ClickParameters
+  /** What an earlier visit bound the visitor to in a campaign; asked only where the campaign binds. */
+  readonly boundIn?: (campaignId: string) => Bound | undefined
+}
+
+export type Bound = {
+  readonly flowId?: string | undefined
+  readonly offerId?: string | undefined
+  readonly landingId?: string | undefined
 }

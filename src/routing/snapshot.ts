@@ -8,6 +8,8 @@ export type Snapshot = {
   readonly created_at: string
   /** Where requests go that have no target of their own; left out: a plain 404 page. */
   readonly fallback_url?: string
+  /** Random, made once: the edges sign with it what they tell each other by way of the visitor's browser. */
+  readonly redirect_key?: string
   readonly advertisers: readonly Advertiser[]
   readonly affiliates: readonly Affiliate[]
   readonly offers: readonly Offer[]
@@ -87,12 +89,47 @@ export type Offer = {
     /** Addresses or CIDR blocks; empty: any. */
     readonly allowed_addresses: readonly string[]
   }
+  /** Whom the offer takes, e.g. by country; left out: everyone. */
+  readonly rule?: Rule
+  /** What the offer does not take whatever its rule says: sub ids, sources, affiliates. */
+  readonly block?: Rule
+  /** Where visitors go whom `rule` does not take, by country (`*`: any other); left out: as for any offer that cannot take them. */
+  readonly country_fallbacks?: Readonly<Record<string, CountryFallback>>
+  /** Which affiliates may send traffic; left out: `public`. */
+  readonly access?: OfferAccess
+  /** What holds for single affiliates. */
+  readonly affiliates?: Readonly<Record<string, OfferAffiliate>>
+  /** How visitors are sent on; left out: 302. That of the flow goes first. */
+  readonly redirect?: RedirectKind
+  readonly referrer_policy?: ReferrerPolicy
   /** A visitor is unique again after this many hours. */
   readonly unique_ttl_hours: number
   /** Conversions of older clicks are refused; 0: never. */
   readonly click_lifetime_days: number
   readonly fallback_url?: string
 }
+
+export type CountryFallback = { readonly offer_id: string } | { readonly url: string }
+
+/** `public`: every member; `on_approval`: members that were approved; `private`: the same, and the offer is shown to nobody else. */
+export type OfferAccess = 'public' | 'on_approval' | 'private'
+
+export type OfferAffiliate = {
+  /** Left out: as `access` says. */
+  readonly status?: 'approved' | 'pending' | 'blocked'
+  /** Instead of the landings of the offer. */
+  readonly landings?: readonly Landing[]
+  /** Go before the prices of the offer. */
+  readonly prices?: readonly Price[]
+}
+
+/** How a visitor is sent on. `meta`, `double_meta` and `js` are pages that go on by themselves (`double_meta` by way of a second
+ * page of ours, so that the target sees no referrer but ours); `iframe` shows the target inside a page of ours.
+ */
+export type RedirectKind = '302' | '303' | '307' | 'meta' | 'double_meta' | 'js' | 'iframe'
+
+/** What the browser tells the target of the page that the visitor came from. */
+export type ReferrerPolicy = 'no-referrer' | 'origin' | 'unsafe-url'
 
 export type Landing = {
   readonly landing_id: string
@@ -110,6 +147,10 @@ export type Campaign = {
   /** Affiliate or buyer whose traffic this is, where the link names none. */
   readonly affiliate_id?: string
   readonly flows: readonly Flow[]
+  /** How one of the regular flows that accept a visitor is found; left out: `weight`. */
+  readonly rotation?: 'weight' | 'position'
+  /** How many hours a visitor keeps the flow, offer and landing drawn for them, where these still accept them. */
+  readonly bind?: { readonly flow_hours?: number; readonly offer_hours?: number; readonly landing_hours?: number }
   readonly unique_ttl_hours: number
   readonly fallback_url?: string
 }
@@ -129,7 +170,19 @@ export type Flow = {
   readonly offers: readonly { readonly offer_id: string; readonly weight: number }[]
   /** Left out: the landings of the offer. */
   readonly landings?: readonly Landing[]
+  /** What happens instead of an offer; `offers` and `landings` are empty then. */
+  readonly action?: FlowAction
+  /** Goes before that of the offer. */
+  readonly redirect?: RedirectKind
+  readonly referrer_policy?: ReferrerPolicy
 }
+
+/** `html`: the page is shown as it is, with macros filled. `campaign`: that campaign decides on. */
+export type FlowAction =
+  | { readonly kind: 'campaign'; readonly campaign_id: string }
+  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'html'; readonly html: string }
+  | { readonly kind: 'not_found' }
 
 /** A condition tree over the facts of a request. */
 export type Rule =

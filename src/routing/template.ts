@@ -1,7 +1,7 @@
 import { macroNames, type MacroName } from './macros.ts'
 
 /** Where the filled text goes; decides how values are escaped. */
-export type TemplateContext = 'url' | 'json' | 'form' | 'text'
+export type TemplateContext = 'url' | 'json' | 'form' | 'text' | 'html'
 
 type Hole = {
   /** Undefined: no macro of ours; filled with nothing. */
@@ -87,11 +87,32 @@ export const encodeForUrl = (value: string): string =>
 const encodeUnprintable = (value: string): string =>
   value.replace(/[^\x21-\x7e]+/g, (text) => encodeURIComponent(text.toWellFormed()))
 
+const HTML_ESCAPES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+
+/** Text for HTML and for attributes in quotes. */
+export const escapeHtml = (text: string): string => text.replaceAll(/[&<>"']/g, (character) => HTML_ESCAPES[character]!)
+
 const escapeValue: Readonly<Record<TemplateContext, (value: string) => string>> = {
   url: encodeForUrl,
   form: encodeForUrl,
   json: (value) => JSON.stringify(value).slice(1, -1),
   text: (value) => value,
+  html: escapeHtml,
+}
+
+/** A raw value stands as its sender wrote it, but never so that it breaks a header or becomes a script. */
+const escapeRawValue: Readonly<Record<TemplateContext, (value: string) => string>> = {
+  url: encodeUnprintable,
+  form: (value) => value,
+  json: (value) => value,
+  text: (value) => value,
+  html: escapeHtml,
 }
 
 /** The text with its macros filled and escaped for its context. A macro without a value, and one that is none of ours,
@@ -101,7 +122,7 @@ const escapeValue: Readonly<Record<TemplateContext, (value: string) => string>> 
  */
 export function fillMacros(template: Template, valueOf: (name: MacroName) => string | undefined): string {
   const escape = escapeValue[template.context]
-  const escapeRaw = template.context === 'url' ? encodeUnprintable : escapeValue.text
+  const escapeRaw = escapeRawValue[template.context]
   let text = ''
   for (const segment of template.segments) {
     if (typeof segment === 'string') text += segment

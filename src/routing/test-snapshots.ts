@@ -88,6 +88,7 @@ export const facts = (
     readonly parameters?: ClickParameters
     readonly clickId?: ClickId
     readonly at?: number
+    readonly boundIn?: RequestFacts['boundIn']
   } = {},
 ): RequestFacts => ({
   clickId: parts.clickId ?? newClickId(TEST_TIME),
@@ -95,4 +96,5 @@ export const facts = (
   asked,
   visitor: { ip: '192.0.2.1', ...parts.visitor },
   parameters: parts.parameters ?? {},
+  ...(parts.boundIn && { boundIn: parts.boundIn }),
 })

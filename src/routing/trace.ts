@@ -3,7 +3,7 @@ import { listParts } from './compile-rule.ts'
 import type { Campaign, Condition, Flow, Landing, Offer, Rule, Snapshot } from './snapshot.ts'
 
 /** Whose fallback a refused visitor was sent to. */
-export type FallbackOwner = 'offer' | 'campaign' | 'advertiser' | 'installation'
+export type FallbackOwner = 'country' | 'offer' | 'campaign' | 'advertiser' | 'installation'
 
 /** One thing that happened while a target was chosen. Numbers are positions in the snapshot's lists; flows count within
  * their campaign, landings within the flow or offer that gave them.
@@ -24,6 +24,14 @@ export type TraceStep =
   | { readonly kind: 'landing_asked'; readonly landing: number }
   | { readonly kind: 'landing_taken'; readonly landing: number }
   | { readonly kind: 'landing_drawn'; readonly landing: number; readonly drawn: number; readonly total: number }
+  | { readonly kind: 'flow_bound'; readonly flow: number }
+  | { readonly kind: 'offer_bound'; readonly offer: number }
+  | { readonly kind: 'landing_bound'; readonly landing: number }
+  | { readonly kind: 'offer_refused'; readonly offer: number; readonly part: number }
+  | { readonly kind: 'offer_for_country'; readonly offer: number }
+  | { readonly kind: 'campaign_next'; readonly campaign: number }
+  | { readonly kind: 'sent' }
+  | { readonly kind: 'shown' }
   | { readonly kind: 'refused'; readonly reason: RefusalReason }
   | { readonly kind: 'fallback'; readonly owner: FallbackOwner }
   | { readonly kind: 'not_found' }
@@ -35,10 +43,11 @@ export type TraceStep =
 const LETTER = {
   link: 'k', campaign: 'c', offer_asked: 'q', flow_asked: 'a', flow_paused: 'p', flow_refused: 'r', flow_unable: 'u',
   flow_taken: 'f', flow_drawn: 'd', offer_out: 'x', offer_taken: 'o', offer_drawn: 'e', landing_asked: 'b',
-  landing_taken: 'l', landing_drawn: 'g', refused: '!', fallback: '>', not_found: '0', cut: '*',
+  landing_taken: 'l', landing_drawn: 'g', flow_bound: 'F', offer_bound: 'O', landing_bound: 'L', offer_refused: 'v',
+  offer_for_country: 'y', campaign_next: 'n', sent: 't', shown: 's', refused: '!', fallback: '>', not_found: '0', cut: '*',
 } as const satisfies Record<TraceStep['kind'], string> // prettier-ignore
 
-const OWNER_LETTER = { offer: 'o', campaign: 'c', advertiser: 'a', installation: 'i' } as const
+const OWNER_LETTER = { country: 'y', offer: 'o', campaign: 'c', advertiser: 'a', installation: 'i' } as const
 
 /** A campaign with hundreds of flows may not blow up its records: the steps in the middle are counted, not kept. */
 const STEPS_MAX = 60
@@ -55,10 +64,12 @@ function encodeStep(step: TraceStep): string {
     case 'link':
       return letter + number(step.link)
     case 'campaign':
+    case 'campaign_next':
       return letter + number(step.campaign)
     case 'flow_asked':
     case 'flow_paused':
     case 'flow_taken':
+    case 'flow_bound':
       return letter + number(step.flow)
     case 'flow_refused':
       return `${letter}${number(step.flow)}.${number(step.part)}`
@@ -68,13 +79,18 @@ function encodeStep(step: TraceStep): string {
       return `${letter}${number(step.flow)}.${number(step.drawn)}.${number(step.total)}`
     case 'offer_asked':
     case 'offer_taken':
+    case 'offer_bound':
+    case 'offer_for_country':
       return letter + number(step.offer)
+    case 'offer_refused':
+      return `${letter}${number(step.offer)}.${number(step.part)}`
     case 'offer_out':
       return `${letter}${number(step.offer)}.${step.reason}`
     case 'offer_drawn':
       return `${letter}${number(step.offer)}.${number(step.drawn)}.${number(step.total)}`
     case 'landing_asked':
     case 'landing_taken':
+    case 'landing_bound':
       return letter + number(step.landing)
     case 'landing_drawn':
       return `${letter}${number(step.landing)}.${number(step.drawn)}.${number(step.total)}`
@@ -83,6 +99,8 @@ function encodeStep(step: TraceStep): string {
     case 'fallback':
       return letter + OWNER_LETTER[step.owner]
     case 'not_found':
+    case 'sent':
+    case 'shown':
       return letter
     case 'cut':
       return letter + number(step.steps)
@@ -119,6 +137,8 @@ function decodeStep(text: string): TraceStep | undefined {
   if (text.startsWith('!')) return isReason(rest) ? { kind: 'refused', reason: rest } : undefined
   if (text.startsWith('>')) return ownerOf(rest) && { kind: 'fallback', owner: ownerOf(rest)! }
   if (text === '0') return { kind: 'not_found' }
+  if (text === 't') return { kind: 'sent' }
+  if (text === 's') return { kind: 'shown' }
   if (Number.isNaN(first)) return undefined
   switch (text[0]) {
     case 'k': return { kind: 'link', link: first }
@@ -136,6 +156,12 @@ function decodeStep(text: string): TraceStep | undefined {
     case 'b': return { kind: 'landing_asked', landing: first }
     case 'l': return { kind: 'landing_taken', landing: first }
     case 'g': return isDraw ? { kind: 'landing_drawn', landing: first, drawn, total } : undefined
+    case 'F': return { kind: 'flow_bound', flow: first }
+    case 'O': return { kind: 'offer_bound', offer: first }
+    case 'L': return { kind: 'landing_bound', landing: first }
+    case 'v': return Number.isNaN(drawn) ? undefined : { kind: 'offer_refused', offer: first, part: drawn }
+    case 'y': return { kind: 'offer_for_country', offer: first }
+    case 'n': return { kind: 'campaign_next', campaign: first }
     case '*': return { kind: 'cut', steps: first }
     default: return undefined
   } // prettier-ignore
@@ -146,15 +172,21 @@ export const decodeTrace = (trace: string): readonly TraceStep[] =>
   trace.split(';').flatMap((text) => decodeStep(text) ?? [])
 
 /** What the steps before said, so that a flow or landing number finds its name. */
-type Place = { campaign: Campaign | undefined; flow: Flow | undefined; offer: Offer | undefined }
+type Place = {
+  campaign: Campaign | undefined
+  flow: Flow | undefined
+  offer: Offer | undefined
+  readonly affiliateId: string | undefined
+}
 
 const quote = (name: string | undefined): string => (name === undefined ? '(gone)' : `“${name}”`)
 
 /** The decision in sentences, in the order in which it was taken.
  * @param snapshot the version that decided (`config_version` of the click)
+ * @param affiliateId of the click, who may have landings of their own
  */
-export function describeTrace(trace: string, snapshot: Snapshot): string[] {
-  const place: Place = { campaign: undefined, flow: undefined, offer: undefined }
+export function describeTrace(trace: string, snapshot: Snapshot, affiliateId?: string): string[] {
+  const place: Place = { campaign: undefined, flow: undefined, offer: undefined, affiliateId }
   return decodeTrace(trace).map((step) => describeStep(step, snapshot, place))
 }
 
@@ -165,26 +197,41 @@ function describeStep(step: TraceStep, snapshot: Snapshot, place: Place): string
     case 'campaign':
       place.campaign = snapshot.campaigns[step.campaign]
       return `The campaign is ${quote(place.campaign?.name)}.`
+    case 'campaign_next':
+      place.campaign = snapshot.campaigns[step.campaign]
+      place.flow = undefined
+      return `The flow leads on to the campaign ${quote(place.campaign?.name)}.`
     case 'flow_asked':
     case 'flow_paused':
     case 'flow_refused':
     case 'flow_unable':
     case 'flow_taken':
+    case 'flow_bound':
     case 'flow_drawn':
       return describeFlowStep(step, place)
     case 'offer_asked':
     case 'offer_out':
+    case 'offer_refused':
+    case 'offer_for_country':
     case 'offer_taken':
+    case 'offer_bound':
     case 'offer_drawn':
       return describeOfferStep(step, snapshot, place)
     case 'landing_asked':
     case 'landing_taken':
+    case 'landing_bound':
     case 'landing_drawn':
       return describeLandingStep(step, place)
+    case 'sent':
+      return 'The flow sends everyone to an address of its own.'
+    case 'shown':
+      return 'The flow shows a page of its own.'
     case 'refused':
       return `Refused: ${refusalReasons[step.reason]}`
     case 'fallback':
-      return `The visitor was sent to the fallback of the ${step.owner}.`
+      return step.owner === 'country'
+        ? 'The visitor was sent where the offer sends visitors of this country.'
+        : `The visitor was sent to the fallback of the ${step.owner}.`
     case 'not_found':
       return 'There is no fallback; the visitor got the plain page “not found”.'
     case 'cut':
@@ -211,6 +258,8 @@ function describeFlowStep(step: FlowStep, place: Place): string {
       return `${name} accepts the visitor and cannot take them: ${refusalReasons[step.reason]}`
     case 'flow_taken':
       return `${name} took the visitor.`
+    case 'flow_bound':
+      return `${name} is the one that the visitor had before.`
     case 'flow_drawn':
       return `${name} was drawn by weight (number ${step.drawn + 1} of ${step.total}).`
     default:
@@ -222,12 +271,18 @@ type OfferStep = Extract<TraceStep, { readonly offer: number }>
 
 function describeOfferStep(step: OfferStep, snapshot: Snapshot, place: Place): string {
   const offer = snapshot.offers[step.offer]
-  if (step.kind !== 'offer_out') place.offer = offer
+  if (step.kind !== 'offer_out' && step.kind !== 'offer_refused') place.offer = offer
   switch (step.kind) {
     case 'offer_asked':
       return `The offer ${quote(offer?.name)} was named by the request.`
     case 'offer_out':
       return `The offer ${quote(offer?.name)} was left out: ${refusalReasons[step.reason]}`
+    case 'offer_refused':
+      return `The offer ${quote(offer?.name)} does not take the visitor: ${describePart(offer?.rule, step.part)}.`
+    case 'offer_for_country':
+      return `Visitors of this country are sent to the offer ${quote(offer?.name)} instead.`
+    case 'offer_bound':
+      return `The offer ${quote(offer?.name)} is the one that the visitor had before.`
     case 'offer_taken':
       return `The offer is ${quote(offer?.name)}, the only one that can take the visitor.`
     case 'offer_drawn':
@@ -237,16 +292,21 @@ function describeOfferStep(step: OfferStep, snapshot: Snapshot, place: Place): s
   }
 }
 
+const landingsAt = ({ flow, offer, affiliateId }: Place): readonly Landing[] =>
+  flow?.landings ?? offer?.affiliates?.[affiliateId ?? '']?.landings ?? offer?.landings ?? []
+
 type LandingStep = Extract<TraceStep, { readonly landing: number }>
 
 function describeLandingStep(step: LandingStep, place: Place): string {
-  const landings: readonly Landing[] = place.flow?.landings ?? place.offer?.landings ?? []
+  const landings = landingsAt(place)
   const name = quote(landings[step.landing]?.landing_id)
   switch (step.kind) {
     case 'landing_asked':
       return `The landing ${name} was named by the request.`
     case 'landing_taken':
       return `The landing is ${name}, the only one that takes visitors.`
+    case 'landing_bound':
+      return `The landing ${name} is the one that the visitor had before.`
     case 'landing_drawn':
       return `The landing ${name} was drawn by weight (number ${step.drawn + 1} of ${step.total}).`
     default:

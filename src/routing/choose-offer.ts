@@ -1,0 +1,174 @@
+import type { RefusalReason } from '#records'
+import { MET } from './compile-rule.ts'
+import type { CompiledFlow, CompiledLanding, CompiledLandings, CompiledOffer } from './compile-snapshot.ts'
+import { candidateAt, drawNumber, totalWeight } from './draw.ts'
+import { evaluate, type Ending, type Target, type Walk } from './walk.ts'
+
+/** From the flow, or from a named offer, to an offer and a landing. */
+export function finishFlow(walk: Walk): Target | RefusalReason {
+  if (walk.offer === undefined && walk.flow !== undefined && walk.flow.offers.length > 0) {
+    return chooseOffer(walk, walk.flow)
+  }
+  return chooseLanding(walk)
+}
+
+/** Draws among the offers of the flow that take the visitor. One that then has no landing leaves the draw to the others. Where
+ * none takes the visitor, the first whose rule refused them and that has somewhere else for their country sends them there.
+ */
+function chooseOffer(walk: Walk, flow: CompiledFlow): Target | RefusalReason {
+  const refused: CompiledOffer[] = []
+  let reason: RefusalReason = 'offer_paused'
+  let candidates = flow.offers.filter(({ offer, weight }) => {
+    if (weight === 0 && !isBound(walk, offer)) return false
+    const refusal = refusalOfOffer(walk, offer)
+    if (refusal === undefined) return true
+    reason = refusal
+    if (refusal === 'offer_rule_refused') refused.push(offer)
+    return false
+  })
+  while (candidates.length > 0) {
+    const offer = pickOffer(walk, flow, candidates)
+    const target = enterOffer(walk, offer)
+    if (typeof target !== 'string') return target
+    reason = target
+    walk.steps.push({ kind: 'offer_out', offer: offer.index, reason })
+    candidates = candidates.filter((candidate) => candidate.offer !== offer)
+  }
+  return sendByCountry(walk, refused) ?? reason
+}
+
+function enterOffer(walk: Walk, offer: CompiledOffer): Target | RefusalReason {
+  walk.offer = offer
+  const target = chooseLanding(walk)
+  if (typeof target === 'string') walk.offer = undefined
+  return target
+}
+
+/** What a named offer says to the request. @returns undefined: it takes the visitor */
+export function enterNamedOffer(walk: Walk, offer: CompiledOffer): Target | Ending {
+  walk.offer = offer
+  const refusal = findRefusal(walk, offer)
+  return refusal === 'offer_rule_refused' ? (sendByCountry(walk, [offer]) ?? refusal) : refusal
+}
+
+/** Why the offer does not take the visitor; noted in the trace. */
+function refusalOfOffer(walk: Walk, compiled: CompiledOffer): Ending {
+  const refusal = findRefusal(walk, compiled)
+  if (refusal === undefined) return undefined
+  walk.steps.push({ kind: 'offer_out', offer: compiled.index, reason: refusal })
+  return refusal
+}
+
+function findRefusal(walk: Walk, compiled: CompiledOffer): Ending {
+  const { facts, affiliate, steps } = walk
+  const { offer, advertiser, index } = compiled
+  if (advertiser?.advertiser.status !== 'active') return 'advertiser_paused'
+  if (offer.status !== 'active') return 'offer_paused'
+  if (offer.starts_at !== undefined && facts.at < offer.starts_at) return 'offer_not_started'
+  if (offer.ends_at !== undefined && facts.at >= offer.ends_at) return 'offer_expired'
+  if (affiliate !== undefined && !affiliate.advertiserIds.has(offer.advertiser_id)) return 'affiliate_blocked'
+  const standing = standingOf(walk, compiled)
+  if (standing !== undefined) return standing
+  if (compiled.blocks !== undefined && evaluate(compiled.blocks, walk) === MET) return 'offer_blocked'
+  const part = evaluate(compiled.accepts, walk)
+  if (part === MET) return undefined
+  steps.push({ kind: 'offer_refused', offer: index, part })
+  return 'offer_rule_refused'
+}
+
+/** Whether the affiliate may send to the offer. Traffic without an affiliate is the advertiser's own. */
+function standingOf({ affiliate }: Walk, { offer, affiliates }: CompiledOffer): Ending {
+  if (affiliate === undefined) return undefined
+  const status = affiliates.get(affiliate.affiliate.affiliate_id)?.status
+  if (status === 'blocked') return 'affiliate_blocked'
+  const isOpen = (offer.access ?? 'public') === 'public' && status === undefined
+  return isOpen || status === 'approved' ? undefined : 'affiliate_not_approved'
+}
+
+/** The first of the offers that has somewhere else for the visitor's country. The offer that they are sent to is asked itself,
+ * but not for its own fallbacks.
+ */
+function sendByCountry(walk: Walk, refused: readonly CompiledOffer[]): Target | undefined {
+  const { country } = walk.facts.visitor
+  for (const offer of refused) {
+    const fallback = offer.countryFallbacks?.get(country ?? '*') ?? offer.countryFallbacks?.get('*')
+    if (fallback === undefined) continue
+    if (fallback.kind === 'url') {
+      walk.offer = offer
+      return { kind: 'fallback', url: fallback.url, owner: 'country', reason: 'offer_rule_refused' }
+    }
+    const other = walk.config.offers.get(fallback.offerId)
+    if (other === undefined || other === offer || refusalOfOffer(walk, other) !== undefined) continue
+    walk.steps.push({ kind: 'offer_for_country', offer: other.index })
+    const target = enterOffer(walk, other)
+    if (typeof target !== 'string') return target
+  }
+  return undefined
+}
+
+/** Whether the visitor has the offer from an earlier visit. */
+const isBound = ({ facts, campaign }: Walk, { offer }: CompiledOffer): boolean =>
+  campaign?.campaign.bind?.offer_hours !== undefined &&
+  facts.boundIn?.(campaign.campaign.campaign_id)?.offerId === offer.offer_id
+
+function pickOffer(walk: Walk, flow: CompiledFlow, candidates: CompiledFlow['offers']): CompiledOffer {
+  const bound = candidates.find(({ offer }) => isBound(walk, offer))
+  if (bound !== undefined) {
+    walk.steps.push({ kind: 'offer_bound', offer: bound.offer.index })
+    return bound.offer
+  }
+  if (candidates.length === 1) {
+    const { offer } = candidates[0]!
+    walk.steps.push({ kind: 'offer_taken', offer: offer.index })
+    return offer
+  }
+  const total = totalWeight(candidates)
+  const drawn = drawNumber(walk.clickHash, flow.offerSeed, total)
+  const { offer } = candidateAt(candidates, drawn)
+  walk.steps.push({ kind: 'offer_drawn', offer: offer.index, drawn, total })
+  return offer
+}
+
+/** The landings of the flow, else those that the offer has for the affiliate, else those of the offer. */
+function landingsOf({ flow, offer, affiliate }: Walk): CompiledLandings | undefined {
+  if (flow?.landings !== undefined) return flow.landings
+  const own = affiliate && offer?.affiliates.get(affiliate.affiliate.affiliate_id)?.landings
+  return own ?? offer?.landings
+}
+
+/** A named landing is taken even at weight 0; a name that is none of these is a parameter of someone else. */
+function chooseLanding(walk: Walk): Target | RefusalReason {
+  const landings = landingsOf(walk)
+  const landing = landings && pickLanding(walk, landings)
+  return landing === undefined ? 'no_landing' : { kind: 'landing', landing }
+}
+
+function pickLanding(walk: Walk, landings: CompiledLandings): CompiledLanding | undefined {
+  const { landingId } = walk.facts.asked
+  const asked = landingId === undefined ? undefined : landings.byId.get(landingId)
+  if (asked !== undefined) {
+    walk.steps.push({ kind: 'landing_asked', landing: asked.index })
+    return asked
+  }
+  const bound = boundLanding(walk, landings)
+  if (bound !== undefined) {
+    walk.steps.push({ kind: 'landing_bound', landing: bound.index })
+    return bound
+  }
+  const [only, ...others] = landings.open
+  if (only === undefined) return undefined
+  if (others.length === 0) {
+    walk.steps.push({ kind: 'landing_taken', landing: only.index })
+    return only
+  }
+  const drawn = drawNumber(walk.clickHash, landings.seed, landings.weight)
+  const landing = candidateAt(landings.open, drawn)
+  walk.steps.push({ kind: 'landing_drawn', landing: landing.index, drawn, total: landings.weight })
+  return landing
+}
+
+function boundLanding({ facts, campaign }: Walk, landings: CompiledLandings): CompiledLanding | undefined {
+  if (campaign?.campaign.bind?.landing_hours === undefined) return undefined
+  const landingId = facts.boundIn?.(campaign.campaign.campaign_id)?.landingId
+  return landingId === undefined ? undefined : landings.byId.get(landingId)
+}

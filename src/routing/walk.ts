@@ -1,0 +1,50 @@
+import type { RefusalReason } from '#records'
+import { MET, type CompiledRule } from './compile-rule.ts'
+import type {
+  CompiledAffiliate,
+  CompiledCampaign,
+  CompiledFlow,
+  CompiledLanding,
+  CompiledOffer,
+  CompiledSnapshot,
+} from './compile-snapshot.ts'
+import type { LandingUrl } from './landing-url.ts'
+import type { RequestFacts } from './request-facts.ts'
+import type { Template } from './template.ts'
+import type { FallbackOwner, TraceStep } from './trace.ts'
+
+/** What was found so far on the way down from the request to its target. */
+export type Walk = {
+  readonly facts: RequestFacts
+  readonly config: CompiledSnapshot
+  readonly clickHash: number
+  readonly steps: TraceStep[]
+  affiliate: CompiledAffiliate | undefined
+  campaign: CompiledCampaign | undefined
+  flow: CompiledFlow | undefined
+  offer: CompiledOffer | undefined
+  /** Campaigns left behind on the way, by flows that lead to another one. */
+  readonly left: CompiledCampaign[]
+}
+
+/** Undefined: the way down goes on; else why it ends. */
+export type Ending = RefusalReason | undefined
+
+/** Where the way down ends. */
+export type Target =
+  | { readonly kind: 'landing'; readonly landing: CompiledLanding }
+  /** The flow sends everyone to an address of its own. */
+  | { readonly kind: 'url'; readonly url: LandingUrl }
+  /** The flow shows a page of its own. */
+  | { readonly kind: 'html'; readonly html: Template }
+  /** Something else than what the request asked for, and why. */
+  | {
+      readonly kind: 'fallback'
+      readonly url: LandingUrl
+      readonly owner: FallbackOwner
+      readonly reason: RefusalReason
+    }
+
+/** @returns MET, else the number of the part that was not met; no rule is met by everyone */
+export const evaluate = (rule: CompiledRule | undefined, { facts, affiliate }: Walk): number =>
+  rule === undefined ? MET : rule(facts, affiliate?.affiliate.affiliate_id)
