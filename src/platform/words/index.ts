@@ -1,0 +1,1 @@
+export { didYouMean, suggestWord } from './suggest.ts'
