@@ -69,6 +69,8 @@ const cases: readonly Case[] = [
   ['url_invalid', 'a password in an address', 'fallback_url: https://user:secret@a.example/\n', 1, 'fallback_url'],
   ['url_invalid', 'an endpoint on a private address', 'endpoints:\n  crm: { url: "http://127.0.0.1/" }\n', 2, 'endpoints.crm.url'],
   ['macro_unknown', 'an unknown macro in a landing', offer.replace('acme.example/', 'acme.example/?c={clikid}'), 6, 'offers.lamp.landing_url'],
+  ['macro_of_conversion', 'a payout in a landing', offer.replace('acme.example/', 'acme.example/?p={payout}'), 6, 'offers.lamp.landing_url'],
+  ['macro_unknown', 'an unknown macro in a page', campaignWith('    flows: [{ flow_id: f, show_html: "<b>{clikid}</b>" }]\n'), 11, 'campaigns.main.flows[0].show_html'],
   ['macro_unknown', 'an unknown macro in a postback', endpointWith('').replace('click_id', 'clikc_id'), 3, 'endpoints.crm.url'],
   ['macro_malformed', 'a foreign macro in a postback', endpointWith('').replace('{click_id}', '{{click_id}}'), 3, 'endpoints.crm.url'],
   ['macro_map_invalid', 'a map that is none', endpointWith('').replace('{click_id}', '{status:lead}'), 3, 'endpoints.crm.url'],

@@ -118,6 +118,7 @@ const flow = Type.Object(
       Type.String({
         minLength: 1,
         maxLength: 100_000,
+        format: 'html',
         description: 'Instead of offers: this page is shown; macros are filled and escaped.',
       }),
     ),

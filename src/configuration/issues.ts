@@ -34,6 +34,7 @@ export const issueCodes = {
   price_unused: 'The pricing model of the offer never uses this price.',
   price_missing: 'The offer has no price that its pricing model could use.',
   combination_invalid: 'Two keys do not go together.',
+  macro_of_conversion: 'The macro stands for something that a click does not have yet.',
   body_invalid: 'The body of a postback is no valid JSON once its macros are filled.',
   ...templateProblemCodes,
 } as const

@@ -66,6 +66,7 @@ const formatTexts: Readonly<Record<string, string>> = {
   event_name: 'event name',
   address_block: 'address or CIDR block',
   rule: 'rule',
+  html: 'HTML with macros',
   shared_secret: '8 to 200 characters',
   domain: 'host name',
 }

@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js'
 import { parseAmount, parseCurrency } from '#platform/money'
-import { compileTemplate, macroNames } from '#routing'
+import { compileTemplate, isClickMacro, macroNames, type Template } from '#routing'
 import { problem, type Problem } from './issues.ts'
 import { suggestWord } from './suggest.ts'
 
@@ -78,6 +78,7 @@ export const formats = {
           'Write ISO 3166-1 alpha-2 in upper case, like DE, or "*".',
         ),
   redirect_url: (text) => checkUrl(text),
+  html: (text) => checkHtml(text),
   domain: (text) =>
     HOST.test(text)
       ? undefined
@@ -152,11 +153,21 @@ function checkUrl(text: string): Problem | undefined {
       'The URL has a user name or password in it.',
       'Put secrets into the query or a signature.',
     )
-  return checkMacros(template.unknown)
+  return checkMacros(template)
 }
 
-/** An unknown macro would be filled with nothing, which nobody notices until the numbers are missing. */
-function checkMacros(unknown: readonly string[]): Problem | undefined {
+/** A page of ours, whose macros are those of a click. */
+const checkHtml = (text: string): Problem | undefined => checkMacros(compileTemplate(text, 'html'))
+
+/** A macro without a value would be filled with nothing, which nobody notices until the numbers are missing. */
+function checkMacros({ macros, unknown }: Template): Problem | undefined {
+  const late = macros.find((macro) => !isClickMacro(macro))
+  if (late !== undefined)
+    return problem(
+      'macro_of_conversion',
+      `{${late}} is known only once there is a conversion.`,
+      'Use it in an endpoint.',
+    )
   const [name] = unknown
   if (name === undefined) return undefined
   const nearest = suggestWord(name.replace(/^_/, ''), macroNames.keys())

@@ -63,6 +63,9 @@ const clickMacros: ReadonlyMap<string, ClickMacro> = new Map(
   } satisfies Partial<Record<MacroName, ClickMacro>>),
 )
 
+/** Whether a macro has a value when a click is sent on; the others stand for a conversion. */
+export const isClickMacro = (name: MacroName): boolean => clickMacros.has(name)
+
 /** Value of a macro of a click.
  * - Times are UTC: seconds since the epoch, YYYY-MM-DD.
  * - `status`, `payout` and other macros of a conversion have no value here.

@@ -1,6 +1,6 @@
 export { chooseTarget } from './choose-target.ts'
 export type { BindHours, Decision } from './choose-target.ts'
-export { clickMacro } from './click-macros.ts'
+export { clickMacro, isClickMacro } from './click-macros.ts'
 export { compileSnapshot } from './compile-snapshot.ts'
 export type { CompiledOffer, CompiledSnapshot } from './compile-snapshot.ts'
 export { fillLandingUrl } from './landing-url.ts'

@@ -256,10 +256,11 @@ export class GroupCommit implements LogWriter {
       await this.replaceSegment()
     } catch (cause) {
       this.isBroken = true
-      this.options.logLines.error(
-        { err: cause },
-        'the event log cannot be repaired now; it is tried again with the next record',
-      )
+      if (!this.isFailing)
+        this.options.logLines.error(
+          { err: cause },
+          'the event log cannot be repaired now; it is tried again with each record',
+        )
     }
   }
 
