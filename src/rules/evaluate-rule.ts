@@ -1,5 +1,5 @@
-import ipaddr from 'ipaddr.js'
 import { parseAmount } from '#platform/money'
+import { parseIp, parseIpBlock, type Ip } from './addresses.ts'
 import type { RuleFacts, UniqueScope } from './facts.ts'
 import { findField, type RuleField } from './fields.ts'
 import { isHostOf } from './hosts.ts'
@@ -109,17 +109,14 @@ function isSameVersion(text: string, wanted: string): boolean {
 }
 
 function isInBlock(address: string, block: string): boolean {
-  const [first = '', bits] = block.split('/')
-  const network = parseAddress(first)
-  const one = parseAddress(address)
-  if (network.kind() !== one.kind()) return false
-  const length = bits === undefined ? 128 : Number(bits)
-  const isMapped = first.includes(':') && network.kind() === 'ipv4'
-  const most = network.kind() === 'ipv4' ? 32 : 128
-  return one.match(network, Math.min(isMapped ? length - 96 : length, most))
+  const ip = parseIp(address)
+  const range = parseIpBlock(block)
+  if (ip === undefined || range === undefined || ip.isV4 !== range.first.isV4) return false
+  return numberOf(range.first) <= numberOf(ip) && numberOf(ip) <= numberOf(range.last)
 }
 
-const parseAddress = (text: string): ipaddr.IPv4 | ipaddr.IPv6 => ipaddr.process(text.split('%')[0]!)
+const numberOf = ({ w0, w1, w2, w3 }: Ip): bigint =>
+  (BigInt(w0) << 96n) | (BigInt(w1) << 64n) | (BigInt(w2) << 32n) | BigInt(w3)
 
 function isBetween(
   field: RuleField,

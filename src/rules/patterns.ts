@@ -28,11 +28,13 @@ export function readPattern(source: string): ReadPattern {
 
 const refused = (message: string, index: number): ReadPattern => ({ kind: 'refused', message, position: index + 1 })
 
-/** The library names the part of the pattern that it cannot read; the whole of it where something is missing at the end. */
+/** The library names the part of the pattern that it cannot read; the whole of it where
+ * something is missing at the end. */
 function refusedBy(error: RE2JSException, source: string): ReadPattern {
   const { error: reason, input } = error as { error?: unknown; input?: unknown }
   // The flag for either case comes before the pattern there.
   const part = typeof input === 'string' ? input.replace(/^\(\?i\)/, '') : ''
-  const index = part === source || part === '' ? source.length : Math.max(source.lastIndexOf(part), 0)
+  const isMissing = typeof reason === 'string' && /^(?:missing|trailing)/.test(reason)
+  const index = part === source && isMissing ? source.length : Math.max(source.lastIndexOf(part), 0)
   return refused(`The pattern cannot be read: ${typeof reason === 'string' ? reason : error.message}.`, index)
 }
