@@ -8,6 +8,17 @@ import { attemptErrors, deliveryChecks, giveUpReasons, macroMeanings, whyNotReas
 import { refusalReasons, type RefusalReason } from '#records'
 import { dimensions, metrics } from '#reports'
 import { macroNames } from '#routing'
+import {
+  fieldFamilies,
+  kindWords,
+  opsOfKind,
+  ruleErrorCodes,
+  ruleFields,
+  ruleLimitMeanings,
+  ruleLimits,
+  type FieldKind,
+  type RuleContext,
+} from '#rules'
 
 export type ReferenceTable = {
   /** Path from the root of the repository. */
@@ -35,6 +46,10 @@ export const referenceTables: readonly ReferenceTable[] = [
   { file: 'docs/api.md', name: 'api-limits', text: apiLimitTable() },
   { file: 'docs/reports.md', name: 'metrics', text: metricTable() },
   { file: 'docs/reports.md', name: 'dimensions', text: dimensionTable() },
+  { file: 'docs/rules.md', name: 'fields', text: ruleFieldTable() },
+  { file: 'docs/rules.md', name: 'comparisons', text: ruleOpTable() },
+  { file: 'docs/rules.md', name: 'limits', text: ruleLimitTable() },
+  { file: 'docs/rules.md', name: 'mistakes', text: meaningTable('Code', ruleErrorCodes) },
   ...[...describeFileSchema().keys()].map((name) => ({ file: 'docs/configuration.md', name, text: keyTable(name) })),
 ]
 
@@ -42,6 +57,52 @@ export const referenceTables: readonly ReferenceTable[] = [
 export const configurationJsonSchema = {
   file: 'docs/configuration.schema.json',
   text: `${JSON.stringify({ $schema: 'https://json-schema.org/draft/2020-12/schema', title: 'Waypost configuration', ...configurationFileSchema }, null, 2)}\n`,
+}
+
+/** The thirty sub ids are one row. */
+function ruleFieldTable(): string {
+  const named = ruleFields
+    .filter(({ name }) => !/^sub(?!1$)\d+$/.test(name))
+    .map(({ name, kind, aliases, contexts, description }) =>
+      name === 'sub1'
+        ? { name: 'sub1…sub30', kind, aliases: ['sub_id_1…sub_id_30'], contexts, description: 'Sub ids' }
+        : { name, kind, aliases, contexts, description },
+    )
+  const families = fieldFamilies.map(({ placeholder, contexts, description }) => ({
+    name: placeholder,
+    kind: 'text' as const,
+    aliases: [],
+    contexts,
+    description,
+  }))
+  const rows = [...named, ...families].map(({ name, kind, aliases, contexts, description }) => [
+    name,
+    kindWords[kind],
+    aliases.map((alias) => `\`${alias}\``).join(', '),
+    contextWords(contexts),
+    description,
+  ])
+  return table(['Field', 'Kind', 'Also', 'Known for', 'What it is'], rows)
+}
+
+function contextWords(contexts: readonly RuleContext[]): string {
+  return contexts.length === 4 ? 'all' : contexts.join(', ')
+}
+
+function ruleOpTable(): string {
+  const kinds = Object.keys(opsOfKind) as readonly FieldKind[]
+  const shown = kinds.filter((kind) => kind !== 'reason' && kind !== 'scope')
+  const rows = shown.map((kind) => [kindWords[kind], opsOfKind[kind].map((op) => `\`${op}\``).join(', ')])
+  return table(['Kind', 'Comparisons'], rows)
+}
+
+function ruleLimitTable(): string {
+  const rows = Object.entries(ruleLimitMeanings).map(([name, meaning]) => [
+    name,
+    ruleLimits[name as keyof typeof ruleLimits].toLocaleString('en-US'),
+    meaning,
+  ])
+  return table(['Limit', 'Value', 'What it bounds'], rows)
 }
 
 function apiLimitTable(): string {

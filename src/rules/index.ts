@@ -12,9 +12,9 @@ export type {
   RuleVisitor,
   UniqueScope,
 } from './facts.ts'
-export { fieldFamilies, findField, opsOfKind, ruleFields } from './fields.ts'
+export { fieldFamilies, findField, kindWords, opsOfKind, ruleFields } from './fields.ts'
 export type { FactsTable, FieldKind, RuleField } from './fields.ts'
-export { ruleLimits } from './limits.ts'
+export { ruleLimitMeanings, ruleLimits } from './limits.ts'
 export { LIST_NAME, RuleLists } from './lists.ts'
 export type { NamedLists } from './lists.ts'
 export { parseRule } from './parse-rule.ts'

@@ -19,3 +19,17 @@ export const ruleLimits = {
   /** Mistakes reported at once. */
   errors_max: 50,
 } as const
+
+/** What each limit bounds, for docs/rules.md. */
+export const ruleLimitMeanings: Readonly<Record<keyof typeof ruleLimits, string>> = {
+  depth_max: 'Levels of a rule; a single condition is one. The text form takes twice as many parentheses and `not`.',
+  conditions_max: 'Conditions of a rule.',
+  values_max: 'Values of one condition, entries of one named list.',
+  total_values_max: 'Values of all conditions of a rule, entries of named lists not counted.',
+  value_length_max: 'Characters of a value.',
+  pattern_length_max: 'Characters of a regular expression.',
+  pattern_size_max: 'Steps of a compiled regular expression: repetitions multiply them.',
+  patterns_max: 'Regular expressions of a rule.',
+  text_length_max: 'Characters of the text form.',
+  errors_max: 'Mistakes told at once.',
+}
