@@ -48,6 +48,8 @@ CREATE TABLE offers (
   country_fallbacks jsonb,
   access text CHECK (access IN ('public', 'on_approval', 'private')),
   affiliates jsonb,
+  caps jsonb,
+  cap_fallbacks jsonb,
   redirect text,
   referrer_policy text,
   unique_ttl_hours integer NOT NULL CHECK (unique_ttl_hours BETWEEN 1 AND 8760),
@@ -110,7 +112,9 @@ CREATE TABLE config_versions (
   snapshot jsonb NOT NULL,
   created_at timestamptz NOT NULL,
   created_by text NOT NULL,
-  diff jsonb NOT NULL
+  diff jsonb NOT NULL,
+  -- The earlier version that this one put in force again.
+  restored_version integer REFERENCES config_versions
 );
 
 -- Only a SHA-256 of the key is kept: the key itself is shown once.

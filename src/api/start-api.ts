@@ -13,6 +13,7 @@ import { addRequestMetrics } from './metrics.ts'
 import { addApiKeyRoutes } from './routes/api-keys.ts'
 import { addClickRoutes } from './routes/clicks.ts'
 import { addConfigurationRoutes } from './routes/configuration.ts'
+import { addConfigurationVersionRoutes } from './routes/configuration-versions.ts'
 import { addConversionRoutes } from './routes/conversions.ts'
 import { addDeliveryRoutes } from './routes/deliveries.ts'
 import { addInboundPostbackRoutes } from './routes/inbound-postbacks.ts'
@@ -70,6 +71,7 @@ export async function createApi({
     addInboundPostbackRoutes(scope, api)
     addDeliveryRoutes(scope, api)
     addConfigurationRoutes(scope, api)
+    addConfigurationVersionRoutes(scope, api)
     addApiKeyRoutes(scope, api)
     addOperationRoutes(scope, api)
     scope.get('/openapi.json', { schema: { hide: true } }, () => server.swagger())

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 
 import { systemClock, type Clock } from '#platform/clock'
 import { inTransaction, type Pool, type Tx } from '#platform/postgres'
+import type { Snapshot } from '#routing'
 import { describeChanges, type Change } from './describe-changes.ts'
 import { sectionNames, type SectionName } from './file-schema.ts'
 import { findRemembered } from './history.ts'
@@ -78,11 +79,32 @@ async function applyText(
   return { kind: 'applied', version: version + 1, changes }
 }
 
-const changedIds = (name: SectionName, changes: readonly Change[]): ReadonlySet<string> =>
+/** What a file would make of the newest configuration, as a snapshot that nobody serves. */
+export type Preview =
+  | { readonly kind: 'previewed'; readonly snapshot: Snapshot; readonly changes: readonly Change[] }
+  | { readonly kind: 'refused'; readonly issues: readonly Issue[] }
+
+/** Reads a file as applyConfiguration does and writes nothing. The snapshot has the number of the next version, so that it
+ * decides as the edge would after an apply.
+ */
+export async function previewConfiguration(pool: Pool, yamlText: string, clock: Clock = systemClock): Promise<Preview> {
+  return inTransaction(pool, async (tx) => {
+    await tx.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
+    const current = await readState(tx)
+    const version = await readVersion(tx)
+    const plan = await planBeside(yamlText, current)
+    const issues = [...plan.issues, ...(await findHistoryIssues(tx, plan))]
+    if (issues.length > 0) return { kind: 'refused', issues }
+    const snapshot = compileConfiguration(plan.wanted, version + 1, clock.now())
+    return { kind: 'previewed', snapshot, changes: describeChanges(current, plan.wanted) }
+  })
+}
+
+export const changedIds = (name: SectionName, changes: readonly Change[]): ReadonlySet<string> =>
   new Set(changes.filter(({ object, kind }) => object === singular[name] && kind !== 'removed').map(({ id }) => id))
 
 /** The tables must give back what was written, or the next apply of the same file would change something again. */
-function assertEqual(written: object, wanted: object): void {
+export function assertEqual(written: object, wanted: object): void {
   if (!isDeepStrictEqual(written, wanted)) throw new Error('The configuration read back differs from the one written.')
 }
 

@@ -126,6 +126,20 @@ function checkOffer(id: string, file: ReadFile, wanted: ConfigurationState): voi
         affiliateId,
       )
   }
+  offer.cap_fallbacks?.forEach((otherId) => {
+    const other = wanted.offers.get(otherId)
+    if (otherId === id || isForeign(other?.advertiser_id, offer.advertiser_id))
+      report(
+        file.reading,
+        treeOfPart(written.cap_fallbacks),
+        problem(
+          'reference_foreign',
+          otherId === id
+            ? 'The offer cannot take its own place.'
+            : `The offer "${otherId}" belongs to another advertiser.`,
+        ),
+      )
+  })
   for (const [country, fallback] of Object.entries(offer.country_fallbacks ?? {})) {
     const other = 'offer_id' in fallback ? wanted.offers.get(fallback.offer_id) : undefined
     if (isForeign(other?.advertiser_id, offer.advertiser_id))
@@ -259,21 +273,21 @@ function usersOutside(file: ReadFile, wanted: ConfigurationState): ReadonlyMap<s
 type NamedId = readonly [section: SectionName, id: string | undefined]
 
 /** The ids that an object names. */
-function referencesOf(section: SectionName, object: object): readonly NamedId[] {
+export function referencesOf(section: SectionName, object: object): readonly NamedId[] {
   switch (section) {
     case 'advertisers':
       return []
     case 'affiliates':
       return (object as Affiliate).advertiser_ids.map((id) => ['advertisers', id])
     case 'offers': {
-      const { advertiser_id, affiliates = {}, country_fallbacks = {} } = object as Offer
+      const { advertiser_id, affiliates = {}, country_fallbacks = {}, cap_fallbacks = [] } = object as Offer
       const others = Object.values(country_fallbacks).map((fallback) =>
         'offer_id' in fallback ? fallback.offer_id : undefined,
       )
       return [
         ['advertisers', advertiser_id],
         ...Object.keys(affiliates).map((id): NamedId => ['affiliates', id]),
-        ...others.map((id): NamedId => ['offers', id]),
+        ...[...others, ...cap_fallbacks].map((id): NamedId => ['offers', id]),
       ]
     }
     case 'campaigns': {

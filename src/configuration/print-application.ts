@@ -24,7 +24,8 @@ export function printApplication(application: Application, fileName: string): st
   }
 }
 
-function printIssues(issues: readonly Issue[], fileName: string): string {
+/** The mistakes with their lines, one each. */
+export function printIssues(issues: readonly Issue[], fileName: string): string {
   const lines = issues.slice(0, ISSUES_SHOWN_MAX).map((issue) => printIssue(issue, fileName))
   const rest = issues.length > ISSUES_SHOWN_MAX ? [`… and ${issues.length - ISSUES_SHOWN_MAX} more`] : []
   const count = issues.length === 1 ? '1 mistake' : `${issues.length} mistakes`
@@ -36,7 +37,8 @@ function printIssue({ line, column, path, code, message, hint }: Issue, fileName
   return `${fileName}:${line}:${column}:${where} ${message}${hint === undefined ? '' : ` ${hint}`} [${code}]`
 }
 
-function printChanges(changes: readonly Change[]): string {
+/** The differences as `+`, `~` and `-`, and how many there are. */
+export function printChanges(changes: readonly Change[]): string {
   const lines = changes.slice(0, CHANGES_SHOWN_MAX).flatMap(printChange)
   const rest = changes.length > CHANGES_SHOWN_MAX ? [`… and ${changes.length - CHANGES_SHOWN_MAX} more`] : []
   const count = (kind: Change['kind']): number => changes.filter((change) => change.kind === kind).length
