@@ -3,6 +3,7 @@ import { environmentVariables } from '#config'
 import { apiLimits, apiLimitMeanings } from '#api'
 import { configurationFileSchema, describeFileSchema, issueCodes } from '#configuration'
 import { clickParameterNames, edgeLimitEffects, edgeLimits, postbackParameterNames, refusalStatuses } from '#edge'
+import { clickRules, conversionRules, fraudDefaults, type FraudRule } from '#fraud'
 import { errorCatalogue } from '#platform/errors'
 import { attemptErrors, deliveryChecks, giveUpReasons, macroMeanings, whyNotReasons } from '#postbacks'
 import { refusalReasons, type RefusalReason } from '#records'
@@ -46,6 +47,9 @@ export const referenceTables: readonly ReferenceTable[] = [
   { file: 'docs/api.md', name: 'api-limits', text: apiLimitTable() },
   { file: 'docs/reports.md', name: 'metrics', text: metricTable() },
   { file: 'docs/reports.md', name: 'dimensions', text: dimensionTable() },
+  { file: 'docs/fraud.md', name: 'click-rules', text: fraudTable(clickRules) },
+  { file: 'docs/fraud.md', name: 'conversion-rules', text: fraudTable(conversionRules) },
+  { file: 'docs/fraud.md', name: 'defaults', text: fraudDefaultTable() },
   { file: 'docs/rules.md', name: 'fields', text: ruleFieldTable() },
   { file: 'docs/rules.md', name: 'comparisons', text: ruleOpTable() },
   { file: 'docs/rules.md', name: 'limits', text: ruleLimitTable() },
@@ -155,6 +159,25 @@ function errorTable(): string {
 
 function meaningTable(head: string, meanings: Readonly<Record<string, string>>): string {
   return table([head, 'Meaning'], Object.entries(meanings))
+}
+
+function fraudTable(rules: Readonly<Record<string, FraudRule>>): string {
+  const rows = Object.entries(rules).map(([name, { code, score, sentence }]) => [
+    name,
+    `\`${code}\``,
+    String(score),
+    sentence,
+  ])
+  return table(['Rule', 'Code', 'Points', 'What it says'], rows)
+}
+
+/** One row for each value, named by its path. */
+function fraudDefaultTable(): string {
+  const rowsOf = (value: unknown, path: readonly string[]): string[][] =>
+    typeof value === 'object' && value !== null
+      ? Object.entries(value).flatMap(([key, inner]) => rowsOf(inner, [...path, key]))
+      : [[path.join('.'), Number(value).toLocaleString('en-US')]]
+  return table(['Setting', 'Unless set'], rowsOf(fraudDefaults, []))
 }
 
 function aliasTable(head: string, names: Readonly<Record<string, readonly string[]>>): string {

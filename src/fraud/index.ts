@@ -20,12 +20,12 @@ export type {
   FraudDiversion,
   FraudIssue,
   FraudSettings,
-  NamedLists,
   OfferFraud,
   RateLimit,
 } from './settings.ts'
+export type { OwnRule } from './own-rules.ts'
 export { decodeVerdict, describeVerdict, encodeVerdict } from './verdict.ts'
-export type { FraudAction, FraudReason, FraudVerdict } from './verdict.ts'
+export type { FraudAction, FraudReason, FraudVerdict, ReasonRule } from './verdict.ts'
 export type { HintHeaders } from './user-agent-signs.ts'
 export { compareAffiliates } from './compare-affiliates.ts'
 export { compareCtit } from './compare-ctit.ts'

@@ -18,7 +18,8 @@ const SAME_LANGUAGE: Readonly<Record<string, string>> = {
   nb: 'no', nn: 'no', iw: 'he', in: 'id', fil: 'tl', hr: 'sh', sr: 'sh', bs: 'sh', cmn: 'zh', ji: 'yi', mo: 'ro',
 } // prettier-ignore
 
-const sameLanguage = (language: string): string => SAME_LANGUAGE[language] ?? language
+const sameLanguages = new Map(Object.entries(SAME_LANGUAGE))
+const sameLanguage = (language: string): string => sameLanguages.get(language) ?? language
 
 const languagesOfCountry = new Map<string, ReadonlySet<string>>()
 

@@ -1,3 +1,5 @@
+import type { RuleLists } from '#rules'
+
 /** Hosts by which a referrer is judged. */
 export type ReferrerList = {
   readonly hosts: ReadonlySet<string>
@@ -6,11 +8,8 @@ export type ReferrerList = {
 }
 
 /** @param entries `example.com` (that host), `*.example.com` (every host below it), `@name` (the entries of that list) */
-export function compileReferrerList(
-  entries: readonly string[],
-  lists: Readonly<Record<string, readonly string[]>>,
-): ReferrerList {
-  const all = entries.flatMap((entry) => (entry.startsWith('@') ? (lists[entry.slice(1)] ?? []) : [entry]))
+export function compileReferrerList(entries: readonly string[], lists: RuleLists): ReferrerList {
+  const all = entries.flatMap((entry) => (entry.startsWith('@') ? lists.entries(entry.slice(1)) : [entry]))
   const lower = all.map((entry) => entry.toLowerCase())
   return {
     hosts: new Set(lower.filter((entry) => !entry.startsWith('*.'))),

@@ -1,6 +1,8 @@
 import type { VisitorFacts } from '#records'
+import type { RuleFacts } from '#rules'
 import type { ClickRuleName } from './fraud-rules.ts'
 import { isLanguageForeign, isZoneForeign } from './locale-signs.ts'
+import { ownReasons } from './own-rules.ts'
 import type { RateCounters, RateKind } from './rate-counters.ts'
 import { hostOfReferrer, isListed } from './referrer-list.ts'
 import type { CompiledFraud } from './settings.ts'
@@ -30,6 +32,8 @@ export type ClickFacts = {
   readonly timeZone?: string | undefined
   /** The link is marked as a trap: hidden on a page, so that only programs follow it. */
   readonly isTrap: boolean
+  /** What the operator's own rules read; left out: none of them is asked. */
+  readonly ruleFacts?: RuleFacts | undefined
 }
 
 export type ClickVerdict = FraudVerdict<'none' | 'mark' | 'divert' | 'refuse'>
@@ -47,6 +51,7 @@ export function scoreClick(facts: ClickFacts, settings: CompiledFraud, counters:
   findAgentSigns(facts, settings, found)
   findNetworkSigns(facts, settings, found)
   findReferrerSigns(facts, settings, found)
+  if (settings.ownClickRules.length > 0) found.addAll(ownReasons(settings.ownClickRules, facts.ruleFacts))
   findRates(facts, settings, counters, found)
   if (found.reasons === NO_REASONS) return CLEAN
   const score = totalScore(found.reasons)
@@ -73,6 +78,10 @@ class Findings {
     if (score === 0) return
     const reason: FraudReason = detail === undefined ? { rule, score } : { rule, score, detail }
     this.reasons = [...this.reasons, reason]
+  }
+
+  addAll(reasons: readonly FraudReason[]): void {
+    if (reasons.length > 0) this.reasons = [...this.reasons, ...reasons]
   }
 }
 

@@ -1,4 +1,6 @@
+import type { RuleFacts } from '#rules'
 import type { ConversionRuleName } from './fraud-rules.ts'
+import { ownReasons } from './own-rules.ts'
 import type { CompiledFraud } from './settings.ts'
 import { NO_REASONS, totalScore, type FraudReason, type FraudVerdict } from './verdict.ts'
 
@@ -14,6 +16,8 @@ export type ConversionFacts = {
   readonly clickCountry?: string | undefined
   /** Country of the visitor who converted. A postback comes from a server, whose country says nothing: leave it out. */
   readonly conversionCountry?: string | undefined
+  /** What the operator's own rules read; left out: none of them is asked. */
+  readonly ruleFacts?: RuleFacts | undefined
 }
 
 export type ConversionVerdict = FraudVerdict<'none' | 'mark' | 'hold' | 'reject'>
@@ -22,11 +26,12 @@ export type ConversionVerdict = FraudVerdict<'none' | 'mark' | 'hold' | 'reject'
  * @param settings those of the offer, see compileFraud
  */
 export function scoreConversion(facts: ConversionFacts, settings: CompiledFraud): ConversionVerdict {
-  const reasons = conversionSigns(facts, settings).flatMap(([rule, detail]): FraudReason[] => {
+  const named = conversionSigns(facts, settings).flatMap(([rule, detail]): FraudReason[] => {
     const score = settings.scores[rule]
     if (score === 0) return []
     return [detail === undefined ? { rule, score } : { rule, score, detail }]
   })
+  const reasons = [...named, ...ownReasons(settings.ownConversionRules, facts.ruleFacts)]
   if (reasons.length === 0) return { score: 0, reasons: NO_REASONS, action: 'none' }
   const score = totalScore(reasons)
   return { score, reasons, action: actionFor(score, settings) }

@@ -1,4 +1,6 @@
+import { RuleLists } from '#rules'
 import { fraudRuleNames, fraudRules, type FraudRuleName } from './fraud-rules.ts'
+import { checkOwnRules, compileOwnRules, type CompiledOwnRule, type OwnRule } from './own-rules.ts'
 import { rateKinds, type RateKind } from './rate-counters.ts'
 import { compileReferrerList, type ReferrerList } from './referrer-list.ts'
 
@@ -22,6 +24,8 @@ export type FraudSettings = {
   readonly ctit?: { readonly seconds_min?: number; readonly seconds_max?: number }
   /** More conversions than this within the window are a reason. The window is that of whoever counts them. */
   readonly conversions?: { readonly per_ip?: number; readonly per_device?: number; readonly window_hours?: number }
+  /** Further signs in the language of flows; those of an offer replace those of the installation that have the same name. */
+  readonly own_rules?: readonly OwnRule[]
 }
 
 /** What an offer sets otherwise than the installation. The windows of clicks are counted once for all offers and stay. */
@@ -59,23 +63,27 @@ export type CompiledFraud = {
   readonly duplicateSeconds: number
   readonly allowed: ReferrerList | undefined
   readonly denied: ReferrerList | undefined
+  readonly ownClickRules: readonly CompiledOwnRule[]
+  readonly ownConversionRules: readonly CompiledOwnRule[]
   readonly ctit: Required<NonNullable<FraudSettings['ctit']>>
   readonly conversions: Required<NonNullable<FraudSettings['conversions']>>
 }
 
-/** Named lists of the configuration. */
-export type NamedLists = Readonly<Record<string, readonly string[]>>
-
 /** Puts the settings of the offer over those of the installation, and both over the defaults, entry by entry; a referrer list
- * or diversion of the offer replaces that of the installation. A named list that does not exist is empty.
+ * or diversion of the offer replaces that of the installation. A named list of referrers that does not exist is empty.
+ * @throws {InvalidRuleError} a rule of the operator that checkFraudSettings refuses
  */
 export function compileFraud(
   installation: FraudSettings | undefined,
   offer: OfferFraud | undefined,
-  lists: NamedLists = {},
+  lists: RuleLists = new RuleLists({}),
 ): CompiledFraud {
   const allow = offer?.referrers?.allow ?? installation?.referrers?.allow
   const deny = offer?.referrers?.deny ?? installation?.referrers?.deny
+  const ownRules = [
+    ...(installation?.own_rules ?? []).filter(({ name }) => !isNamed(offer?.own_rules, name)),
+    ...(offer?.own_rules ?? []),
+  ]
   const defaultScores = Object.fromEntries(fraudRuleNames.map((name) => [name, fraudRules[name].score]))
   return {
     scores: { ...defaultScores, ...installation?.scores, ...offer?.scores } as Record<FraudRuleName, number>,
@@ -96,10 +104,15 @@ export function compileFraud(
     duplicateSeconds: installation?.duplicate_seconds ?? fraudDefaults.duplicate_seconds,
     allowed: allow?.length ? compileReferrerList(allow, lists) : undefined,
     denied: deny?.length ? compileReferrerList(deny, lists) : undefined,
+    ownClickRules: compileOwnRules(ownRules, 'click', lists),
+    ownConversionRules: compileOwnRules(ownRules, 'conversion', lists),
     ctit: { ...fraudDefaults.ctit, ...installation?.ctit, ...offer?.ctit },
     conversions: { ...fraudDefaults.conversions, ...installation?.conversions, ...offer?.conversions },
   }
 }
+
+const isNamed = (rules: readonly OwnRule[] | undefined, name: string): boolean =>
+  rules?.some((rule) => rule.name === name) ?? false
 
 /** More points than there are. */
 const NEVER = 101
@@ -116,8 +129,8 @@ function compileRates(installation?: FraudSettings, offer?: OfferFraud): Compile
 export type FraudIssue = {
   /** Where, as keys and positions. */
   readonly path: readonly (string | number)[]
-  /** What is expected there. */
-  readonly expected: string
+  /** What is wrong and what was expected, in a sentence or two. */
+  readonly message: string
 }
 
 export const fraudLimits = {
@@ -128,10 +141,13 @@ export const fraudLimits = {
 } as const
 
 /** All wrong values in the settings of an installation or offer whose shape is right already; empty where there are none. */
-export function checkFraudSettings(settings: FraudSettings | OfferFraud, lists: NamedLists = {}): FraudIssue[] {
+export function checkFraudSettings(
+  settings: FraudSettings | OfferFraud,
+  lists: RuleLists = new RuleLists({}),
+): FraudIssue[] {
   const issues: FraudIssue[] = []
   const expect = (isRight: boolean, path: readonly (string | number)[], expected: string): void => {
-    if (!isRight) issues.push({ path, expected })
+    if (!isRight) issues.push({ path, message: `Expected ${expected}.` })
   }
   const expectInteger = (value: number | undefined, min: number, max: number, ...path: (string | number)[]): void =>
     expect(value === undefined || isIntegerIn(value, min, max), path, `a whole number from ${min} to ${max}`)
@@ -156,7 +172,7 @@ export function checkFraudSettings(settings: FraudSettings | OfferFraud, lists: 
     const path = ['referrers', side] as const
     expect(entries.length <= fraudLimits.referrersMax, path, `at most ${fraudLimits.referrersMax} entries`)
     entries.forEach((entry, at) => {
-      if (entry.startsWith('@')) expect(Object.hasOwn(lists, entry.slice(1)), [...path, at], 'the name of a list')
+      if (entry.startsWith('@')) expect(lists.has(entry.slice(1)), [...path, at], 'the name of a list')
       else expect(REFERRER_ENTRY.test(entry), [...path, at], 'a host such as example.com or *.example.com')
     })
   }
@@ -165,7 +181,7 @@ export function checkFraudSettings(settings: FraudSettings | OfferFraud, lists: 
   for (const [name, value] of Object.entries(settings.conversions ?? {})) {
     expectInteger(value, 1, 1_000_000, 'conversions', name)
   }
-  return issues
+  return [...issues, ...checkOwnRules(settings.own_rules ?? [], lists)]
 }
 
 const REFERRER_ENTRY = /^(?:\*\.)?[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63}){0,10}$/i

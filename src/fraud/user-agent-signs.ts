@@ -21,20 +21,22 @@ export const isAutomation = (userAgent: string, brands: string | undefined): boo
  * user agent of Linux where the visitor asks for the desktop page, so that the two agree there too. Platforms that are not
  * listed say nothing.
  */
-const PLATFORM_MARKS: Readonly<Record<string, RegExp>> = {
-  Windows: /Windows/,
-  macOS: /Macintosh/,
-  Android: /Android/,
-  'Chrome OS': /CrOS/,
-  'Chromium OS': /CrOS/,
-  Linux: /Linux|X11/,
-}
+const PLATFORM_MARKS: ReadonlyMap<string, RegExp> = new Map(
+  Object.entries({
+    Windows: /Windows/,
+    macOS: /Macintosh/,
+    Android: /Android/,
+    'Chrome OS': /CrOS/,
+    'Chromium OS': /CrOS/,
+    Linux: /Linux|X11/,
+  }),
+)
 
 /** Whether the platform hint names another system than the user agent. */
 export function isPlatformMismatch(userAgent: string, { platform }: HintHeaders): boolean {
   if (platform === undefined) return false
   const name = unquoted(platform)
-  const mark = PLATFORM_MARKS[name]
+  const mark = PLATFORM_MARKS.get(name)
   if (mark === undefined) return false
   // A user agent of Android names Linux as well.
   return !mark.test(userAgent) || (name === 'Linux' && userAgent.includes('Android'))

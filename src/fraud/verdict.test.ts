@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 
 import { createRandom } from '#platform/random'
+import { RuleLists } from '#rules'
 import { clickRules, fraudRuleNames, fraudRules } from './fraud-rules.ts'
 import { checkFraudSettings } from './settings.ts'
 import { decodeVerdict, describeVerdict, encodeVerdict, type FraudAction, type FraudVerdict } from './verdict.ts'
@@ -10,11 +11,16 @@ import { decodeVerdict, describeVerdict, encodeVerdict, type FraudAction, type F
 const actions: readonly FraudAction[] = ['none', 'mark', 'divert', 'refuse', 'hold', 'reject']
 const reason = fc
   .record({
-    rule: fc.constantFrom(...fraudRuleNames),
+    rule: fc.oneof(
+      fc.constantFrom(...fraudRuleNames),
+      fc.stringMatching(/^[a-z0-9_]{1,16}$/).map((name) => `=${name}` as const),
+    ),
     score: fc.integer({ min: 1, max: 100 }),
     detail: fc.option(fc.integer({ min: 0, max: 100_000_000 }), { nil: undefined }),
   })
-  .map(({ rule, score, detail }) => (detail === undefined ? { rule, score } : { rule, score, detail }))
+  .map(({ rule, score, detail }) =>
+    detail === undefined || rule.startsWith('=') ? { rule, score } : { rule, score, detail },
+  )
 const verdict = fc.record(
   {
     score: fc.integer({ min: 1, max: 100 }),
@@ -86,13 +92,16 @@ test('a verdict says in sentences why, how many points and what followed', () =>
     'The address belongs to a proxy or VPN. (25 points)',
     '75 of 100 points. It was marked.',
   ])
+  const own: FraudVerdict = { score: 9, action: 'none', reasons: [{ rule: '=vpn', score: 9 }] }
+  assert.deepEqual(describeVerdict(own)[0], 'The rule vpn of the configuration holds. (9 points)')
+  assert.deepEqual(describeVerdict(own, { vpn: 'A VPN that we know.' })[0], 'A VPN that we know. (9 points)')
   assert.deepEqual(describeVerdict({ score: 0, reasons: [], action: 'none' }), [])
 })
 
 test('wrong settings are named with their path and what is expected', () => {
   assert.deepEqual(checkFraudSettings({}), [])
   assert.deepEqual(
-    checkFraudSettings({ referrers: { deny: ['@bad', '*.example.com', 'example.com'] } }, { bad: [] }),
+    checkFraudSettings({ referrers: { deny: ['@bad', '*.example.com', 'example.com'] } }, new RuleLists({ bad: [] })),
     [],
   )
   const paths = checkFraudSettings({
@@ -104,9 +113,14 @@ test('wrong settings are named with their path and what is expected', () => {
     referrers: { allow: ['@unknown', 'https://example.com/'] },
     ctit: { seconds_min: -1, seconds_max: 0 },
     conversions: { per_ip: 0 },
+    own_rules: [
+      { name: 'A', score: 0, rule: { field: 'nothing', op: 'is', value: 1 } },
+      { name: 'b', score: 1, rule: { field: 'country', op: 'is', value: 'DE' } },
+      { name: 'b', score: 1, rule: { field: 'country', op: 'is', value: 'DE' } },
+    ],
   }).map(({ path }) => path.join('.'))
   assert.deepEqual(paths, [
     'scores.nothing', 'scores.trap', 'thresholds.mark', 'conversion_thresholds.hold', 'rates.ip.limit', 'rates.ip.window_seconds',
-    'duplicate_seconds', 'referrers.allow.0', 'referrers.allow.1', 'ctit.seconds_min', 'ctit.seconds_max', 'conversions.per_ip',
+    'duplicate_seconds', 'referrers.allow.0', 'referrers.allow.1', 'ctit.seconds_min', 'ctit.seconds_max', 'conversions.per_ip', 'own_rules.0.name', 'own_rules.0.score', 'own_rules.0.rule.field', 'own_rules.2.name',
   ]) // prettier-ignore
 })

@@ -1,8 +1,11 @@
 import { fraudRuleNames, fraudRules, type FraudRuleName } from './fraud-rules.ts'
 
+/** A rule of this module, or `=` and the name of one that the operator wrote. */
+export type ReasonRule = FraudRuleName | `=${string}`
+
 /** Why there are points. */
 export type FraudReason = {
-  readonly rule: FraudRuleName
+  readonly rule: ReasonRule
   /** Points by the settings that held. */
   readonly score: number
   /** What was counted or measured: clicks, conversions or seconds. */
@@ -40,15 +43,18 @@ const actionOfLetter = new Map(Object.entries(LETTERS).map(([action, letter]) =>
 const ruleOfCode = new Map(fraudRuleNames.map((name) => [fraudRules[name].code, name]))
 
 /** The verdict as text for the record: the action's letter, the score, and of each reason the code, its points and its detail
- * in base 36. Undefined where there are no reasons, so that an honest click carries nothing.
- * @example encodeVerdict(…) // 'm75 ir50.1b dc25' is: marked, 75 points, 47 clicks of the address (50), data centre (25)
+ * in base 36; of an operator's rule `=`, its name, `.` and its points. Undefined where there are no reasons, so that an honest click carries nothing.
+ * @example encodeVerdict(…) // 'm75 ir.1b px' is: marked, 75 points, 47 clicks of the address, a proxy
  */
 export function encodeVerdict({ score, reasons, action }: FraudVerdict): string | undefined {
   if (reasons.length === 0) return undefined
   return [`${LETTERS[action]}${score}`, ...reasons.map(encodeReason)].join(' ')
 }
 
+const isOwn = (rule: ReasonRule): rule is `=${string}` => rule.startsWith('=')
+
 const encodeReason = ({ rule, score, detail }: FraudReason): string => {
+  if (isOwn(rule)) return `${rule}.${score}`
   const { code, score: usual } = fraudRules[rule]
   // Points are written only where the settings changed them.
   const points = score === usual ? '' : String(score)
@@ -68,7 +74,11 @@ export function decodeVerdict(text: string): FraudVerdict | undefined {
   return { score: Number(score), reasons: reasons as FraudReason[], action }
 }
 
+const OWN_REASON = /^(=[a-z0-9_]{1,16})\.(\d{1,3})$/
+
 function decodeReason(text: string): FraudReason | undefined {
+  const own = OWN_REASON.exec(text)
+  if (own !== null) return { rule: own[1] as `=${string}`, score: Number(own[2]) }
   const [, code, points, detail] = REASON.exec(text) ?? []
   const rule = ruleOfCode.get(code ?? '')
   if (rule === undefined) return undefined
@@ -85,9 +95,19 @@ const ACTION_SENTENCES: Readonly<Record<FraudAction, string>> = {
   reject: 'It was rejected.',
 }
 
-/** The verdict as sentences for a person: the reasons, each with its points, then what followed. */
-export const describeVerdict = ({ score, reasons, action }: FraudVerdict): readonly string[] =>
-  reasons.length === 0 ? [] : [...reasons.map(describeReason), `${score} of 100 points. ${ACTION_SENTENCES[action]}`]
+/** The verdict as sentences for a person: the reasons, each with its points, then what followed.
+ * @param ownSentences those of the operator's rules, by name
+ */
+export const describeVerdict = (
+  { score, reasons, action }: FraudVerdict,
+  ownSentences: Readonly<Record<string, string>> = {},
+): readonly string[] =>
+  reasons.length === 0
+    ? []
+    : [
+        ...reasons.map((reason) => describeReason(reason, ownSentences)),
+        `${score} of 100 points. ${ACTION_SENTENCES[action]}`,
+      ]
 
 const UNITS: { readonly [rule in FraudRuleName]?: string } = {
   ip_rate: 'clicks',
@@ -101,8 +121,10 @@ const UNITS: { readonly [rule in FraudRuleName]?: string } = {
   device_conversions: 'conversions',
 }
 
-function describeReason({ rule, score, detail }: FraudReason): string {
+function describeReason({ rule, score, detail }: FraudReason, ownSentences: Readonly<Record<string, string>>): string {
   const points = `${score} ${score === 1 ? 'point' : 'points'}`
-  const counted = detail === undefined ? '' : `${detail} ${UNITS[rule] ?? ''}, `.replace(' ,', ',')
+  if (isOwn(rule))
+    return `${ownSentences[rule.slice(1)] ?? `The rule ${rule.slice(1)} of the configuration holds.`} (${points})`
+  const counted = detail === undefined ? '' : `${detail} ${UNITS[rule] ?? 'counted'}, `
   return `${fraudRules[rule].sentence} (${counted}${points})`
 }
