@@ -11,6 +11,8 @@ export type {
 } from './cap-state.ts'
 export { openLmdbCapState } from './cap-states/lmdb.ts'
 export type { LmdbCapStateOptions } from './cap-states/lmdb.ts'
+export { closeCapGate, createCapGate } from './cap-states/lmdb/thread-gate.ts'
+export type { CapGate } from './cap-states/lmdb/thread-gate.ts'
 export { createMemoryCaps } from './cap-states/memory.ts'
 export { compileCaps } from './compile-caps.ts'
 export type { CompiledCaps } from './compile-caps.ts'

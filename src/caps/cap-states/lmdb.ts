@@ -36,17 +36,23 @@ import {
   slotKey,
   timeBound,
 } from './lmdb/encoding.ts'
+import { gateOfOnlyThread, passGate, type CapGate } from './lmdb/thread-gate.ts'
 import { openEnvironment, readBootId, saveCopy, type CapEnvironment } from './lmdb/environment.ts'
 
 export type LmdbCapStateOptions = {
   /** Made where it does not exist, open to its owner only. */
   readonly directory: string
   readonly clock?: Clock
+  /** Of `createCapGate`, the same for all threads of the process; must be given unless only the first thread opens the state. */
+  readonly gate?: CapGate
   /** Which run of the operating system this is; left out: as the system says. Another run never opens what this one wrote. */
   readonly bootId?: string
 }
 
 type Root = CapEnvironment['root']
+
+/** Runs the work as one step among all threads and processes; the state is as before when it throws. */
+type Transact = <T>(work: () => T) => T
 
 /** Entries that one step of sweeping, forgetting, settling or filling changes in one transaction: clicks wait for it a few
  * milliseconds.
@@ -60,6 +66,7 @@ export function openLmdbCapState(options: LmdbCapStateOptions): CapState {
   const clock = options.clock ?? systemClock
   const environment = openEnvironment(options.directory, options.bootId ?? readBootId(), clock.now())
   const { root } = environment
+  const transact = transactorOf(root, options.gate ?? gateOfOnlyThread())
   const tally = lmdbTally(root)
   const peek: CapState['peek'] = (clickId, at, keys) => {
     // LMDB keeps one view for a millisecond or more, however much others have committed since.
@@ -77,14 +84,14 @@ export function openLmdbCapState(options: LmdbCapStateOptions): CapState {
       // A cap that is full is asked most of all: it is told from a view, without waiting for those who write.
       const seen = peek(clickId, at, keys)
       if (seen.kind === 'full' || !keys.some(isTaken)) return seen
-      return inTransaction(root, () => reserveIn(tally, clickId, at, keys))
+      return transact(() => reserveIn(tally, clickId, at, keys))
     },
     peek,
-    release: (clickId, keys) => inTransaction(root, () => releaseIn(tally, clickId, keys)),
+    release: (clickId, keys) => transact(() => releaseIn(tally, clickId, keys)),
     settle: (conversions) => {
       conversions.forEach(checkConversion)
       return inSteps(conversions).flatMap((step) =>
-        inTransaction(root, () => step.map((conversion) => settleIn(tally, conversion))),
+        transact(() => step.map((conversion) => settleIn(tally, conversion))),
       )
     },
     read: (keys, at) => {
@@ -92,27 +99,33 @@ export function openLmdbCapState(options: LmdbCapStateOptions): CapState {
       return keys.map((key) => readLevel(tally, key, at))
     },
     gap,
-    rebuild: (events) => fillGap(root, tally, gap(), events),
+    rebuild: (events) => fillGap(root, transact, tally, gap(), events),
     save: async () => {
       if (gap() !== undefined) return false
       await saveCopy(root, options.directory, clock.now())
       return true
     },
     sweep: (at) =>
-      dropRange(root, timeBound('t', 0), timeBound('t', at + 1), (key) => {
+      dropRange(root, transact, timeBound('t', 0), timeBound('t', at + 1), (key) => {
         root.removeSync(key)
         return dropLapsed(tally, clickIdOf(key), at)
       }),
     forgetBefore: async ({ periodsEndedBeforeMs, conversionsBeforeMs }) => {
       // A reader that was killed in the middle of a look-up would keep the freed pages from being used again.
       root.readerCheck()
-      const counts = await dropRange(root, timeBound('c', 0), timeBound('c', periodsEndedBeforeMs), (key) =>
+      const counts = await dropRange(root, transact, timeBound('c', 0), timeBound('c', periodsEndedBeforeMs), (key) =>
         Number(root.removeSync(key)),
       )
-      const conversions = await dropRange(root, timeBound('w', 0), timeBound('w', conversionsBeforeMs), (key) => {
-        root.removeSync(key)
-        return Number(root.removeSync(conversionKey(conversionIdOf(key))))
-      })
+      const conversions = await dropRange(
+        root,
+        transact,
+        timeBound('w', 0),
+        timeBound('w', conversionsBeforeMs),
+        (key) => {
+          root.removeSync(key)
+          return Number(root.removeSync(conversionKey(conversionIdOf(key))))
+        },
+      )
       return counts + conversions
     },
     close: () => root.close(),
@@ -122,18 +135,18 @@ export function openLmdbCapState(options: LmdbCapStateOptions): CapState {
 /** A soft cap is only looked at. */
 const isTaken = (key: CapKey): boolean => key.counting !== 'when_booked'
 
-/** Runs the work as one step; the state is as before when it throws.
- *
- * LMDB writes by system calls and not through its memory map, so a full disk fails the commit instead of killing the process with
- * SIGBUS.
- * @throws {Error} the commit failed, with the reason as its cause
+/** LMDB writes by system calls and not through its memory map, so a full disk fails the commit instead of killing the process with
+ * SIGBUS. The error that `transact` throws has the reason as its cause.
  */
-function inTransaction<T>(root: Root, work: () => T): T {
-  try {
-    return root.transactionSync(work)
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new Error(`The caps could not be counted, as on a full disk: ${reason}`, { cause })
+function transactorOf(root: Root, gate: CapGate): Transact {
+  const gateState = new Int32Array(gate)
+  return (work) => {
+    try {
+      return passGate(gateState, () => root.transactionSync(work))
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      throw new Error(`The caps could not be counted, as on a full disk: ${reason}`, { cause })
+    }
   }
 }
 
@@ -144,12 +157,18 @@ function inSteps<T>(all: readonly T[]): readonly (readonly T[])[] {
 }
 
 /** Drops the entries of a range, some in each step, and lets others work in between. @returns what `drop` says it dropped */
-async function dropRange(root: Root, start: Buffer, end: Buffer, drop: (key: Buffer) => number): Promise<number> {
+async function dropRange(
+  root: Root,
+  transact: Transact,
+  start: Buffer,
+  end: Buffer,
+  drop: (key: Buffer) => number,
+): Promise<number> {
   let dropped = 0
   for (;;) {
     const keys = [...root.getKeys({ start, end, limit: STEP })]
     if (keys.length === 0) return dropped
-    dropped += inTransaction(root, () => keys.reduce((sum, key) => sum + drop(key), 0))
+    dropped += transact(() => keys.reduce((sum, key) => sum + drop(key), 0))
     await setImmediate()
   }
 }
@@ -159,6 +178,7 @@ async function dropRange(root: Root, start: Buffer, end: Buffer, drop: (key: Buf
  */
 async function fillGap(
   root: Root,
+  transact: Transact,
   tally: TallyEntries,
   gap: CapGap | undefined,
   events: AsyncIterable<CapEvent> | Iterable<CapEvent>,
@@ -167,7 +187,7 @@ async function fillGap(
   const counted = new Map<string, { readonly counter: Counter; readonly amount: number }>()
   let step: CapEvent[] = []
   const writeStep = (): void => {
-    inTransaction(root, () => {
+    transact(() => {
       for (const event of step) writeEvent(tally, event)
     })
     step = []
@@ -180,7 +200,7 @@ async function fillGap(
     await setImmediate()
   }
   writeStep()
-  inTransaction(root, () => {
+  transact(() => {
     for (const { counter, amount } of counted.values()) tally.setUsed(counter, (tally.used(counter) ?? 0) + amount)
     root.putSync(FILLED_GAP_KEY, encodeNumber(gap.untilMs))
   })

@@ -70,7 +70,7 @@ function beginRun(directory: string, path: string, nowMs: number): void {
     const saved = newestSaved(directory)
     if (saved !== undefined) copyFileSync(join(directory, saved.name), join(made, 'data.mdb'))
     const sinceMs = saved === undefined ? 0 : saved.atMs - SAVED_MARGIN_MS
-    writeFileSync(join(made, 'gap.json'), JSON.stringify({ sinceMs, untilMs: nowMs } satisfies CapGap))
+    writeFileSync(join(made, 'gap.json'), JSON.stringify({ sinceMs, untilMs: nowMs } satisfies CapGap), { mode: 0o600 })
     renameSync(made, path)
   } catch (error) {
     rmSync(made, { recursive: true, force: true })
