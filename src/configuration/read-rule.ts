@@ -1,145 +1,122 @@
-import type { Condition, Rule, RuleField } from '#routing'
-import { problem } from './issues.ts'
+import { parseRule, validateRule, type Rule, type RuleContext, type RuleLists } from '#rules'
 import { report, type Reading } from './check-shape.ts'
-import { didYouMean } from './suggest.ts'
-import type { Tree, TreeMap, TreeScalar } from './yaml-tree.ts'
+import { problem } from './issues.ts'
+import type { Tree, TreeMap } from './yaml-tree.ts'
 
-/** Rules of flows, in two forms that mix freely: the tree of the snapshot (`all`, `any`, `not`, `field`/`op`/`value`) and
- * the short `{country: [DE, AT], device_type: mobile}`, where all must hold and a list means one of them.
- */
-const ops = ['is', 'is_not', 'in', 'not_in', 'contains', 'starts_with'] as const
-const deviceTypes = ['desktop', 'mobile', 'tablet', 'tv', 'console', 'wearable', 'bot', 'other']
-const plainFields = [
-  'country', 'region', 'city', 'asn', 'isp', 'is_proxy', 'is_hosting', 'os', 'browser', 'device_type', 'device_brand',
-  'language', 'bot', 'referrer', 'source_id', 'affiliate_id',
-] // prettier-ignore
-const subFields = Array.from({ length: 30 }, (_, index) => `sub${index + 1}`)
-const utmFields = ['utm_source', 'utm_medium', 'utm_campaign', 'utm_term', 'utm_content']
-export const ruleFields: readonly string[] = [...plainFields, ...utmFields, ...subFields]
-const isRuleField = (word: string): word is RuleField => ruleFields.includes(word)
-
-/** Conditions in one rule and their depth: each is tried on every click. */
-const CONDITIONS_MAX = 500
-const DEPTH_MAX = 10
-const VALUES_MAX = 5_000
-const VALUE_LENGTH_MAX = 255
-
-type RuleReading = { readonly reading: Reading; conditions: number }
-
-/** @returns undefined when an issue was reported */
-export function readRule(tree: Tree, reading: Reading): Rule | undefined {
-  return rule(tree, { reading, conditions: 0 }, 0)
+/** What rules can name. */
+export type RuleScope = {
+  readonly context: RuleContext
+  /** Left out: there are no named lists. */
+  readonly lists?: RuleLists | undefined
 }
 
-function refuse(at: RuleReading, tree: Tree, message: string, hint?: string, key?: string): undefined {
-  report(at.reading, tree, problem('rule_invalid', message, hint), key)
+/** Reads a rule of the file in any of its forms, which mix freely: the text form (`country in (DE, AT) and not bot`), the tree
+ * (`all`, `any`, `not`, `field`/`op`/`value`) and the short `{country: [DE, AT], device_type: mobile}`, where all must hold
+ * and a list means one of them.
+ * @returns undefined when an issue was reported
+ */
+export function readRule(tree: Tree, reading: Reading, scope: RuleScope = { context: 'click' }): Rule | undefined {
+  const draft = new RuleDraft(reading, scope)
+  const value = draft.rule(tree, ROOT)
+  if (draft.isRefused) return undefined
+  const verdict = validateRule(value, ROOT, scope)
+  if (verdict.kind === 'valid') return verdict.rule
+  for (const { path, message } of verdict.errors) draft.reportAt(path, message)
   return undefined
 }
 
-function rule(tree: Tree, at: RuleReading, depth: number): Rule | undefined {
-  if (depth > DEPTH_MAX) return refuse(at, tree, `Rules nest at most ${DEPTH_MAX} deep.`)
-  if (tree.kind !== 'map' || tree.entries.size === 0)
-    return refuse(at, tree, 'A rule is an object.', 'Write it like {country: [DE, AT], device_type: mobile}.')
-  const keys = [...tree.entries.keys()]
-  if (keys.includes('field')) return condition(tree, at)
-  const rules = keys.map((key) => part(tree, key, at, depth)).filter((one) => one !== undefined)
-  if (rules.length < keys.length) return undefined
-  return rules.length === 1 ? rules[0] : { all: rules }
-}
+const ROOT = 'rule'
 
-function part(map: TreeMap, key: string, at: RuleReading, depth: number): Rule | undefined {
-  const { value } = map.entries.get(key)!
-  if (key === 'all' || key === 'any') return several(key, value, at, depth)
-  if (key === 'not') {
-    const inner = rule(value, at, depth + 1)
-    return inner && { not: inner }
+/** Where a part of the rule stands in the file. */
+type Place = { readonly tree: Tree; readonly key?: string }
+
+/** The JSON form of a rule as the file has it, unchecked, with the places of its parts by their paths. */
+class RuleDraft {
+  isRefused = false
+  readonly #reading: Reading
+  readonly #scope: RuleScope
+  readonly #places = new Map<string, Place>()
+
+  constructor(reading: Reading, scope: RuleScope) {
+    this.#reading = reading
+    this.#scope = scope
   }
-  if (isRuleField(key)) return checkedCondition(map, key, value.kind === 'list' ? 'in' : 'is', value, at)
-  const hint = didYouMean(key, [...plainFields, ...utmFields, 'sub1', 'all', 'any', 'not', 'field'])
-  return refuse(at, map, `No rule can ask for "${key}".`, hint, key)
-}
 
-function several(key: 'all' | 'any', tree: Tree, at: RuleReading, depth: number): Rule | undefined {
-  if (tree.kind !== 'list' || tree.items.length === 0) return refuse(at, tree, `"${key}" takes a list of rules.`)
-  const rules = tree.items.map((item) => rule(item, at, depth + 1)).filter((one) => one !== undefined)
-  if (rules.length < tree.items.length) return undefined
-  return key === 'all' ? { all: rules } : { any: rules }
-}
-
-function condition(map: TreeMap, at: RuleReading): Condition | undefined {
-  for (const key of map.entries.keys())
-    if (key !== 'field' && key !== 'op' && key !== 'value')
-      return refuse(at, map, `A condition has no "${key}".`, 'It has field, op and value.', key)
-  const field = textOf(map.entries.get('field')?.value)
-  const value = map.entries.get('value')?.value
-  if (field === undefined || value === undefined) return refuse(at, map, 'A condition has field, op and value.')
-  const op = textOf(map.entries.get('op')?.value) ?? (value.kind === 'list' ? 'in' : 'is')
-  if (!isRuleField(field))
-    return refuse(
-      at,
-      map,
-      `No rule can ask for "${field}".`,
-      didYouMean(field, [...plainFields, ...utmFields]),
-      'field',
-    )
-  const knownOp = ops.find((one) => one === op)
-  if (knownOp === undefined) return refuse(at, map, `There is no comparison "${op}".`, didYouMean(op, ops), 'op')
-  return checkedCondition(map, field, knownOp, value, at)
-}
-
-const textOf = (tree: Tree | undefined): string | undefined => (tree?.kind === 'scalar' ? tree.text : undefined)
-
-function checkedCondition(
-  map: TreeMap,
-  field: RuleField,
-  op: Condition['op'],
-  tree: Tree,
-  at: RuleReading,
-): Condition | undefined {
-  at.conditions += 1
-  if (at.conditions > CONDITIONS_MAX) return refuse(at, map, `A rule has at most ${CONDITIONS_MAX} conditions.`)
-  if ((op === 'in' || op === 'not_in') !== (tree.kind === 'list'))
-    return refuse(
-      at,
-      tree,
-      `"${op}" takes ${tree.kind === 'list' ? 'a single value' : 'a list'}.`,
-      tree.kind === 'list' ? 'Use "in" or "not_in".' : undefined,
-    )
-  if (tree.kind === 'map') return refuse(at, tree, 'A value to compare with is a word, a number or a list of them.')
-  const scalars = tree.kind === 'list' ? tree.items : [tree]
-  if (scalars.length === 0 || scalars.length > VALUES_MAX)
-    return refuse(at, tree, `A list has 1 to ${VALUES_MAX} values.`)
-  const values = scalars.map((scalar) => comparedValue(field, op, scalar, at))
-  if (values.includes(undefined)) return undefined
-  const known = values as (string | number | boolean)[]
-  return { field, op, value: tree.kind === 'list' ? (known as (string | number)[]) : known[0]! }
-}
-
-function comparedValue(
-  field: RuleField,
-  op: Condition['op'],
-  tree: Tree,
-  at: RuleReading,
-): string | number | boolean | undefined {
-  if (tree.kind !== 'scalar') return refuse(at, tree, 'A value to compare with is a word or a number.')
-  const { text } = tree
-  if (text === '' || text.length > VALUE_LENGTH_MAX)
-    return refuse(at, tree, `A value has 1 to ${VALUE_LENGTH_MAX} characters.`)
-  if (op === 'contains' || op === 'starts_with') return text
-  return valueOfField(field, tree, at)
-}
-
-function valueOfField(field: RuleField, tree: TreeScalar, at: RuleReading): string | number | boolean | undefined {
-  const { text } = tree
-  if (field === 'is_proxy' || field === 'is_hosting') {
-    if (text === 'true' || text === 'false') return text === 'true'
-    return refuse(at, tree, `${field} is true or false.`)
+  /** Reports at the part that a path names, else at the nearest one around it. */
+  reportAt(path: string, message: string): void {
+    let known = path
+    while (!this.#places.has(known)) known = known.slice(0, Math.max(known.lastIndexOf('.'), known.lastIndexOf('[')))
+    const { tree, key } = this.#places.get(known)!
+    report(this.#reading, tree, problem('rule_invalid', message), key)
   }
-  if (field === 'bot' && (text === 'true' || text === 'false')) return text === 'true'
-  if (field === 'asn') return /^\d{1,10}$/.test(text) ? Number(text) : refuse(at, tree, 'asn is a number, without AS.')
-  if (field === 'country' && !/^[A-Z]{2}$/.test(text))
-    return refuse(at, tree, `"${text}" is no country code.`, 'Write ISO 3166-1 alpha-2 in upper case, like DE.')
-  if (field === 'device_type' && !deviceTypes.includes(text))
-    return refuse(at, tree, `There is no device type "${text}".`, didYouMean(text, deviceTypes))
-  return text
+
+  rule(tree: Tree, path: string): unknown {
+    this.#places.set(path, { tree })
+    if (tree.kind === 'scalar') return this.#text(tree.text, path)
+    if (tree.kind === 'list' || tree.entries.size === 0) return this.#refuse(path, HINT)
+    if (tree.entries.has('field')) return this.#condition(tree, path)
+    const keys = [...tree.entries.keys()]
+    if (keys.length === 1) return this.#part(tree, keys[0]!, path)
+    return { all: keys.map((key, index) => this.#part(tree, key, `${path}.all[${index}]`)) }
+  }
+
+  #refuse(path: string, message: string): undefined {
+    this.isRefused = true
+    this.reportAt(path, message)
+    return undefined
+  }
+
+  #text(text: string, path: string): unknown {
+    const parsed = parseRule(text, this.#scope)
+    if (parsed.kind === 'parsed') return parsed.rule
+    for (const { column, message } of parsed.errors) this.#refuse(path, `Character ${column} of the rule: ${message}`)
+    return undefined
+  }
+
+  #part(map: TreeMap, key: string, path: string): unknown {
+    const { value } = map.entries.get(key)!
+    this.#places.set(path, { tree: map })
+    if (key === 'all' || key === 'any') return this.#several(key, value, path)
+    if (key === 'not') return { not: this.rule(value, `${path}.not`) }
+    this.#places.set(`${path}.field`, { tree: map, key })
+    return { field: key, op: value.kind === 'list' ? 'in' : 'is', value: this.#value(value, `${path}.value`) }
+  }
+
+  #several(key: 'all' | 'any', tree: Tree, path: string): unknown {
+    const at = `${path}.${key}`
+    this.#places.set(at, { tree })
+    if (tree.kind !== 'list') return { [key]: undefined }
+    return { [key]: tree.items.map((item, index) => this.rule(item, `${at}[${index}]`)) }
+  }
+
+  #condition(map: TreeMap, path: string): unknown {
+    const condition: Record<string, unknown> = {}
+    for (const [key, { value }] of map.entries) {
+      this.#places.set(`${path}.${key}`, { tree: map, key })
+      if (key !== 'value') condition[key] = textOf(value)
+    }
+    const value = map.entries.get('value')?.value
+    if (value !== undefined) condition.value = this.#value(value, `${path}.value`, condition.op === 'between')
+    condition.op ??= value?.kind === 'list' ? 'in' : 'is'
+    return condition
+  }
+
+  /** Texts as they are written: what they must be says the field.
+   * @param hasEnds `~` and `null` are open ends
+   */
+  #value(tree: Tree, path: string, hasEnds = false): unknown {
+    this.#places.set(path, { tree })
+    if (tree.kind === 'scalar') return tree.text
+    if (tree.kind === 'map') return {}
+    return tree.items.map((item, index) => {
+      this.#places.set(`${path}[${index}]`, { tree: item })
+      if (item.kind !== 'scalar') return {}
+      return hasEnds && !item.isQuoted && (item.text === '~' || item.text === 'null') ? null : item.text
+    })
+  }
 }
+
+const HINT =
+  'A rule is a text like "country in (DE, AT) and not bot", or an object like {country: [DE, AT], device_type: mobile}.'
+
+const textOf = (tree: Tree): string | undefined => (tree.kind === 'scalar' ? tree.text : undefined)

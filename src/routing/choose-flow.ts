@@ -1,6 +1,6 @@
 import type { RefusalReason } from '#records'
 import { finishFlow } from './choose-offer.ts'
-import { MET } from './compile-rule.ts'
+import { MET } from '#rules'
 import type { CompiledCampaign, CompiledFlow } from './compile-snapshot.ts'
 import { candidateAt, drawNumber, totalWeight } from './draw.ts'
 import type { FlowKind } from './snapshot.ts'

@@ -1,5 +1,5 @@
 import type { RefusalReason } from '#records'
-import { MET } from './compile-rule.ts'
+import { MET } from '#rules'
 import type { CompiledFlow, CompiledLanding, CompiledLandings, CompiledOffer } from './compile-snapshot.ts'
 import { candidateAt, drawNumber, totalWeight } from './draw.ts'
 import { evaluate, type Ending, type Target, type Walk } from './walk.ts'

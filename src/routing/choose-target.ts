@@ -53,6 +53,7 @@ export function chooseTarget(facts: RequestFacts, config: CompiledSnapshot): Dec
     flow: undefined,
     offer: undefined,
     left: [],
+    ruleFacts: undefined,
   }
   const found = findTarget(walk)
   if (typeof found === 'string') return refuse(walk, found)

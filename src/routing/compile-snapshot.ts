@@ -1,6 +1,6 @@
+import { compileRule, RuleLists, type CompiledRule } from '#rules'
 import { drawSeed, totalWeight } from './draw.ts'
 import { compileLandingUrl, type LandingUrl } from './landing-url.ts'
-import { compileRule, type CompiledRule } from './compile-rule.ts'
 import type {
   Advertiser,
   Affiliate,
@@ -122,6 +122,7 @@ function compileLandings(landings: readonly Landing[], seed: number): CompiledLa
  */
 export function compileSnapshot(snapshot: Snapshot): CompiledSnapshot {
   const seedOf = (node: string): number => drawSeed(snapshot.version, node)
+  const lists = snapshot.lists && new RuleLists(snapshot.lists)
   const advertisers = mapBy(snapshot.advertisers, (one) => one.advertiser_id, compileAdvertiser)
   const offers = mapBy(
     snapshot.offers,
@@ -132,8 +133,8 @@ export function compileSnapshot(snapshot: Snapshot): CompiledSnapshot {
       advertiser: advertisers.get(offer.advertiser_id),
       landings: compileLandings(offer.landings, seedOf(`landing:${offer.offer_id}`)),
       fallback: compileFallback(offer.fallback_url),
-      accepts: offer.rule && compileRule(offer.rule),
-      blocks: offer.block && compileRule(offer.block),
+      accepts: offer.rule && compileRule(offer.rule, lists),
+      blocks: offer.block && compileRule(offer.block, lists),
       countryFallbacks: compileCountryFallbacks(offer),
       affiliates: compileOfferAffiliates(offer, seedOf),
     }),
@@ -145,7 +146,7 @@ export function compileSnapshot(snapshot: Snapshot): CompiledSnapshot {
       campaign,
       index,
       advertiser: advertisers.get(campaign.advertiser_id),
-      flows: campaign.flows.map((flow, position) => compileFlow(flow, position, offers, seedOf)),
+      flows: campaign.flows.map((flow, position) => compileFlow(flow, position, offers, seedOf, lists)),
       offerIds: new Set(campaign.flows.flatMap((flow) => flow.offers.map((offer) => offer.offer_id))),
       flowSeed: seedOf(`flow:${campaign.campaign_id}`),
       fallback: compileFallback(campaign.fallback_url),
@@ -228,12 +229,13 @@ function compileFlow(
   index: number,
   offers: ReadonlyMap<string, CompiledOffer>,
   seedOf: (node: string) => number,
+  lists: RuleLists | undefined,
 ): CompiledFlow {
   return {
     flow,
     index,
     weight: flow.weight,
-    accepts: flow.rule === undefined ? undefined : compileRule(flow.rule),
+    accepts: flow.rule && compileRule(flow.rule, lists),
     offers: flow.offers.flatMap(({ offer_id, weight }) => {
       const offer = offers.get(offer_id)
       return offer === undefined ? [] : [{ offer, weight }]

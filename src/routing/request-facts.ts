@@ -1,5 +1,6 @@
 import type { ClickId } from '#platform/ids'
 import type { ClickRecord, Subs, Utm, VisitorFacts } from '#records'
+import type { UniqueScope } from '#rules'
 
 /** What a request for a link named, as it was written; never empty text. */
 export type AskedTarget = {
@@ -38,6 +39,10 @@ export type RequestFacts = {
   readonly parameters: ClickParameters
   /** What an earlier visit bound the visitor to in a campaign; asked only where the campaign binds. */
   readonly boundIn?: (campaignId: string) => Bound | undefined
+  /** A parameter of the request by its name; asked only by a rule. */
+  readonly query?: ((name: string) => string | undefined) | undefined
+  /** Whether the visitor is new there; asked only by a rule. */
+  readonly isUnique?: ((scope: UniqueScope) => boolean) | undefined
 }
 
 export type Bound = {

@@ -1,3 +1,5 @@
+import type { NamedLists, Rule } from '#rules'
+
 /** The configuration as the edge and the pipeline see it: immutable, one version, plain JSON without classes, so that it
  * goes to disk and back unchanged. Compiled by `configuration` from PostgreSQL. Amounts are integer micros.
  */
@@ -16,6 +18,8 @@ export type Snapshot = {
   readonly campaigns: readonly Campaign[]
   readonly links: readonly Link[]
   readonly endpoints: readonly PostbackEndpoint[]
+  /** Lists that rules name with `@`; left out: there are none, and a text of a rule may begin with `@`. */
+  readonly lists?: NamedLists
 }
 
 export type Advertiser = {
@@ -183,21 +187,6 @@ export type FlowAction =
   | { readonly kind: 'url'; readonly url: string }
   | { readonly kind: 'html'; readonly html: string }
   | { readonly kind: 'not_found' }
-
-/** A condition tree over the facts of a request. */
-export type Rule =
-  { readonly all: readonly Rule[] } | { readonly any: readonly Rule[] } | { readonly not: Rule } | Condition
-
-export type Condition = {
-  readonly field: RuleField
-  readonly op: 'is' | 'is_not' | 'in' | 'not_in' | 'contains' | 'starts_with'
-  readonly value: string | number | boolean | readonly (string | number)[]
-}
-
-export type RuleField =
-  | 'country' | 'region' | 'city' | 'asn' | 'isp' | 'is_proxy' | 'is_hosting'
-  | 'os' | 'browser' | 'device_type' | 'device_brand' | 'language' | 'bot'
-  | 'referrer' | 'source_id' | 'affiliate_id' | `sub${number}` | `utm_${string}` // prettier-ignore
 
 /** A short link: `GET /<code>`. Its parameters are those that the query does not give. */
 export type Link = {

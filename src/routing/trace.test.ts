@@ -88,7 +88,7 @@ test('a trace reads as sentences in the order of the decision', () => {
   assert.deepEqual(describeTrace(trace, config), [
     'The link “go” was opened.',
     'The campaign is “Summer”.',
-    'Flow “de” does not accept the visitor: “country is one of DE, AT” was not met.',
+    'Flow “de” does not accept the visitor: “country in (DE, AT)” was not met.',
     'Flow “off” is paused.',
     'The default flow “rest” took the visitor.',
     'The offer “Offer o1” was left out: The offer is paused or archived.',

@@ -1,6 +1,6 @@
 import { refusalReasons, type RefusalReason } from '#records'
-import { listParts } from './compile-rule.ts'
-import type { Campaign, Condition, Flow, Landing, Offer, Rule, Snapshot } from './snapshot.ts'
+import { listParts, printCondition, type Rule } from '#rules'
+import type { Campaign, Flow, Landing, Offer, Snapshot } from './snapshot.ts'
 
 /** Whose fallback a refused visitor was sent to. */
 export type FallbackOwner = 'country' | 'offer' | 'campaign' | 'advertiser' | 'installation'
@@ -314,9 +314,8 @@ function describeLandingStep(step: LandingStep, place: Place): string {
   }
 }
 
-const opWords: Readonly<Record<Condition['op'], string>> = {
-  is: 'is', is_not: 'is not', in: 'is one of', not_in: 'is none of', contains: 'contains', starts_with: 'starts with',
-} // prettier-ignore
+/** Characters of a condition that are shown: it may hold a long list. */
+const CONDITION_CHARACTERS_MAX = 200
 
 function describePart(rule: Rule | undefined, part: number): string {
   const found = rule === undefined ? undefined : listParts(rule)[part]
@@ -324,6 +323,7 @@ function describePart(rule: Rule | undefined, part: number): string {
   if ('all' in found) return 'not all of its conditions were met'
   if ('any' in found) return 'none of its alternatives was met'
   if ('not' in found) return 'what its rule excludes was the case'
-  const value = Array.isArray(found.value) ? found.value.join(', ') : String(found.value)
-  return `“${found.field} ${opWords[found.op]} ${value}” was not met`
+  const text = printCondition(found)
+  const shown = text.length > CONDITION_CHARACTERS_MAX ? `${text.slice(0, CONDITION_CHARACTERS_MAX)}…` : text
+  return `“${shown}” was not met`
 }

@@ -1,5 +1,5 @@
 import type { RefusalReason } from '#records'
-import { MET, type CompiledRule } from './compile-rule.ts'
+import { MET, type CompiledRule, type RuleFacts } from '#rules'
 import type {
   CompiledAffiliate,
   CompiledCampaign,
@@ -10,6 +10,7 @@ import type {
 } from './compile-snapshot.ts'
 import type { LandingUrl } from './landing-url.ts'
 import type { RequestFacts } from './request-facts.ts'
+import { ruleFactsOf } from './rule-facts.ts'
 import type { Template } from './template.ts'
 import type { FallbackOwner, TraceStep } from './trace.ts'
 
@@ -19,6 +20,8 @@ export type Walk = {
   readonly config: CompiledSnapshot
   readonly clickHash: number
   readonly steps: TraceStep[]
+  /** Made when the first rule is tried. */
+  ruleFacts: RuleFacts | undefined
   affiliate: CompiledAffiliate | undefined
   campaign: CompiledCampaign | undefined
   flow: CompiledFlow | undefined
@@ -46,5 +49,5 @@ export type Target =
     }
 
 /** @returns MET, else the number of the part that was not met; no rule is met by everyone */
-export const evaluate = (rule: CompiledRule | undefined, { facts, affiliate }: Walk): number =>
-  rule === undefined ? MET : rule(facts, affiliate?.affiliate.affiliate_id)
+export const evaluate = (rule: CompiledRule | undefined, walk: Walk): number =>
+  rule === undefined ? MET : rule((walk.ruleFacts ??= ruleFactsOf(walk)))
