@@ -1,5 +1,7 @@
 import type { Registry } from 'prom-client'
 
+import type { CapCounters } from '#caps'
+import type { Enricher } from '#enrichment'
 import type { HotState } from '#hot-state'
 import type { FactsClient } from '#platform/clickhouse'
 import type { Clock } from '#platform/clock'
@@ -17,6 +19,12 @@ export type Api = {
   readonly logLines: LogLines
   readonly registry: Registry
   readonly edgePort: number
+  /** Keys of a sub2 that the edge keeps; empty: every one. */
+  readonly sub2AllowedKeys: ReadonlySet<string>
+  /** Opens the files that tell place and device of a visitor; called once, when first asked for. */
+  readonly openEnricher: () => Enricher
+  /** Counts of caps, for looking only; undefined: this process has none. */
+  readonly caps: Pick<CapCounters, 'peek'> | undefined
   readonly operations: Operations
   readonly metrics: readonly (() => string | Promise<string>)[]
 }

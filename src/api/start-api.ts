@@ -20,9 +20,12 @@ import { addInboundPostbackRoutes } from './routes/inbound-postbacks.ts'
 import { addOperationRoutes } from './routes/operations.ts'
 import { addPublicRoutes } from './routes/public.ts'
 import { addReportRoutes } from './routes/reports.ts'
+import { addRoutingRoutes } from './routes/routing.ts'
 
-export type ApiOptions = Omit<Api, 'registry' | 'edgePort' | 'operations' | 'metrics'> & {
-  readonly config: Pick<Config, 'apiHost' | 'apiPort' | 'edgePort'>
+export type ApiOptions = Omit<Api, 'registry' | 'edgePort' | 'sub2AllowedKeys' | 'caps' | 'operations' | 'metrics'> & {
+  readonly config: Pick<Config, 'apiHost' | 'apiPort' | 'edgePort' | 'sub2AllowedKeys'>
+  /** Left out: explanations take caps to have room. */
+  readonly caps?: Api['caps']
   /** Checks of the installation that this process can make; the others answer 503. */
   readonly operations?: Api['operations']
   /** Further metrics of this process for GET /metrics, in the text format of Prometheus. */
@@ -52,6 +55,7 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
 /** The API without a port, ready for `inject`. */
 export async function createApi({
   config,
+  caps,
   operations = {},
   metrics = [],
   limits: changed,
@@ -59,7 +63,15 @@ export async function createApi({
 }: ApiOptions): Promise<FastifyInstance> {
   const limits = { ...apiLimits, ...changed }
   const server = createServer(limits)
-  const api: Api = { ...rest, edgePort: config.edgePort, operations, metrics, registry: addRequestMetrics(server) }
+  const api: Api = {
+    ...rest,
+    edgePort: config.edgePort,
+    sub2AllowedKeys: new Set(config.sub2AllowedKeys),
+    caps,
+    operations,
+    metrics,
+    registry: addRequestMetrics(server),
+  }
   addErrorAnswers(server, api.logLines)
   addAuthorization(server, api, limits)
   await addDescription(server)
@@ -72,6 +84,7 @@ export async function createApi({
     addDeliveryRoutes(scope, api)
     addConfigurationRoutes(scope, api)
     addConfigurationVersionRoutes(scope, api)
+    addRoutingRoutes(scope, api)
     addApiKeyRoutes(scope, api)
     addOperationRoutes(scope, api)
     scope.get('/openapi.json', { schema: { hide: true } }, () => server.swagger())

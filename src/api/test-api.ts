@@ -5,6 +5,7 @@ import type { FastifyInstance, InjectOptions } from 'fastify'
 
 import { createApiKey, ensureOwnerKey, type NewApiKey } from '#accounts'
 import { applyConfiguration } from '#configuration'
+import { openEnricher as openVisitorEnricher } from '#enrichment'
 import { openLmdbHotState, type HotState } from '#hot-state'
 import { openFileLog } from '#log'
 import { startPipeline } from '#pipeline'
@@ -99,8 +100,19 @@ export async function withApi(t: TestContext, changes: Partial<ApiOptions> = {})
   const snapshots = followSnapshots({ databaseUrl: url, cacheFile, logLines, clock: systemClock })
   closings.unshift(() => snapshots.stop())
   await snapshots.firstLook()
-  const config = { apiHost: '127.0.0.1', apiPort: 0, edgePort: 8080 }
-  const server = await createApi({ config, pool, facts, hotState, snapshots, clock, logLines, ...changes })
+  const config = { apiHost: '127.0.0.1', apiPort: 0, edgePort: 8080, sub2AllowedKeys: [] }
+  const openEnricher = () => openVisitorEnricher({ geoFiles: [] })
+  const server = await createApi({
+    config,
+    openEnricher,
+    pool,
+    facts,
+    hotState,
+    snapshots,
+    clock,
+    logLines,
+    ...changes,
+  })
   closings.unshift(() => server.close())
   return {
     ...{ server, pool, facts, hotState, clock },

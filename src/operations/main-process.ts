@@ -7,6 +7,7 @@ import { ensureOwnerKey } from '#accounts'
 import { startApi } from '#api'
 import type { Config } from '#config'
 import { ensureConfiguration } from '#configuration'
+import { openEnricher, prepareGeoFiles } from '#enrichment'
 import { openLmdbHotState, type HotState } from '#hot-state'
 import { openFileLog, type EventLog } from '#log'
 import { startPipeline } from '#pipeline'
@@ -271,7 +272,7 @@ async function startPipelineRole({ config, parts, logLines }: Start, shared: Sha
 }
 
 async function startApiRole(
-  { config, parts, logLines }: Start,
+  { config, paths, parts, logLines }: Start,
   { log, hotState, pool, facts, snapshots, edgePort }: Shared,
   metrics: readonly (() => string | Promise<string>)[],
 ): Promise<number> {
@@ -284,6 +285,7 @@ async function startApiRole(
     startApi({
       ...{ hotState, pool, snapshots, logLines, metrics, facts: reader, clock: systemClock },
       config: { ...config, edgePort },
+      openEnricher: () => openEnricher(prepareGeoFiles(paths.geo)),
       operations,
     }),
   )

@@ -1,0 +1,35 @@
+import { findVersion, previewConfiguration, type Issue } from '#configuration'
+import { WaypostError } from '#platform/errors'
+import type { Snapshot } from '#routing'
+
+import type { Api } from './api.ts'
+import { RequestError } from './errors.ts'
+
+/** Which configuration a question is about. */
+export type Choice = {
+  /** Left out: the newest. */
+  readonly version?: number | undefined
+  /** YAML, on top of the newest. */
+  readonly configuration?: string | undefined
+}
+
+export type Chosen =
+  | { readonly kind: 'found'; readonly snapshot: Snapshot; readonly isSaved: boolean }
+  | { readonly kind: 'refused'; readonly issues: readonly Issue[] }
+
+/** The configuration that a question names: the newest version, an earlier one, or a file that is not applied.
+ * @throws {RequestError} both are named, or there is no such version
+ * @throws {WaypostError} not_ready: there is no configuration yet
+ */
+export async function chosenConfiguration(api: Api, { version, configuration }: Choice): Promise<Chosen> {
+  if (version !== undefined && configuration !== undefined)
+    throw new RequestError('request_invalid', 'a version and a file exclude each other', 'configuration')
+  if (configuration !== undefined) {
+    const preview = await previewConfiguration(api.pool, configuration, api.clock)
+    return preview.kind === 'refused' ? preview : { kind: 'found', snapshot: preview.snapshot, isSaved: false }
+  }
+  const found = await findVersion(api.pool, version)
+  if (found !== undefined) return { kind: 'found', snapshot: found.snapshot, isSaved: true }
+  if (version === undefined) throw new WaypostError('not_ready', 'There is no configuration yet.')
+  throw new RequestError('request_invalid', 'there is no such version', 'version')
+}

@@ -1,0 +1,175 @@
+import { IncomingMessage } from 'node:http'
+import { Socket } from 'node:net'
+
+import { dryCaps, type CapCounters } from '#caps'
+import { decideClick, edgeLimits } from '#edge'
+import type { Enricher, VisitorRequest } from '#enrichment'
+import type { ClickId } from '#platform/ids'
+import { refusalReasons, type Assignment, type ClickRecord, type VisitorFacts } from '#records'
+import { describeTrace, type CompiledSnapshot } from '#routing'
+
+/** A click that nobody made. */
+export type HypotheticalClick = {
+  /** An address of the edge, whole or from its path on: `https://go.example/summer?sub1=x`, `/click?c=summer`. */
+  readonly url?: string | undefined
+  /** Instead of the path of the address. */
+  readonly linkCode?: string | undefined
+  /** Go before the parameters of the address. Names as in a link: `campaign_id`, `sub1`, `clickid`, … */
+  readonly parameters: Readonly<Record<string, string>>
+  /** Given facts replace what the address and the user agent say. */
+  readonly visitor: Partial<VisitorFacts>
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Milliseconds since the epoch. */
+  readonly at: number
+}
+
+export type Explanation = Assignment &
+  Pick<ClickRecord, 'click_id' | 'class' | 'outcome' | 'refusal' | 'config_version' | 'trace'> & {
+    readonly at: string
+    /** The refusal for a person. */
+    readonly refusal_meaning?: string
+    /** Where the visitor would go, macros filled. */
+    readonly url?: string
+    /** The page that would be shown. */
+    readonly html?: string
+    readonly redirect: string
+    readonly referrer_policy?: string
+    /** The trace in sentences. */
+    readonly decision: readonly string[]
+    /** What rules see of the visitor and of the parameters. */
+    readonly click: Readonly<Record<string, unknown>>
+    /** What would be told apart from the edge's own answer. */
+    readonly notes: readonly string[]
+  }
+
+/** What an explanation asks besides the click. Nothing of it is changed. */
+export type Explainer = {
+  readonly enricher: Enricher
+  readonly sub2AllowedKeys: ReadonlySet<string>
+  readonly clickOf: (clickId: ClickId) => Buffer | undefined
+  /** Left out: caps are taken to have room. */
+  readonly caps?: Pick<CapCounters, 'peek'> | undefined
+}
+
+/** An address that no place is known of. */
+const NO_ADDRESS = '0.0.0.0'
+
+/** Decides as the edge would, with the edge's own function, and records and reserves nothing.
+ * @returns undefined: the address with its parameters is longer than the edge takes
+ */
+export function explainClick(
+  explainer: Explainer,
+  routing: CompiledSnapshot,
+  click: HypotheticalClick,
+): Explanation | undefined {
+  const { linkCode, target } = requestTarget(click)
+  if (target.length > edgeLimits.urlCharactersMax) return undefined
+  const decided = decideClick(deciderFor(explainer, click), { routing }, requestFor(target, click), linkCode)
+  const { record, location, html, redirect, referrerPolicy } = decided
+  const { click_id, outcome, refusal, config_version, trace, at, kind: _kind, class: trafficClass, ...facts } = record
+  const { advertiser_id, campaign_id, flow_id, offer_id, landing_id, affiliate_id, ...rest } = facts
+  return withoutUndefined({
+    click_id,
+    at: new Date(at).toISOString(),
+    class: trafficClass,
+    outcome,
+    refusal,
+    refusal_meaning: refusal && refusalReasons[refusal],
+    advertiser_id,
+    campaign_id,
+    flow_id,
+    offer_id,
+    landing_id,
+    affiliate_id,
+    url: location,
+    html,
+    redirect,
+    referrer_policy: referrerPolicy,
+    config_version,
+    trace,
+    decision: describeTrace(trace, routing.snapshot, affiliate_id),
+    click: withoutUndefined(rest),
+    notes: notesOn(explainer, click, trafficClass),
+  }) as Explanation
+}
+
+function withoutUndefined(object: object): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined))
+}
+
+/** The first of two equal names counts, so the given parameters stand before those of the address. */
+function requestTarget({ url, linkCode, parameters }: HypotheticalClick): {
+  readonly target: string
+  readonly linkCode: string | undefined
+} {
+  const [head = '', ...queries] = (url ?? '').replace(/#.*$/s, '').split('?')
+  const path = head.replace(/^https?:\/\/[^/]*/i, '')
+  const code = path.replace(/^\//, '')
+  const given = new URLSearchParams(parameters).toString()
+  const query = [given, queries.join('?')].filter((part) => part !== '').join('&')
+  const found = linkCode ?? (code === '' || code === 'click' ? undefined : decodeCode(code))
+  return { target: `/click?${query}`, linkCode: found }
+}
+
+function decodeCode(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+/** A request on a socket that is connected to nothing. */
+function requestFor(target: string, { headers, visitor, url }: HypotheticalClick): IncomingMessage {
+  const request = new IncomingMessage(new Socket())
+  const host = /^https?:\/\/([^/?#]+)/i.exec(url ?? '')?.[1]
+  request.method = 'GET'
+  request.url = target
+  request.headers = {
+    ...(host !== undefined && { host }),
+    ...(visitor.user_agent !== undefined && { 'user-agent': visitor.user_agent }),
+    ...headers,
+  }
+  return request
+}
+
+function deciderFor(explainer: Explainer, { at, visitor, url }: HypotheticalClick): Parameters<typeof decideClick>[0] {
+  const dry = explainer.caps === undefined ? ALWAYS_ROOM : dryCaps(explainer.caps)
+  return {
+    originOf: () => ({ address: visitor.ip ?? NO_ADDRESS, isHttps: /^https:/i.test(url ?? '') }),
+    clock: { now: () => at },
+    limits: edgeLimits,
+    sub2AllowedKeys: explainer.sub2AllowedKeys,
+    enricher: enricherWith(explainer.enricher, visitor),
+    hotState: { getClick: explainer.clickOf, indexPosition: () => undefined },
+    caps: { live: dry, dry, giveBack: () => undefined },
+  }
+}
+
+const ALWAYS_ROOM = dryCaps({ peek: () => ({ kind: 'reserved' }) })
+
+function enricherWith(enricher: Enricher, given: Partial<VisitorFacts>): Enricher {
+  return {
+    describeVisitor: (visitor: VisitorRequest) => ({ ...enricher.describeVisitor(visitor), ...given }),
+    addVisitor: (draft, visitor) => {
+      enricher.addVisitor(draft, visitor)
+      Object.assign(draft, given)
+    },
+  }
+}
+
+function notesOn(
+  { caps }: Explainer,
+  { parameters, visitor, url }: HypotheticalClick,
+  trafficClass: ClickRecord['class'],
+): string[] {
+  const hasId = 'clickid' in parameters || /[?&]click_?id=/.test(url ?? '')
+  return [
+    'Nothing was recorded, counted or reserved.',
+    ...(hasId ? [] : ['The click id was made up: draws by weight hang on it, so another click may be drawn elsewhere.']),
+    ...(visitor.ip === undefined && visitor.country === undefined ? ['Neither address nor country were given: rules see no place.'] : []),
+    ...(caps === undefined ? ['Caps were not asked here: each is taken to have room.'] : []),
+    ...(trafficClass === 'click' ? [] : [`The edge would not count it as a click: it is a ${trafficClass}.`]),
+  ] // prettier-ignore
+}
