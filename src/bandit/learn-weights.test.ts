@@ -119,9 +119,10 @@ test('clicks that had no time to convert do not count against an arm', () => {
   assert.ok(second!.effective_clicks < 1.1 * first!.effective_clicks)
 })
 
-test('an older click counts half with each half-life', () => {
+test('an older click counts half with each half-life, and so do its conversions', () => {
   const { state } = learnWeights([arm('a', 1000, 10)], { ...on, half_life_hours: 24 }, 1)
   assert.equal(state.arms[0]!.effective_clicks, 500)
+  assert.ok(Math.abs(state.arms[0]!.expected - 0.01) < 0.001)
 })
 
 test('the expected value and its interval are those of the Beta distribution', () => {

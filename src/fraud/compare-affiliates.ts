@@ -1,52 +1,84 @@
-import { compareCtit, judgeDifference, thin, type CtitComparison, type CtitOptions } from './compare-ctit.ts'
+import {
+  compareCtit,
+  judgeDifference,
+  P_VALUE_MAX,
+  REFERENCE_SIZE_MIN,
+  SAMPLE_SIZE_MIN,
+  thin,
+  type CtitComparison,
+  type CtitOptions,
+} from './compare-ctit.ts'
 
 /** Fewer are no company in which one could stand out: of two that differ either may be the odd one. */
 const AFFILIATES_MIN = 3
 /** Of each affiliate at most so many conversions are in the reference, so that a large one is not the measure of all. */
 const REFERENCE_PART_MAX = 300
-/** After so many affiliates taken out the rest is judged as it stands. */
-const TAKEN_OUT_MAX = 20
+/** The reference is mended so often at most; two rounds are the rule. */
+const ROUNDS_MAX = 5
 
-/** Compares each affiliate of an offer with the others of it. An affiliate that stands out is taken out of what the rest is
- * compared with, the worst first, until nobody does, as long as most are left: else a large cheat makes the honest ones look
- * slow. The p-values are corrected for the number of affiliates (Holm), which holds also where they depend on each other, as
- * here where all share a reference: that even one of all honest affiliates of an offer is named has at most the probability
- * `p_value_max`.
+/** Compares each affiliate of an offer with the others of it.
+ *
+ * Who the others are must not depend on the cheats, or a large one makes the honest look slow. So the first reference is the half
+ * of the affiliates whose medians are the most usual ones; whoever is consistent with it makes the next reference, until that
+ * changes nothing. It holds as long as most affiliates of the offer (not of its conversions) are honest.
+ *
+ * The p-values are corrected for the number of affiliates (Holm), which holds also where they depend on each other, as here where
+ * all share a reference: that even one of all honest affiliates of an offer is named has at most the probability `p_value_max`.
  * @param ctits seconds from click to conversion, by affiliate
  * @returns one comparison for each affiliate
+ * @throws {RangeError} a value is negative or no number
  */
 export function compareAffiliates(
   ctits: ReadonlyMap<string, readonly number[]>,
   options: CtitOptions = {},
 ): ReadonlyMap<string, CtitComparison> {
-  const takenOut = new Set<string>()
-  for (;;) {
-    const comparisons = compareAll(ctits, takenOut, options)
-    const worst = worstOf(comparisons, takenOut)
-    const left = ctits.size - takenOut.size - 1
-    if (worst === undefined || takenOut.size === TAKEN_OUT_MAX || left * 2 < ctits.size) return comparisons
-    takenOut.add(worst)
+  let reference = mostUsualHalf(ctits, options)
+  let comparisons = compareAll(ctits, reference, options)
+  for (let round = 1; round < ROUNDS_MAX; round += 1) {
+    const consistent = [...comparisons].filter(([, { verdict }]) => verdict === 'consistent').map(([name]) => name)
+    const next = new Set(consistent)
+    // Fewer than the first half would mean that there is no usual picture to go by.
+    if (next.size < reference.size || (next.size === reference.size && next.isSubsetOf(reference))) break
+    reference = next
+    comparisons = compareAll(ctits, reference, options)
   }
+  return comparisons
 }
 
-function worstOf(comparisons: ReadonlyMap<string, CtitComparison>, takenOut: ReadonlySet<string>): string | undefined {
-  return [...comparisons]
-    .filter(
-      ([affiliate, { verdict }]) => !takenOut.has(affiliate) && (verdict === 'too_fast' || verdict === 'too_slow'),
-    )
-    .toSorted(([, a], [, b]) => b.statistic - a.statistic)[0]?.[0]
+/** Of the affiliates with enough conversions the half, rounded up, whose medians are nearest to the median of all medians, by
+ * ratio; more of them where a half has too few conversions to compare each of its own with the rest of it.
+ */
+function mostUsualHalf(ctits: ReadonlyMap<string, readonly number[]>, options: CtitOptions): ReadonlySet<string> {
+  const { sample_size_min = SAMPLE_SIZE_MIN, reference_size_min = REFERENCE_SIZE_MIN } = options
+  const medians = [...ctits]
+    .filter(([, values]) => values.length >= sample_size_min)
+    .map(([affiliate, values]) => ({ affiliate, size: values.length, median: Math.log1p(medianOf(values)) }))
+  if (medians.length < AFFILIATES_MIN) return new Set()
+  const usual = medianOf(medians.map(({ median }) => median))
+  const distanceOf = ({ median }: { median: number }): number => Math.abs(median - usual)
+  const nearest = medians.toSorted((a, b) => distanceOf(a) - distanceOf(b))
+  let taken = Math.ceil(nearest.length / 2)
+  const sizes = nearest.map(({ size }) => Math.min(size, REFERENCE_PART_MAX))
+  while (taken < sizes.length && sizeWithoutLargest(sizes.slice(0, taken)) < reference_size_min) taken += 1
+  return new Set(nearest.slice(0, taken).map(({ affiliate }) => affiliate))
 }
+
+const sizeWithoutLargest = (sizes: readonly number[]): number =>
+  sizes.reduce((sum, size) => sum + size, 0) - Math.max(...sizes)
+
+const medianOf = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)]!
 
 function compareAll(
   ctits: ReadonlyMap<string, readonly number[]>,
-  takenOut: ReadonlySet<string>,
+  reference: ReadonlySet<string>,
   options: CtitOptions,
 ): ReadonlyMap<string, CtitComparison> {
   const parts = [...ctits]
-    .filter(([affiliate]) => !takenOut.has(affiliate))
+    .filter(([affiliate]) => reference.has(affiliate))
     .map(([affiliate, values]) => [affiliate, thin(values, REFERENCE_PART_MAX)] as const)
   const referenceFor = (affiliate: string): readonly number[] =>
-    ctits.size < AFFILIATES_MIN ? [] : parts.flatMap(([other, values]) => (other === affiliate ? [] : values))
+    parts.flatMap(([other, values]) => (other === affiliate ? [] : values))
   const comparisons = [...ctits].map(
     ([affiliate, values]) => [affiliate, compareCtit(values, referenceFor(affiliate), options)] as const,
   )
@@ -60,7 +92,7 @@ function judgeAgain(found: CtitComparison, p_value: number, options: CtitOptions
     return found.verdict === 'too_few' ? found : { ...found, p_value }
   }
   const { statistic: _, explanation: __, verdict: side, ...measured } = found
-  return judgeDifference({ ...measured, p_value, p_value_max: options.p_value_max ?? 0.01, side })
+  return judgeDifference({ ...measured, p_value, p_value_max: options.p_value_max ?? P_VALUE_MAX, side })
 }
 
 /** p-values such that the smallest of m is multiplied by m, the next by m − 1, and so on, never falling; at most 1.

@@ -141,6 +141,26 @@ test('the cheats are named and the honest are not, also where the cheats have mo
   assert.ok(comparisons.get('injects')!.statistic > 0.5)
 })
 
+test('the honest do not look slow beside cheats who are nearly half of all', (t) => {
+  const random = createRandom(SEED)
+  const cheats = ['x', 'y', 'z'].map(
+    (name) => [name, withInjectedClicks(random, honestCtits(random, 400), 0.7)] as const,
+  )
+  const honest = ['a', 'b', 'c', 'd'].map((name) => [name, honestCtits(random, 200)] as const)
+  const comparisons = compareAffiliates(new Map([...cheats, ...honest]))
+  t.diagnostic(`seed ${SEED}: ${[...comparisons].map(([name, { verdict }]) => `${name} ${verdict}`).join(', ')}`)
+  for (const [name] of cheats) assert.equal(comparisons.get(name)!.verdict, 'too_fast')
+  for (const [name] of honest) assert.equal(comparisons.get(name)!.verdict, 'consistent')
+})
+
+test('three affiliates with just enough conversions are compared, each with both others', () => {
+  const random = createRandom(SEED)
+  const ctits = new Map(['a', 'b', 'c'].map((name) => [name, honestCtits(random, 50)] as const))
+  for (const { verdict, reference_size } of compareAffiliates(ctits).values()) {
+    assert.deepEqual([verdict, reference_size], ['consistent', 100])
+  }
+})
+
 test('two affiliates alone are not compared: either may be the odd one', () => {
   const random = createRandom(SEED)
   const ctits = new Map([

@@ -32,9 +32,9 @@ export type CtitOptions = {
   readonly reference_size_min?: number
 }
 
-const P_VALUE_MAX = 0.01
-const SAMPLE_SIZE_MIN = 20
-const REFERENCE_SIZE_MIN = 100
+export const P_VALUE_MAX = 0.01
+export const SAMPLE_SIZE_MIN = 20
+export const REFERENCE_SIZE_MIN = 100
 
 /** More values are thinned evenly, in the order given: the test takes O(N·n) steps, 15 ms for these sizes. */
 const TESTED_SAMPLE_MAX = 1_000

@@ -151,13 +151,17 @@ test('a duplicate is found as long as the board has place, and none is found tha
 
 test('threads that count the same key at once lose no hit, and only one of them is the first', async () => {
   const other = createRateBoard(1, small)
-  const board = createRateBoard(1, { cells: 256, visits: 2 ** 16 })
+  const board = createRateBoard(1, { cells: 256, visits: 2 ** 20 })
   const THREADS = 3
-  const HITS = 5_000
+  const HITS = 20_000
+  const gate = new SharedArrayBuffer(8)
   const code = `
     const { workerData, parentPort } = require('node:worker_threads')
     import(workerData.module).then(({ openRateCounters }) => {
       const counters = openRateCounters(workerData.board)
+      const gate = new Int32Array(workerData.gate)
+      Atomics.add(gate, 0, 1)
+      while (Atomics.load(gate, 0) < ${THREADS}) Atomics.wait(gate, 1, 0, 1)
       let firsts = 0
       for (let hit = 0; hit < ${HITS}; hit += 1) {
         counters.count('visitor', 'v', 60, ${START})
@@ -166,7 +170,10 @@ test('threads that count the same key at once lose no hit, and only one of them 
       parentPort.postMessage(firsts)
     })`
   const module = new URL('./rate-counters.ts', import.meta.url).href
-  const workers = Array.from({ length: THREADS }, () => new Worker(code, { eval: true, workerData: { module, board } }))
+  const workers = Array.from(
+    { length: THREADS },
+    () => new Worker(code, { eval: true, workerData: { module, board, gate } }),
+  )
   const firsts = await Promise.all(workers.map(async (worker) => (await once(worker, 'message'))[0] as number))
   await Promise.all(workers.map((worker) => worker.terminate()))
   assert.equal(openRateCounters(board).count('visitor', 'v', 60, START), THREADS * HITS + 1)
