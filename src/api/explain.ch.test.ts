@@ -58,7 +58,6 @@ const AGENTS = [
   'Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1',
   'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36',
   'curl/8.9.1',
-  'TelegramBot (like TwitterBot)',
 ]
 
 const plainParameters = fc.record({
@@ -80,18 +79,28 @@ const anyParameters = fc.record(
   },
   { requiredKeys: [] },
 )
-const headers = fc.record(
+const visitorHeaders = fc.record(
   {
     'user-agent': fc.constantFrom(...AGENTS),
     'accept-language': fc.constantFrom('de-DE,de;q=0.9', 'en-US', '*'),
     referer: fc.constant('https://news.example/story?x=1'),
-    'sec-purpose': fc.constant('prefetch'),
     cookie: fc.constantFrom('wp_v=visitor-7', 'wp_b=summer|german|zzzzzzz|||b|zzzzzzz; wp_v=visitor-8'),
   },
   { requiredKeys: ['user-agent'] },
 )
+const headers = fc.oneof(
+  { weight: 9, arbitrary: visitorHeaders },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom({ 'sec-purpose': 'prefetch' }, { 'user-agent': 'TelegramBot (like TwitterBot)' }),
+  },
+)
 const parameters = fc.oneof(plainParameters, anyParameters)
-const requests = fc.record({ path: fc.constantFrom('/click', '/go', '/unknown'), parameters, headers })
+const requests = fc.record({
+  path: fc.constantFrom('/click', '/click', '/click', '/go', '/go', '/unknown'),
+  parameters,
+  headers,
+})
 
 test('explains every click as a real edge decides it', async (t) => {
   const { api, edge } = await withRoutes(t)
