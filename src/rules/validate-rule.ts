@@ -108,6 +108,8 @@ class RuleCheck {
     if (field === undefined) return undefined
     const op = this.#op(given.op, field, `${path}.op`)
     if (op === undefined) return undefined
+    if (given.value === undefined)
+      return this.#refuse(`${path}.value`, 'value_invalid', `${field.name} ${op} needs a value to compare with.`)
     const value = this.#value(field, op, given.value, `${path}.value`)
     return value === undefined ? undefined : { field: field.name, op, value }
   }
