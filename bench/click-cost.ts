@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { readConfig } from '#config'
+import { createMemoryCaps } from '#caps'
 import { openEnricher, prepareGeoFiles } from '#enrichment'
 import { systemClock } from '#platform/clock'
+import { createLogLines } from '#platform/log-lines'
 import { encodeRecord } from '#records'
 import { compileSnapshot, type Decision, type Snapshot } from '#routing'
 // These two reach into modules: what they name is measured by itself, or done otherwise only with a database.
@@ -13,6 +15,7 @@ import { emptyState } from '../src/configuration/objects.ts'
 import { planConfiguration } from '../src/configuration/plan.ts'
 import { readFile } from '../src/configuration/read-file.ts'
 import { compileConfiguration } from '../src/configuration/store.ts'
+import { edgeCaps } from '../src/edge/caps.ts'
 import { makeClientOrigin } from '../src/edge/client-address.ts'
 import { readClickQuery, type AskedClick } from '../src/edge/click-parameters.ts'
 import { addVisitor, decideClick, decideTarget, locationOf } from '../src/edge/decide-click.ts'
@@ -77,6 +80,7 @@ function openDecider(geoDirectory: string): Decider {
     limits: edgeLimits,
     sub2AllowedKeys: new Set(config.sub2AllowedKeys),
     enricher: openEnricher(prepareGeoFiles(geoDirectory)),
+    caps: edgeCaps(createMemoryCaps(), systemClock, createLogLines('bench', 'error')),
     hotState: { getClick: () => undefined, indexPosition: () => undefined },
     clock: systemClock,
     originOf: makeClientOrigin(config.trustedProxies),
@@ -149,7 +153,7 @@ function measureParts(edge: Decider, live: Live, batch: readonly Received[], cos
   })
   costs.choose += microsOf(() => {
     for (let index = 0; index < batch.length; index += 1) {
-      decisions.push(decideTarget(drafts[index]!, asked[index]!, live, undefined))
+      decisions.push(decideTarget(drafts[index]!, asked[index]!, live, { cookie: undefined, caps: undefined }))
     }
   })
   costs.fill += microsOf(() => {

@@ -219,6 +219,43 @@ const offerAffiliate = Type.Object(
   strict,
 )
 
+const cap = Type.Object(
+  {
+    cap_id: Type.String({
+      pattern: '^[A-Za-z0-9_-]{1,64}$',
+      description: 'Id of the cap, unique in the offer. Another id begins to count at zero.',
+    }),
+    metric: oneOf(['clicks', 'conversions', 'payout', 'revenue'], 'What is counted.'),
+    period: oneOf(
+      ['hour', 'day', 'week', 'month', 'total'],
+      'How long it counts before it begins at zero again, in the zone of the advertiser; weeks begin on Monday.',
+    ),
+    limit: decimal(
+      'amount',
+      'How much: a whole number, or an amount of the currency of the offer for payout and revenue.',
+    ),
+    per: Type.Optional(
+      list(
+        Type.String({ pattern: '^(affiliate|country|sub([1-9]|[12][0-9]|30))$', description: 'Dimension.' }),
+        'One count for each value of these: `affiliate`, `country`, `sub1` … `sub30`; left out: one for the offer.',
+        { minItems: 1, maxItems: 4 },
+      ),
+    ),
+    rule: Type.Optional(rule('Whose clicks and conversions it is for; left out: all. See "Rules".')),
+    mode: Type.Optional(
+      oneOf(
+        ['hard', 'soft'],
+        'Of conversions and money: `hard`: every click that is sent on holds what it may bring; `soft`: only what was booked counts.',
+        'hard',
+      ),
+    ),
+    hold_minutes: Type.Optional(
+      integer(1, 43_200, 'How long a click holds its share of a hard cap on conversions or money.', 60),
+    ),
+  },
+  strict,
+)
+
 const offer = Type.Object(
   {
     state: Type.Optional(oneOf(['present', 'absent'], '`absent` removes it.', 'present')),
@@ -295,6 +332,14 @@ const offer = Type.Object(
         maxProperties: 10_000,
         description: 'What holds for single affiliates, by id.',
       }),
+    ),
+    caps: Type.Optional(list(cap, 'How much the offer takes. See [caps](caps.md).', { minItems: 1, maxItems: 50 })),
+    cap_fallbacks: Type.Optional(
+      list(
+        reference('offers', 'Id of the offer.'),
+        'Offers of the same advertiser that take its visitors while a cap is full, in order.',
+        { minItems: 1, maxItems: 20 },
+      ),
     ),
     redirect: Type.Optional(redirectKind),
     referrer_policy: Type.Optional(referrerPolicy),
@@ -440,6 +485,7 @@ export const configurationFileSchema = Type.Object(
 export type FileAdvertiser = Static<typeof advertiser>
 export type FileAffiliate = Static<typeof affiliate>
 export type FileOffer = Static<typeof offer>
+export type FileCap = Static<typeof cap>
 export type FilePrice = Static<typeof price>
 export type FileLanding = Static<typeof landing>
 export type FileCampaign = Static<typeof campaign>

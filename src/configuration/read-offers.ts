@@ -1,8 +1,9 @@
+import type { CapDimension } from '#caps/cap'
 import { parseAmount } from '#platform/money'
 import { builtInEventTypes } from '#records'
 import type { ConversionType, Landing, Offer, OfferAffiliate, Price, PricingModel, StatusMapping } from '#routing'
 import { report, type Reading } from './check-shape.ts'
-import type { FileLanding, FileOffer, FilePrice } from './file-schema.ts'
+import type { FileCap, FileLanding, FileOffer, FilePrice } from './file-schema.ts'
 import { problem } from './issues.ts'
 import { withoutEmpty } from './objects.ts'
 import { readRule } from './read-rule.ts'
@@ -50,6 +51,8 @@ export function readOffer(offerId: string, file: FileOffer, owner: Owner, readin
     country_fallbacks: readCountryFallbacks(file, reading),
     access: file.access,
     affiliates: readOfferAffiliates(file, reading),
+    caps: file.caps && readCaps(file.caps, reading),
+    cap_fallbacks: file.cap_fallbacks,
     redirect: file.redirect,
     referrer_policy: file.referrer_policy,
     unique_ttl_hours: file.unique_ttl_hours ?? 24,
@@ -94,6 +97,30 @@ function readOfferAffiliates(file: FileOffer, reading: Reading): Offer['affiliat
     }),
   ])
   return Object.fromEntries(entries) as Offer['affiliates']
+}
+
+function readCaps(files: readonly FileCap[], reading: Reading): NonNullable<Offer['caps']> {
+  reportRepeats(files, (cap) => cap.cap_id, 'cap_id', reading)
+  return files.map((cap) => {
+    const isMoney = cap.metric === 'payout' || cap.metric === 'revenue'
+    if (!isMoney && !/^\d{1,10}$/.test(cap.limit))
+      report(
+        reading,
+        reading.treeOf.get(cap),
+        problem('value_out_of_range', `"${cap.limit}" is no count of ${cap.metric}.`, 'Write a whole number.'),
+        'limit',
+      )
+    return withoutEmpty<NonNullable<Offer['caps']>[number]>({
+      cap_id: cap.cap_id,
+      metric: cap.metric,
+      period: cap.period,
+      limit: isMoney ? toMicros(cap.limit) : Number(cap.limit),
+      per: cap.per as readonly CapDimension[] | undefined,
+      rule: cap.rule && readRule(cap.rule.rule as Tree, reading),
+      mode: cap.mode ?? 'hard',
+      hold_minutes: cap.metric === 'clicks' ? undefined : (cap.hold_minutes ?? 60),
+    })
+  })
 }
 
 function readDates(file: FileOffer, timezone: string, reading: Reading): { starts_at?: number; ends_at?: number } {

@@ -22,7 +22,7 @@ const tables: Readonly<
     key: 'offer_id',
     columns: [
       'advertiser_id', 'name', 'status', 'starts_at', 'ends_at', 'model', 'currency', 'prices', 'hold_days', 'landings', 'event_map',
-      'custom_events', 'status_map', 'postback', 'rule', 'block', 'country_fallbacks', 'access', 'affiliates', 'redirect',
+      'custom_events', 'status_map', 'postback', 'rule', 'block', 'country_fallbacks', 'access', 'affiliates', 'redirect', 'caps', 'cap_fallbacks',
       'referrer_policy', 'unique_ttl_hours', 'click_lifetime_days', 'fallback_url',
     ], // prettier-ignore
   },

@@ -32,6 +32,8 @@ export function answerClick(
       edge.metrics.observe('click', outcomeOf(click.record), startedAtMs)
     })
     .catch((error: unknown) => {
+      // What was recorded and could not be answered did take its place.
+      if (!response.headersSent) edge.caps.giveBack(click.record.click_id, click.reserved)
       answerFailure(edge, response, error)
       edge.metrics.observe('click', 'unavailable', startedAtMs)
     })

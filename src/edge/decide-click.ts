@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 
+import type { CapKey, RoutingCaps } from '#caps'
 import { newClickId, newUuidV7 } from '#platform/ids'
 import type { ClickRecord } from '#records'
 import {
@@ -34,6 +35,8 @@ export type DecidedClick = {
   readonly html: string | undefined
   readonly redirect: RedirectKind
   readonly referrerPolicy: ReferrerPolicy | undefined
+  /** Room in caps, to be given back where the click cannot be recorded. */
+  readonly reserved: readonly CapKey[]
   /** `redirect=0`: tell the target instead of going there. */
   readonly wantsAnswer: boolean
   /** What the visitor keeps of this visit; undefined: nothing. */
@@ -42,7 +45,7 @@ export type DecidedClick = {
 }
 
 /** What of the edge and of the configuration a decision reads. */
-type Decider = Pick<Edge, 'originOf' | 'clock' | 'limits' | 'sub2AllowedKeys' | 'enricher' | 'hotState'>
+type Decider = Pick<Edge, 'originOf' | 'clock' | 'limits' | 'sub2AllowedKeys' | 'enricher' | 'hotState' | 'caps'>
 type Routes = Pick<LiveConfig, 'routing'>
 
 /** The record is put together in one object, which is also what the decision and the macros read. */
@@ -61,19 +64,23 @@ export function decideClick(
   // A prefetch or preview must not use up the id: the visitor's own click may follow with it.
   if (asked.givesClickId && draft.class !== 'click') replaceClickId(draft)
   const { cookie } = request.headers
-  let decision = decideTarget(draft, asked, live, cookie)
+  // What is no click looks at caps and takes nothing.
+  const caps = draft.class === 'click' ? edge.caps.live : edge.caps.dry
+  let decision = decideTarget(draft, asked, live, { cookie, caps })
   if (asked.givesClickId && draft.class === 'click' && isOfAnotherTarget(edge, draft)) {
+    edge.caps.giveBack(draft.click_id, decision.reserved)
     replaceClickId(draft)
-    decision = decideTarget(draft, asked, live, cookie)
+    decision = decideTarget(draft, asked, live, { cookie, caps })
   }
   if (asked.linkCode !== undefined) draft.link_code = asked.linkCode
-  const { html, redirect, referrerPolicy } = decision
+  const { html, redirect, referrerPolicy, reserved } = decision
   return {
     record: draft,
     location: locationOf(draft, decision, live),
     html: html && fillMacros(html, (name) => clickMacro(draft, live.routing, name)),
     redirect,
     referrerPolicy,
+    reserved,
     wantsAnswer: asked.wantsAnswer,
     bound: boundOf(draft, decision, cookie),
     isHttps: origin.isHttps,
@@ -94,7 +101,7 @@ export function decideTarget(
   draft: ClickDraft,
   asked: AskedTarget,
   live: Routes,
-  cookie: string | undefined,
+  { cookie, caps }: { readonly cookie: string | undefined; readonly caps: RoutingCaps | undefined },
 ): Decision {
   const facts = {
     clickId: draft.click_id,
@@ -102,6 +109,7 @@ export function decideTarget(
     asked,
     visitor: draft,
     parameters: draft,
+    caps,
     boundIn: (campaignId: string) => boundIn(readCookie(cookie, BOUND_COOKIE), campaignId, draft.at),
   }
   const decision = chooseTarget(facts, live.routing)

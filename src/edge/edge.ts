@@ -3,6 +3,7 @@ import type { HotState } from '#hot-state'
 import type { EventLog } from '#log'
 import type { Clock } from '#platform/clock'
 import type { LogLines } from '#platform/log-lines'
+import type { EdgeCaps } from './caps.ts'
 import type { ClientOrigin } from './client-address.ts'
 import type { EdgeLimits } from './limits.ts'
 import type { LiveConfigHolder } from './live-config.ts'
@@ -19,6 +20,7 @@ export type Edge = {
   readonly recorder: Recorder
   readonly enricher: Enricher
   readonly hotState: Pick<HotState, 'getClick' | 'indexPosition'>
+  readonly caps: EdgeCaps
   readonly log: Pick<EventLog, 'partitions' | 'bounds'>
   readonly clock: Clock
   readonly logLines: LogLines

@@ -1,12 +1,14 @@
 import { fastify, type FastifyInstance, type FastifyListenOptions } from 'fastify'
 import type { AddressInfo } from 'node:net'
 
+import type { CapCounters } from '#caps'
 import type { Enricher } from '#enrichment'
 import type { HotState } from '#hot-state'
 import type { EventLog, LogWriter } from '#log'
 import type { Clock } from '#platform/clock'
 import type { LogLines } from '#platform/log-lines'
 import type { SnapshotFollower } from '#snapshots'
+import { edgeCaps } from './caps.ts'
 import { makeClientOrigin } from './client-address.ts'
 import type { Edge } from './edge.ts'
 import { edgeLimits, type EdgeLimits } from './limits.ts'
@@ -32,6 +34,7 @@ export type EdgeOptions = {
   /** The partition that this edge writes; the only process to do so. */
   readonly partition: string
   readonly hotState: Pick<HotState, 'getClick' | 'indexPosition'>
+  readonly caps: CapCounters
   readonly snapshots: SnapshotFollower
   readonly enricher: Enricher
   readonly clock: Clock
@@ -107,7 +110,7 @@ const shareOfLimits = (limits: EdgeLimits, threads: number): EdgeLimits => ({
 })
 
 function assemble(options: EdgeOptions, limits: EdgeLimits, writer: LogWriter): Edge {
-  const { config, log, hotState, snapshots, enricher, clock, logLines, team } = options
+  const { config, log, hotState, caps, snapshots, enricher, clock, logLines, team } = options
   return {
     limits,
     sub2AllowedKeys: new Set(config.sub2AllowedKeys),
@@ -115,6 +118,7 @@ function assemble(options: EdgeOptions, limits: EdgeLimits, writer: LogWriter): 
     recorder: createRecorder(writer, logLines),
     enricher,
     hotState,
+    caps: edgeCaps(caps, clock, logLines),
     log,
     clock,
     logLines,

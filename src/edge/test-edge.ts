@@ -2,6 +2,7 @@ import { Agent, request, type IncomingHttpHeaders } from 'node:http'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 
+import { createMemoryCaps, type CapCounters } from '#caps'
 import { openEnricher } from '#enrichment'
 import { openLmdbHotState, type HotState } from '#hot-state'
 import { openFileLog, type EventLog, type LogWriter } from '#log'
@@ -39,6 +40,7 @@ export type TestEdge = {
 export type TestEdgeOptions = {
   readonly config?: Partial<EdgeConfig>
   readonly limits?: Partial<EdgeLimits>
+  readonly caps?: CapCounters
   /** Takes the place of appends, to see what the edge does while the log is slow or refuses. */
   readonly append?: (append: LogWriter['append']) => LogWriter['append']
 }
@@ -67,6 +69,7 @@ export async function withEdge(
     log: options.append === undefined ? log : withAppend(log, options.append),
     partition: PARTITION,
     hotState,
+    caps: options.caps ?? createMemoryCaps(),
     snapshots,
     enricher,
     clock: options.clock ?? testClock(),

@@ -10,6 +10,7 @@ export type DataPaths = {
   readonly clickhouse: string
   readonly log: string
   readonly hotState: string
+  readonly caps: string
   readonly snapshot: string
   readonly geo: string
 }
@@ -21,6 +22,7 @@ export const dataPaths = (directory: string): DataPaths => ({
   clickhouse: join(directory, 'clickhouse'),
   log: join(directory, 'log'),
   hotState: join(directory, 'hot-state'),
+  caps: join(directory, 'caps'),
   snapshot: join(directory, 'snapshot.json'),
   geo: join(directory, 'geo'),
 })
@@ -30,7 +32,8 @@ export const dataPaths = (directory: string): DataPaths => ({
  */
 export function makeDataDirectory(paths: DataPaths): void {
   try {
-    for (const directory of [paths.directory, paths.log, paths.hotState, paths.geo]) makeDirectory(directory)
+    for (const directory of [paths.directory, paths.log, paths.hotState, paths.caps, paths.geo])
+      makeDirectory(directory)
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     const why = code === 'EEXIST' || code === 'ENOTDIR' ? 'there is a file of that name' : code

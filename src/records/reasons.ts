@@ -17,6 +17,8 @@ export const refusalReasons = {
   offer_rule_refused: 'The offer does not take visitors like this one, e.g. from this country.',
   offer_blocked: 'The offer blocks this traffic, e.g. this sub id or source.',
   affiliate_not_approved: 'The offer takes approved affiliates only, and this one is not approved for it.',
+  over_cap: 'A cap of the offer is full, and no offer that takes its place has room.',
+  caps_unavailable: 'The counts of the caps of the offer could not be written, as on a full disk.',
   campaign_loop: 'Flows that lead to other campaigns lead in a circle, or through more than six campaigns.',
   flow_not_found: 'The flow answers with the page “not found”.',
   affiliate_unknown: 'No affiliate has this id.',

@@ -6,10 +6,8 @@ import { evaluate, type Ending, type Target, type Walk } from './walk.ts'
 
 /** From the flow, or from a named offer, to an offer and a landing. */
 export function finishFlow(walk: Walk): Target | RefusalReason {
-  if (walk.offer === undefined && walk.flow !== undefined && walk.flow.offers.length > 0) {
-    return chooseOffer(walk, walk.flow)
-  }
-  return chooseLanding(walk)
+  if (walk.offer !== undefined) return enterOffer(walk, walk.offer)
+  return walk.flow !== undefined && walk.flow.offers.length > 0 ? chooseOffer(walk, walk.flow) : chooseLanding(walk)
 }
 
 /** Draws among the offers of the flow that take the visitor. One that then has no landing leaves the draw to the others. Where
@@ -30,6 +28,7 @@ function chooseOffer(walk: Walk, flow: CompiledFlow): Target | RefusalReason {
     const offer = pickOffer(walk, flow, candidates)
     const target = enterOffer(walk, offer)
     if (typeof target !== 'string') return target
+    walk.offer = undefined
     reason = target
     walk.steps.push({ kind: 'offer_out', offer: offer.index, reason })
     candidates = candidates.filter((candidate) => candidate.offer !== offer)
@@ -37,11 +36,48 @@ function chooseOffer(walk: Walk, flow: CompiledFlow): Target | RefusalReason {
   return sendByCountry(walk, refused) ?? reason
 }
 
+/** Takes the offer, or one that takes its place while a cap of it is full. The caps are asked last: nothing that is refused for
+ * another reason takes room.
+ */
 function enterOffer(walk: Walk, offer: CompiledOffer): Target | RefusalReason {
+  const target = takeOffer(walk, offer)
+  if (target !== 'over_cap') return target
+  for (const fallbackId of offer.offer.cap_fallbacks ?? []) {
+    const other = walk.config.offers.get(fallbackId)
+    if (other === undefined || other === offer || refusalOfOffer(walk, other) !== undefined) continue
+    walk.steps.push({ kind: 'offer_for_cap', offer: other.index })
+    const found = takeOffer(walk, other)
+    if (typeof found !== 'string') return found
+  }
+  // The fallback of the offer that was meant is the one that counts.
+  walk.offer = offer
+  return 'over_cap'
+}
+
+function takeOffer(walk: Walk, offer: CompiledOffer): Target | RefusalReason {
   walk.offer = offer
   const target = chooseLanding(walk)
-  if (typeof target === 'string') walk.offer = undefined
-  return target
+  return typeof target === 'string' ? target : (reserveCaps(walk, offer) ?? target)
+}
+
+/** @returns undefined where there is room, which the click then has taken */
+function reserveCaps(walk: Walk, { caps, index }: CompiledOffer): Ending {
+  const { facts, affiliate, steps } = walk
+  if (caps === undefined || facts.caps === undefined) return undefined
+  const keys = caps.keysOfClick(facts, affiliate?.affiliate.affiliate_id)
+  const verdict = facts.caps.reserve(facts.clickId, facts.at, keys)
+  switch (verdict.kind) {
+    case 'reserved':
+      walk.reserved = keys
+      return undefined
+    case 'full':
+      steps.push({ kind: 'cap_full', offer: index, cap: caps.indexOf(keys[verdict.index]!) })
+      return 'over_cap'
+    case 'unavailable':
+      return 'caps_unavailable'
+    default:
+      return verdict satisfies never
+  }
 }
 
 /** What a named offer says to the request. @returns undefined: it takes the visitor */
@@ -102,6 +138,7 @@ function sendByCountry(walk: Walk, refused: readonly CompiledOffer[]): Target | 
     walk.steps.push({ kind: 'offer_for_country', offer: other.index })
     const target = enterOffer(walk, other)
     if (typeof target !== 'string') return target
+    walk.offer = undefined
   }
   return undefined
 }

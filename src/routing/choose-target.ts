@@ -1,3 +1,4 @@
+import type { CapKey } from '#caps'
 import type { Assignment, ClickOutcome, RefusalReason } from '#records'
 import { checkCampaign, chooseFlow, takeFlow } from './choose-flow.ts'
 import { enterNamedOffer, finishFlow } from './choose-offer.ts'
@@ -22,6 +23,8 @@ export type Decision = {
   readonly html: Template | undefined
   readonly redirect: RedirectKind
   readonly referrerPolicy: ReferrerPolicy | undefined
+  /** Room that the caps of the offer gave the click: to be given back where it is not recorded. */
+  readonly reserved: readonly CapKey[]
   /** What the campaign keeps for the visitor; undefined: nothing. */
   readonly bind: BindHours | undefined
   /** See encodeTrace. */
@@ -54,6 +57,7 @@ export function chooseTarget(facts: RequestFacts, config: CompiledSnapshot): Dec
     offer: undefined,
     left: [],
     ruleFacts: undefined,
+    reserved: [],
   }
   const found = findTarget(walk)
   if (typeof found === 'string') return refuse(walk, found)
@@ -71,6 +75,7 @@ function sendOn(walk: Walk, target: Exclude<Target, { kind: 'fallback' }>): Deci
     html: target.kind === 'html' ? target.html : undefined,
     redirect: flow?.flow.redirect ?? offer?.offer.redirect ?? '302',
     referrerPolicy: flow?.flow.referrer_policy ?? offer?.offer.referrer_policy,
+    reserved: walk.reserved,
     bind: campaign?.campaign.bind,
     trace: encodeTrace(steps),
   }
@@ -97,6 +102,7 @@ const ending = (walk: Walk, reason: RefusalReason): Omit<Decision, 'outcome' | '
   html: undefined,
   redirect: '302',
   referrerPolicy: undefined,
+  reserved: walk.reserved,
   bind: undefined,
   trace: encodeTrace(walk.steps),
 })

@@ -1,6 +1,7 @@
 import { compileRule, RuleLists, type CompiledRule } from '#rules'
 import { drawSeed, totalWeight } from './draw.ts'
 import { compileLandingUrl, type LandingUrl } from './landing-url.ts'
+import { compileOfferCaps, type CompiledOfferCaps } from './offer-caps.ts'
 import type {
   Advertiser,
   Affiliate,
@@ -61,6 +62,8 @@ export type CompiledOffer = {
   readonly blocks: CompiledRule | undefined
   readonly countryFallbacks: ReadonlyMap<string, CompiledCountryFallback> | undefined
   readonly affiliates: ReadonlyMap<string, CompiledOfferAffiliate>
+  /** Undefined: it has none. */
+  readonly caps: CompiledOfferCaps | undefined
 }
 
 export type CompiledCountryFallback =
@@ -137,6 +140,7 @@ export function compileSnapshot(snapshot: Snapshot): CompiledSnapshot {
       blocks: offer.block && compileRule(offer.block, lists),
       countryFallbacks: compileCountryFallbacks(offer),
       affiliates: compileOfferAffiliates(offer, seedOf),
+      caps: compileOfferCaps(offer, advertisers.get(offer.advertiser_id)?.advertiser.timezone, lists),
     }),
   )
   const campaigns = mapBy(

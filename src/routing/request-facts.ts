@@ -1,3 +1,4 @@
+import type { RoutingCaps } from '#caps'
 import type { ClickId } from '#platform/ids'
 import type { ClickRecord, Subs, Utm, VisitorFacts } from '#records'
 import type { UniqueScope } from '#rules'
@@ -38,6 +39,8 @@ export type RequestFacts = {
   readonly visitor: VisitorFacts
   readonly parameters: ClickParameters
   /** What an earlier visit bound the visitor to in a campaign; asked only where the campaign binds. */
+  /** Takes room in caps; left out: caps are not looked at. */
+  readonly caps?: RoutingCaps | undefined
   readonly boundIn?: (campaignId: string) => Bound | undefined
   /** A parameter of the request by its name; asked only by a rule. */
   readonly query?: ((name: string) => string | undefined) | undefined

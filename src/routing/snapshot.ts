@@ -1,3 +1,4 @@
+import type { Cap } from '#caps/cap'
 import type { NamedLists, Rule } from '#rules'
 
 /** The configuration as the edge and the pipeline see it: immutable, one version, plain JSON without classes, so that it
@@ -103,6 +104,10 @@ export type Offer = {
   readonly access?: OfferAccess
   /** What holds for single affiliates. */
   readonly affiliates?: Readonly<Record<string, OfferAffiliate>>
+  /** How much the offer takes. */
+  readonly caps?: readonly Cap<Rule>[]
+  /** Offers that take its visitors while a cap is full, in order; their own are not asked. */
+  readonly cap_fallbacks?: readonly string[]
   /** How visitors are sent on; left out: 302. That of the flow goes first. */
   readonly redirect?: RedirectKind
   readonly referrer_policy?: ReferrerPolicy

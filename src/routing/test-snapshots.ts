@@ -89,6 +89,7 @@ export const facts = (
     readonly clickId?: ClickId
     readonly at?: number
     readonly boundIn?: RequestFacts['boundIn']
+    readonly caps?: RequestFacts['caps']
   } = {},
 ): RequestFacts => ({
   clickId: parts.clickId ?? newClickId(TEST_TIME),
@@ -97,4 +98,5 @@ export const facts = (
   visitor: { ip: '192.0.2.1', ...parts.visitor },
   parameters: parts.parameters ?? {},
   ...(parts.boundIn && { boundIn: parts.boundIn }),
+  ...(parts.caps && { caps: parts.caps }),
 })

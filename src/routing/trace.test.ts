@@ -34,6 +34,8 @@ const step: fc.Arbitrary<TraceStep> = fc.oneof(
   fc.record({ kind: kind('landing_bound'), landing: index }),
   fc.record({ kind: kind('offer_refused'), offer: index, part: index }),
   fc.record({ kind: kind('offer_for_country'), offer: index }),
+  fc.record({ kind: kind('cap_full'), offer: index, cap: index }),
+  fc.record({ kind: kind('offer_for_cap'), offer: index }),
   fc.record({ kind: kind('campaign_next'), campaign: index }),
   fc.record({ kind: kind('sent') }),
   fc.record({ kind: kind('shown') }),

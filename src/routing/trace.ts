@@ -30,6 +30,8 @@ export type TraceStep =
   | { readonly kind: 'offer_refused'; readonly offer: number; readonly part: number }
   | { readonly kind: 'offer_for_country'; readonly offer: number }
   | { readonly kind: 'campaign_next'; readonly campaign: number }
+  | { readonly kind: 'cap_full'; readonly offer: number; readonly cap: number }
+  | { readonly kind: 'offer_for_cap'; readonly offer: number }
   | { readonly kind: 'sent' }
   | { readonly kind: 'shown' }
   | { readonly kind: 'refused'; readonly reason: RefusalReason }
@@ -44,7 +46,7 @@ const LETTER = {
   link: 'k', campaign: 'c', offer_asked: 'q', flow_asked: 'a', flow_paused: 'p', flow_refused: 'r', flow_unable: 'u',
   flow_taken: 'f', flow_drawn: 'd', offer_out: 'x', offer_taken: 'o', offer_drawn: 'e', landing_asked: 'b',
   landing_taken: 'l', landing_drawn: 'g', flow_bound: 'F', offer_bound: 'O', landing_bound: 'L', offer_refused: 'v',
-  offer_for_country: 'y', campaign_next: 'n', sent: 't', shown: 's', refused: '!', fallback: '>', not_found: '0', cut: '*',
+  offer_for_country: 'y', campaign_next: 'n', cap_full: 'z', offer_for_cap: 'h', sent: 't', shown: 's', refused: '!', fallback: '>', not_found: '0', cut: '*',
 } as const satisfies Record<TraceStep['kind'], string> // prettier-ignore
 
 const OWNER_LETTER = { country: 'y', offer: 'o', campaign: 'c', advertiser: 'a', installation: 'i' } as const
@@ -81,7 +83,10 @@ function encodeStep(step: TraceStep): string {
     case 'offer_taken':
     case 'offer_bound':
     case 'offer_for_country':
+    case 'offer_for_cap':
       return letter + number(step.offer)
+    case 'cap_full':
+      return `${letter}${number(step.offer)}.${number(step.cap)}`
     case 'offer_refused':
       return `${letter}${number(step.offer)}.${number(step.part)}`
     case 'offer_out':
@@ -161,6 +166,8 @@ function decodeStep(text: string): TraceStep | undefined {
     case 'L': return { kind: 'landing_bound', landing: first }
     case 'v': return Number.isNaN(drawn) ? undefined : { kind: 'offer_refused', offer: first, part: drawn }
     case 'y': return { kind: 'offer_for_country', offer: first }
+    case 'z': return Number.isNaN(drawn) ? undefined : { kind: 'cap_full', offer: first, cap: drawn }
+    case 'h': return { kind: 'offer_for_cap', offer: first }
     case 'n': return { kind: 'campaign_next', campaign: first }
     case '*': return { kind: 'cut', steps: first }
     default: return undefined
@@ -213,6 +220,8 @@ function describeStep(step: TraceStep, snapshot: Snapshot, place: Place): string
     case 'offer_out':
     case 'offer_refused':
     case 'offer_for_country':
+    case 'offer_for_cap':
+    case 'cap_full':
     case 'offer_taken':
     case 'offer_bound':
     case 'offer_drawn':
@@ -271,7 +280,7 @@ type OfferStep = Extract<TraceStep, { readonly offer: number }>
 
 function describeOfferStep(step: OfferStep, snapshot: Snapshot, place: Place): string {
   const offer = snapshot.offers[step.offer]
-  if (step.kind !== 'offer_out' && step.kind !== 'offer_refused') place.offer = offer
+  if (step.kind !== 'offer_out' && step.kind !== 'offer_refused' && step.kind !== 'cap_full') place.offer = offer
   switch (step.kind) {
     case 'offer_asked':
       return `The offer ${quote(offer?.name)} was named by the request.`
@@ -279,6 +288,10 @@ function describeOfferStep(step: OfferStep, snapshot: Snapshot, place: Place): s
       return `The offer ${quote(offer?.name)} was left out: ${refusalReasons[step.reason]}`
     case 'offer_refused':
       return `The offer ${quote(offer?.name)} does not take the visitor: ${describePart(offer?.rule, step.part)}.`
+    case 'cap_full':
+      return `The cap ${quote(offer?.caps?.[step.cap]?.cap_id)} of the offer ${quote(offer?.name)} is full.`
+    case 'offer_for_cap':
+      return `The offer ${quote(offer?.name)} takes visitors in its place.`
     case 'offer_for_country':
       return `Visitors of this country are sent to the offer ${quote(offer?.name)} instead.`
     case 'offer_bound':

@@ -1,3 +1,4 @@
+import type { CapKey } from '#caps'
 import type { RefusalReason } from '#records'
 import { MET, type CompiledRule, type RuleFacts } from '#rules'
 import type {
@@ -28,6 +29,8 @@ export type Walk = {
   offer: CompiledOffer | undefined
   /** Campaigns left behind on the way, by flows that lead to another one. */
   readonly left: CompiledCampaign[]
+  /** What the offer's caps took for the click. */
+  reserved: readonly CapKey[]
 }
 
 /** Undefined: the way down goes on; else why it ends. */

@@ -1,3 +1,4 @@
+import { openLmdbCapState, type CapGate, type CapState } from '#caps'
 import type { Config } from '#config'
 import { openLmdbHotState, type HotState } from '#hot-state'
 import { openFileLog, type EventLog } from '#log'
@@ -6,17 +7,25 @@ import type { LogLines } from '#platform/log-lines'
 import { dataPaths } from '../data-directory.ts'
 
 /** What one thread of the edge has open. */
-export type EdgeStores = { readonly log: EventLog; readonly hotState: HotState; close(): Promise<void> }
+export type EdgeStores = {
+  readonly log: EventLog
+  readonly hotState: HotState
+  readonly caps: CapState
+  close(): Promise<void>
+}
 
-export async function openEdgeStores(config: Config, logLines: LogLines): Promise<EdgeStores> {
+/** @param capGate see createCapGate; the same for all threads of the process */
+export async function openEdgeStores(config: Config, logLines: LogLines, capGate: CapGate): Promise<EdgeStores> {
   const paths = dataPaths(config.dataDir)
   const log = await openFileLog({ directory: paths.log, logLines, isFlushed: !config.faultGuardsOff.has('flush') })
   const hotState = openLmdbHotState({ directory: paths.hotState, readOnly: true })
+  const caps = openLmdbCapState({ directory: paths.caps, gate: capGate })
   return {
     log,
     hotState,
+    caps,
     close: async () => {
-      await Promise.all([log.close(), hotState.close()])
+      await Promise.all([log.close(), hotState.close(), caps.close()])
     },
   }
 }

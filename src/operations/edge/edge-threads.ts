@@ -11,6 +11,7 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { Worker } from 'node:worker_threads'
 
+import { closeCapGate, createCapGate, type CapGate } from '#caps'
 import { createMetricsBoard, createSignatureMemory, type MetricsBoard, type RunningEdge } from '#edge'
 import { shareGeoFiles, type PlaceSources } from '#enrichment'
 import type { Config } from '#config'
@@ -27,6 +28,7 @@ export type ThreadStart = {
   readonly thread: number
   readonly board: MetricsBoard
   readonly geo: PlaceSources
+  readonly capGate: CapGate
   readonly snapshot: Snapshot | undefined
 }
 
@@ -60,7 +62,15 @@ export async function startEdgeThreads(options: {
   const board = createMetricsBoard(config.edgeThreads)
   const geo = shareGeoFiles(options.geo)
   const signatures = createSignatureMemory()
-  const startOf = (thread: number): ThreadStart => ({ config, thread, board, geo, snapshot: snapshots.current() })
+  const capGate = createCapGate()
+  const startOf = (thread: number): ThreadStart => ({
+    config,
+    thread,
+    board,
+    geo,
+    capGate,
+    snapshot: snapshots.current(),
+  })
 
   const further = Array.from({ length: config.edgeThreads - 1 }, (_, index) =>
     startWorker(startOf(index + 1), logLines),
@@ -73,12 +83,16 @@ export async function startEdgeThreads(options: {
   ).unref()
 
   async function openAll(): Promise<RunningEdge> {
-    const others = further.map((worker) => untilSaid(worker, 'listening'))
+    const own = openEdgeThread({ ...startOf(0), snapshots, signatures, logLines })
+    const all = [own, ...further.map((worker) => untilSaid(worker, 'listening'))] as const
+    await Promise.allSettled(all)
     try {
-      const [own] = await Promise.all([openEdgeThread({ ...startOf(0), snapshots, signatures, logLines }), ...others])
-      return own
+      await Promise.all(all)
+      return await own
     } catch (error) {
-      // A thread that did start would keep the process alive.
+      // What did start would keep the process alive.
+      await own.then((edge) => edge.stop()).catch(() => undefined)
+      closeCapGate(capGate)
       await Promise.all(further.map((worker) => worker.terminate()))
       throw error
     }

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import { createMemoryCaps, type CapCounters } from '#caps'
+import { WaypostError } from '#platform/errors'
+import { newClickId } from '#platform/ids'
+import type { ClickRecord } from '#records'
+import { offer, snapshot } from '#routing/test-snapshots'
+import { withEdge } from './test-edge.ts'
+
+const cap = { cap_id: 'daily', metric: 'clicks', period: 'day', limit: 1, mode: 'hard' } as const
+const config = snapshot({ offers: [offer('o1', { caps: [cap] }), offer('o2')] })
+
+test('a cap takes as many clicks as it has room for', async (t) => {
+  const { ask, records } = await withEdge(t, config)
+  assert.equal((await ask('/click?o=o1')).status, 302)
+  assert.equal((await ask('/click?o=o1')).status, 404)
+  const [, second] = (await records()) as readonly ClickRecord[]
+  assert.equal(second!.refusal, 'over_cap')
+})
+
+test('what is no click takes no room', async (t) => {
+  const { ask } = await withEdge(t, config)
+  await ask('/click?o=o1', { method: 'HEAD' })
+  await ask('/click?o=o1', { headers: { 'sec-purpose': 'prefetch' } })
+  assert.equal((await ask('/click?o=o1')).status, 302)
+})
+
+test('a click that could not be recorded gives its room back', async (t) => {
+  let isFull = true
+  const { ask } = await withEdge(t, config, {
+    append: (append) => (payload) => (isFull ? Promise.reject(new WaypostError('log_full')) : append(payload)),
+  })
+  assert.equal((await ask('/click?o=o1')).status, 503)
+  isFull = false
+  assert.equal((await ask('/click?o=o1')).status, 302)
+})
+
+test('a click whose given id is that of another target takes room once', async (t) => {
+  const caps = createMemoryCaps()
+  const taken: string[] = []
+  const watched: CapCounters = {
+    ...caps,
+    reserve: (clickId, at, keys) => (taken.push(clickId), caps.reserve(clickId, at, keys)),
+  }
+  const { ask, records, indexClicks } = await withEdge(t, config, { caps: watched })
+  const given = newClickId(Date.now())
+  await ask(`/click?o=o2&clickid=${given}`)
+  await indexClicks([(await records())[0] as ClickRecord])
+  assert.equal((await ask(`/click?o=o1&clickid=${given}`)).status, 302)
+  assert.equal(taken.length, 2)
+  assert.equal((await ask('/click?o=o1')).status, 404)
+})
