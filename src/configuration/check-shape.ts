@@ -1,3 +1,4 @@
+import type { RuleLists } from '#rules'
 import { problem, type Issue, type Problem } from './issues.ts'
 import { didYouMean } from './suggest.ts'
 import { formats, type FormatName } from './value-formats.ts'
@@ -36,6 +37,8 @@ export type Reading = {
   readonly references: Reference[]
   /** Where each object and list of the value stands in the file. */
   readonly treeOf: WeakMap<object, Tree>
+  /** What rules name with `@`; undefined: there are no lists. Known once the sections of the file were read. */
+  lists?: RuleLists | undefined
 }
 
 /** Issues collected at most; more would not help anybody. */

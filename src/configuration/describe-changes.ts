@@ -1,13 +1,14 @@
 import { isDeepStrictEqual } from 'node:util'
 
 import { formatAmount } from '#platform/money'
+import type { NamedLists } from '#rules'
 import { sectionNames, type SectionName } from './file-schema.ts'
 import { singular, type ConfigurationState } from './objects.ts'
 
 /** One difference between two configurations. */
 export type Change = {
   readonly kind: 'added' | 'changed' | 'removed'
-  /** `advertiser`, `offer`, … or `setting`. */
+  /** `advertiser`, `offer`, …, `list` or `setting`. */
   readonly object: string
   readonly id: string
   /** What is different in a changed object; secrets are masked. */
@@ -18,7 +19,10 @@ export type FieldChange = { readonly path: string; readonly before?: string; rea
 
 /** Everything in which two configurations differ, in the order of the file's sections. */
 export function describeChanges(before: ConfigurationState, after: ConfigurationState): readonly Change[] {
-  const changes = sectionNames.flatMap((section) => sectionChanges(section, before[section], after[section]))
+  const changes = [
+    ...listChangesByName(before.lists ?? {}, after.lists ?? {}),
+    ...sectionNames.flatMap((section) => sectionChanges(section, before[section], after[section])),
+  ]
   if (before.fallback_url === after.fallback_url) return changes
   return [
     {
@@ -46,6 +50,24 @@ function sectionChanges(
   }
   for (const id of before.keys()) if (!after.has(id)) changes.push({ kind: 'removed', object, id, fields: [] })
   return changes
+}
+
+/** A list may have a hundred thousand entries: they are counted, not shown. */
+function listChangesByName(before: NamedLists, after: NamedLists): Change[] {
+  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].toSorted()
+  return names.flatMap((name): Change[] => {
+    const [earlier, later] = [before[name], after[name]]
+    if (earlier === undefined || later === undefined)
+      return [{ kind: earlier === undefined ? 'added' : 'removed', object: 'list', id: name, fields: [] }]
+    if (isDeepStrictEqual(earlier, later)) return []
+    const fields = [{ path: 'entries', before: `${earlier.length} entries`, after: laterText(earlier, later) }]
+    return [{ kind: 'changed', object: 'list', id: name, fields }]
+  })
+}
+
+function laterText(before: readonly string[], after: readonly string[]): string {
+  const [earlier, later] = [new Set(before), new Set(after)]
+  return `${after.length} entries: ${later.difference(earlier).size} new, ${earlier.difference(later).size} gone`
 }
 
 type Plain = Readonly<Record<string, unknown>>

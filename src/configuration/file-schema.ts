@@ -1,4 +1,5 @@
 import { Type, type Static, type TSchema } from 'typebox'
+import { ruleLimits } from '#rules'
 
 /** The shape of a configuration file, once: the checker reads it, the JSON schema for editors and the tables of
  * docs/configuration.md are made of it. Keys have the names of the snapshot (#routing); amounts are decimals.
@@ -456,7 +457,7 @@ export const configurationFileSchema = Type.Object(
     prune: Type.Optional(
       Type.Boolean({
         description:
-          'Retires every object that the file does not name: offers are archived, campaigns, advertisers and endpoints paused, affiliates blocked, links removed.',
+          'Retires every object that the file does not name: offers are archived, campaigns, advertisers and endpoints paused, affiliates blocked, links and lists removed.',
         default: false,
       }),
     ),
@@ -464,6 +465,20 @@ export const configurationFileSchema = Type.Object(
       formatted(
         'redirect_url',
         'Where requests go that have no other target; left out: unchanged; empty: a plain 404 page.',
+      ),
+    ),
+    lists: Type.Optional(
+      Type.Record(
+        Type.String(),
+        list(Type.String({ minLength: 1, maxLength: ruleLimits.value_length_max }), 'Entries.', {
+          minItems: 1,
+          maxItems: ruleLimits.values_max,
+        }),
+        {
+          format: 'list_name',
+          description: 'Lists that rules name: `ip in @office`. `office:` with nothing after it removes the list.',
+          maxProperties: 1_000,
+        },
       ),
     ),
     advertisers: Type.Optional(section(advertiser, 'Advertisers by id.')),

@@ -1,4 +1,5 @@
 import type { Advertiser, Affiliate, Campaign, Link, Offer, PostbackEndpoint } from '#routing'
+import type { NamedLists } from '#rules'
 import type { SectionName } from './file-schema.ts'
 
 /** The whole configuration by id, in the shapes of the snapshot: as it stands in the tables, or as a file wants it. */
@@ -12,6 +13,8 @@ export type Objects = {
 }
 export type ConfigurationState = Objects & {
   fallback_url?: string
+  /** Left out: there are none. */
+  lists?: NamedLists
   /** Left out only where the state was made without a database. */
   readonly redirect_key?: string
 }

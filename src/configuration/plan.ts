@@ -1,4 +1,5 @@
 import type { Advertiser, Affiliate, Campaign, PostbackEndpoint } from '#routing'
+import { RuleLists } from '#rules'
 import { report } from './check-shape.ts'
 import { checkRelations } from './check-relations.ts'
 import { sectionNames, type SectionName } from './file-schema.ts'
@@ -7,6 +8,7 @@ import { withoutEmpty, type ConfigurationState } from './objects.ts'
 import { readCampaign, readEndpoint, readLink } from './read-campaigns.ts'
 import type { ReadFile } from './read-file.ts'
 import { readOffer } from './read-offers.ts'
+import { checkRulesLeftBehind } from './check-rules.ts'
 import { problem } from './issues.ts'
 import { suggestWord } from './suggest.ts'
 
@@ -27,10 +29,12 @@ export function planConfiguration(file: ReadFile, current: ConfigurationState): 
   const wanted = copyOf(current)
   const removed = removeAbsent(file, wanted)
   checkReferences(file, wanted)
+  setLists(file, wanted)
   readObjects(file, wanted)
   if (file.prune) retireOthers(file, wanted)
   setFallback(file, wanted)
   checkRelations(file, wanted, current)
+  checkRulesLeftBehind(file, wanted, current)
   return { wanted, removed, issues: inFileOrder(file.reading.issues) }
 }
 
@@ -135,6 +139,18 @@ function retireOthers(file: ReadFile, wanted: ConfigurationState): void {
 function setFallback({ fallback, prune }: ReadFile, wanted: ConfigurationState): void {
   if (fallback.kind === 'named' || prune) delete wanted.fallback_url
   if (fallback.kind === 'named' && fallback.url !== undefined) wanted.fallback_url = fallback.url
+}
+
+/** Before the objects are read: their rules name the lists. */
+function setLists({ lists, prune, reading }: ReadFile, wanted: ConfigurationState): void {
+  const all = new Map(prune ? [] : Object.entries(wanted.lists ?? {}))
+  for (const [name, entries] of lists) {
+    if (entries === undefined) all.delete(name)
+    else all.set(name, entries)
+  }
+  delete wanted.lists
+  if (all.size > 0) wanted.lists = Object.fromEntries(all)
+  reading.lists = wanted.lists && new RuleLists(wanted.lists)
 }
 
 const inFileOrder = (issues: readonly Issue[]): readonly Issue[] =>

@@ -13,7 +13,7 @@ import {
 } from './file-schema.ts'
 import { didYouMean } from './suggest.ts'
 import { formats, type FormatName } from './value-formats.ts'
-import { readYaml, type Tree, type TreeMap } from './yaml-tree.ts'
+import { readYaml, type Tree, type TreeEntry, type TreeMap } from './yaml-tree.ts'
 
 /** What a file says, as far as it could be read: broken objects are left out, with their issues in `reading`. */
 export type ReadFile = {
@@ -21,6 +21,8 @@ export type ReadFile = {
   readonly prune: boolean
   /** `named`: the file says what the fallback is; without a URL it takes it away. */
   readonly fallback: { readonly kind: 'unnamed' } | { readonly kind: 'named'; readonly url: string | undefined }
+  /** Entries by name; undefined: the file takes the list away. */
+  readonly lists: ReadonlyMap<string, readonly string[] | undefined>
   readonly advertisers: Map<string, FileAdvertiser>
   readonly affiliates: Map<string, FileAffiliate>
   readonly offers: Map<string, FileOffer>
@@ -50,6 +52,7 @@ export function readFile(text: string): ReadFile {
     reading,
     prune: readTop(root, 'prune', reading) === true,
     fallback: readFallback(root, reading),
+    lists: readLists(root, reading),
     named,
     ...sections,
   }
@@ -80,6 +83,19 @@ function readTop(root: TreeMap | undefined, key: string, reading: Reading): unkn
 function readFallback(root: TreeMap | undefined, reading: Reading): ReadFile['fallback'] {
   if (!root?.entries.has('fallback_url')) return { kind: 'unnamed' }
   return { kind: 'named', url: readTop(root, 'fallback_url', reading) as string | undefined }
+}
+
+function readLists(root: TreeMap | undefined, reading: Reading): ReadFile['lists'] {
+  const tree = root?.entries.get('lists')?.value
+  const lists = new Map<string, readonly string[] | undefined>()
+  if (tree === undefined || isNull(tree)) return lists
+  // Those that are taken away have no entries to read.
+  const isKept = ([, { value }]: [string, TreeEntry]): boolean => !isNull(value)
+  const written = tree.kind === 'map' ? { ...tree, entries: new Map([...tree.entries].filter(isKept)) } : tree
+  const read = readShape(written, fileShape.properties!['lists']!, reading) as Record<string, string[]> | undefined
+  for (const [name, entries] of Object.entries(read ?? {})) lists.set(name, entries)
+  if (tree.kind === 'map') for (const entry of tree.entries) if (!isKept(entry)) lists.set(entry[0], undefined)
+  return lists
 }
 
 const namedIds = (tree: Tree | undefined): ReadonlySet<string> =>

@@ -15,7 +15,11 @@ export type RuleScope = {
  * and a list means one of them.
  * @returns undefined when an issue was reported
  */
-export function readRule(tree: Tree, reading: Reading, scope: RuleScope = { context: 'click' }): Rule | undefined {
+export function readRule(
+  tree: Tree,
+  reading: Reading,
+  scope: RuleScope = { context: 'click', lists: reading.lists },
+): Rule | undefined {
   const draft = new RuleDraft(reading, scope)
   const value = draft.rule(tree, ROOT)
   if (draft.isRefused) return undefined

@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util'
+
 import type { Advertiser, Affiliate, Campaign, Link, Offer, PostbackEndpoint, Snapshot } from '#routing'
 import type { Pool, Tx } from '#platform/postgres'
 import { emptyState, withoutEmpty, type ConfigurationState } from './objects.ts'
@@ -6,6 +8,7 @@ import { sectionNames, type SectionName } from './file-schema.ts'
 /** Tables of the configuration ↔ the shapes of the snapshot. All reads and writes are one statement per table. */
 
 type Row = Readonly<Record<string, unknown>>
+type Settings = Pick<ConfigurationState, 'fallback_url' | 'redirect_key' | 'lists'>
 type Queryable = Pick<Pool | Tx, 'query'>
 
 const tables: Readonly<
@@ -66,8 +69,8 @@ export async function readState(database: Queryable): Promise<ConfigurationState
     const { rows } = await database.query<Row>(selectAll(name))
     for (const row of rows) state[name].set(String(row[tables[name].key]), fromRow[name](row) as never)
   }
-  const { rows } = await database.query<Row>('SELECT fallback_url, redirect_key FROM settings')
-  return { ...state, ...withoutEmpty<Pick<ConfigurationState, 'fallback_url' | 'redirect_key'>>(rows[0] as never) }
+  const { rows } = await database.query<Row>('SELECT fallback_url, redirect_key, lists FROM settings')
+  return { ...state, ...withoutEmpty<Settings>(rows[0] as never) }
 }
 
 const MEMBERSHIPS = `(SELECT coalesce(jsonb_agg(advertiser_id ORDER BY advertiser_id COLLATE "C"), '[]')
@@ -120,12 +123,13 @@ export async function writeState(
     if (removed.length > 0)
       await tx.query(`DELETE FROM ${tables[name].table} WHERE ${tables[name].key} = ANY($1)`, [removed])
   }
-  if (before.fallback_url !== after.fallback_url) await tx.query(UPSERT_SETTINGS, [after.fallback_url ?? null])
+  if (before.fallback_url !== after.fallback_url || !isDeepStrictEqual(before.lists, after.lists))
+    await tx.query(UPSERT_SETTINGS, [after.fallback_url ?? null, after.lists ? JSON.stringify(after.lists) : null])
 }
 
 const UPSERT_SETTINGS = `
-  INSERT INTO settings (fallback_url) VALUES ($1)
-  ON CONFLICT (is_only) DO UPDATE SET fallback_url = EXCLUDED.fallback_url`
+  INSERT INTO settings (fallback_url, lists) VALUES ($1, $2)
+  ON CONFLICT (is_only) DO UPDATE SET fallback_url = EXCLUDED.fallback_url, lists = EXCLUDED.lists`
 
 function upsert(name: SectionName): string {
   const { table, key, columns } = tables[name]
@@ -158,6 +162,7 @@ export function compileConfiguration(state: ConfigurationState, version: number,
     created_at: new Date(createdAtMs).toISOString(),
     fallback_url: state.fallback_url,
     redirect_key: state.redirect_key,
+    lists: state.lists,
     advertisers: [...state.advertisers.values()],
     affiliates: [...state.affiliates.values()],
     offers: [...state.offers.values()],

@@ -1,6 +1,7 @@
 import ipaddr from 'ipaddr.js'
 import { parseAmount, parseCurrency } from '#platform/money'
 import { compileTemplate, isClickMacro, macroNames, type Template } from '#routing'
+import { LIST_NAME } from '#rules'
 import { problem, type Problem } from './issues.ts'
 import { suggestWord } from './suggest.ts'
 
@@ -28,6 +29,10 @@ export const reservedLinkCodes: ReadonlySet<string> = new Set([
 export const formats = {
   id: (text) =>
     ID.test(text) ? undefined : problem('id_invalid', `"${cut(text)}" is no id.`, lowerCaseHint(text, ID)),
+  list_name: (text) =>
+    LIST_NAME.test(text)
+      ? undefined
+      : problem('id_invalid', `"${cut(text)}" is no name of a list.`, 'Use A-Z, a-z, 0-9, "_", "." and "-".'),
   link_code: (text) => {
     if (!LINK_CODE.test(text))
       return problem('id_invalid', `"${cut(text)}" is no link code.`, 'Use A-Z, a-z, 0-9, "_" and "-".')
