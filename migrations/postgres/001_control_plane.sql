@@ -101,7 +101,7 @@ CREATE TABLE settings (
   is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
   -- Where requests go that have no other target; NULL: a plain 404 page.
   fallback_url text,
-  -- What rules name with @, by name; NULL: there are none, and a text of a rule may begin with @.
+  -- What rules name with @, by name; NULL: there never were any, and a text of a rule may begin with @.
   lists jsonb,
   -- Signs what edges tell each other by way of a visitor's browser; the same for all of them.
   redirect_key text NOT NULL DEFAULT replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '')

@@ -57,7 +57,7 @@ test('a list of the file replaces the one of its name, the others stay; changes 
   assert.deepEqual((await newest(pool)).lists, { a: ['y', 'v', 'w'], b: ['z'] })
   assert.deepEqual(await apply(pool, { lists: { b: null } }), ['removed list b'])
   assert.deepEqual(await apply(pool, { prune: true, ...world }), ['removed list a'])
-  assert.equal((await newest(pool)).lists, undefined)
+  assert.deepEqual((await newest(pool)).lists, {})
 })
 
 test('a list that a rule elsewhere names cannot be taken away or changed to what the rule cannot compare', async (t) => {

@@ -13,7 +13,7 @@ export type Objects = {
 }
 export type ConfigurationState = Objects & {
   fallback_url?: string
-  /** Left out: there are none. */
+  /** Left out: there never were any, and a text of a rule may begin with `@`. */
   lists?: NamedLists
   /** Left out only where the state was made without a database. */
   readonly redirect_key?: string

@@ -141,15 +141,14 @@ function setFallback({ fallback, prune }: ReadFile, wanted: ConfigurationState):
   if (fallback.kind === 'named' && fallback.url !== undefined) wanted.fallback_url = fallback.url
 }
 
-/** Before the objects are read: their rules name the lists. */
+/** Before the objects are read: their rules name the lists. Once there were any, `@` keeps its meaning without them too. */
 function setLists({ lists, prune, reading }: ReadFile, wanted: ConfigurationState): void {
   const all = new Map(prune ? [] : Object.entries(wanted.lists ?? {}))
   for (const [name, entries] of lists) {
     if (entries === undefined) all.delete(name)
     else all.set(name, entries)
   }
-  delete wanted.lists
-  if (all.size > 0) wanted.lists = Object.fromEntries(all)
+  if (all.size > 0 || wanted.lists !== undefined) wanted.lists = Object.fromEntries(all)
   reading.lists = wanted.lists && new RuleLists(wanted.lists)
 }
 

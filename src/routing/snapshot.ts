@@ -19,7 +19,7 @@ export type Snapshot = {
   readonly campaigns: readonly Campaign[]
   readonly links: readonly Link[]
   readonly endpoints: readonly PostbackEndpoint[]
-  /** Lists that rules name with `@`; left out: there are none, and a text of a rule may begin with `@`. */
+  /** Lists that rules name with `@`; left out: there never were any, and a text of a rule may begin with `@`. */
   readonly lists?: NamedLists
 }
 
