@@ -1,4 +1,4 @@
-import { parseRule, validateRule, type Rule, type RuleContext, type RuleLists } from '#rules'
+import { listParts, parseRule, validateRule, type Rule, type RuleContext, type RuleLists } from '#rules'
 import { report, type Reading } from './check-shape.ts'
 import { problem } from './issues.ts'
 import type { Tree, TreeMap } from './yaml-tree.ts'
@@ -24,7 +24,12 @@ export function readRule(
   const value = draft.rule(tree, ROOT)
   if (draft.isRefused) return undefined
   const verdict = validateRule(value, ROOT, scope)
-  if (verdict.kind === 'valid') return verdict.rule
+  if (verdict.kind === 'valid') {
+    if (!listParts(verdict.rule).some((part) => 'field' in part && part.field === 'unique')) return verdict.rule
+    // Such a rule would hold for nobody, and nobody would know why.
+    draft.reportAt(ROOT, 'Whether a visitor is new is known in reports only: the edge does not look it up.')
+    return undefined
+  }
   for (const { path, message } of verdict.errors) draft.reportAt(path, message)
   return undefined
 }

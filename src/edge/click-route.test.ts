@@ -298,6 +298,7 @@ describe('the configuration', () => {
 test('rules read what the edge found out', async (t) => {
   const flows = [
     flow('phones', { kind: 'forced', rule: { field: 'device_type', op: 'is', value: 'mobile' } }),
+    flow('ads', { kind: 'forced', rule: { field: 'query.gclid', op: 'starts_with', value: 'ab' } }),
     flow('ann', { rule: { all: [{ field: 'affiliate_id', op: 'is', value: 'ann' }, { field: 'sub3', op: 'is', value: 'x' }] } }), // prettier-ignore
     flow('rest', { kind: 'default' }),
   ]
@@ -308,8 +309,9 @@ test('rules read what the edge found out', async (t) => {
   await ask('/click?c=summer', { headers: { 'user-agent': phone } })
   await ask('/click?c=summer&a=ann&s3=x', { headers: { 'user-agent': CHROME } })
   await ask('/click?c=summer&a=ann', { headers: { 'user-agent': CHROME } })
+  await ask('/click?c=summer&GCLID=AB%2D1', { headers: { 'user-agent': CHROME } })
   assert.deepEqual(
     (await records()).map((record) => click(record).flow_id),
-    ['phones', 'ann', 'rest'],
+    ['phones', 'ann', 'rest', 'ads'],
   )
 })

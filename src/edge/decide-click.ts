@@ -19,7 +19,7 @@ import { parseVisitorCode, readCookie, VISITOR_COOKIE } from './cookies.ts'
 import type { Edge } from './edge.ts'
 import { lookUpClick } from './find-click.ts'
 import type { LiveConfig } from './live-config.ts'
-import { queryOf } from './query.ts'
+import { findParameter, queryOf } from './query.ts'
 import { newClickDraft, type ClickDraft } from './record-drafts.ts'
 import { cleanText } from './text.ts'
 import { classifyTraffic } from './traffic-class.ts'
@@ -59,18 +59,20 @@ export function decideClick(
   const draft = newClickDraft()
   draft.at = edge.clock.now()
   draft.class = classifyTraffic(request)
-  const asked = readClickQuery(draft, queryOf(request.url!), linkCode, edge.limits, edge.sub2AllowedKeys)
+  const query = queryOf(request.url!)
+  const asked = readClickQuery(draft, query, linkCode, edge.limits, edge.sub2AllowedKeys)
   addVisitor(draft, edge, request, origin.address)
   // A prefetch or preview must not use up the id: the visitor's own click may follow with it.
   if (asked.givesClickId && draft.class !== 'click') replaceClickId(draft)
   const { cookie } = request.headers
   // What is no click looks at caps and takes nothing.
   const caps = draft.class === 'click' ? edge.caps.live : edge.caps.dry
-  let decision = decideTarget(draft, asked, live, { cookie, caps })
+  const means = { cookie, caps, query: (name: string) => findParameter(query, name, edge.limits) }
+  let decision = decideTarget(draft, asked, live, means)
   if (asked.givesClickId && draft.class === 'click' && isOfAnotherTarget(edge, draft)) {
     edge.caps.giveBack(draft.click_id, decision.reserved)
     replaceClickId(draft)
-    decision = decideTarget(draft, asked, live, { cookie, caps })
+    decision = decideTarget(draft, asked, live, means)
   }
   if (asked.linkCode !== undefined) draft.link_code = asked.linkCode
   const { html, redirect, referrerPolicy, reserved } = decision
@@ -96,12 +98,20 @@ const boundOf = (draft: ClickDraft, decision: Decision, cookie: string | undefin
 export const locationOf = (draft: ClickDraft, { url }: Decision, { routing }: Routes): string | undefined =>
   url && fillLandingUrl(url, (name) => clickMacro(draft, routing, name))
 
+/** What a decision may ask for beside the record. */
+type DecisionMeans = {
+  readonly cookie: string | undefined
+  readonly caps: RoutingCaps | undefined
+  /** A parameter of the request, for a rule that asks. */
+  readonly query?: (name: string) => string | undefined
+}
+
 /** Draws with the id that the record carries, so that the record's own facts give the same decision again. */
 export function decideTarget(
   draft: ClickDraft,
   asked: AskedTarget,
   live: Routes,
-  { cookie, caps }: { readonly cookie: string | undefined; readonly caps: RoutingCaps | undefined },
+  { cookie, caps, query }: DecisionMeans,
 ): Decision {
   const facts = {
     clickId: draft.click_id,
@@ -110,6 +120,7 @@ export function decideTarget(
     visitor: draft,
     parameters: draft,
     caps,
+    query,
     boundIn: (campaignId: string) => boundIn(readCookie(cookie, BOUND_COOKIE), campaignId, draft.at),
   }
   const decision = chooseTarget(facts, live.routing)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 
-import { queryOf, readQuery } from './query.ts'
+import { findParameter, queryOf, readQuery } from './query.ts'
 import { cleanText } from './text.ts'
 
 const limits = { parametersMax: 100, valueCharactersMax: 1_024 }
@@ -78,4 +78,10 @@ test('what a browser encodes is read back', () => {
       assert.deepEqual(read(new URLSearchParams(expected).toString()), expected)
     }),
   )
+})
+
+test('a parameter is found by its name in either case, the first of several', () => {
+  assert.equal(findParameter('a=1&FbClid=x+y&fbclid=z', 'fbclid', limits), 'x y')
+  assert.equal(findParameter('a=&b=1', 'A', limits), undefined)
+  assert.equal(findParameter('b=1&b=2', 'B', limits), '1')
 })

@@ -38,6 +38,16 @@ export function readQuery(text: string, limits: QueryLimits, take: (name: string
   }
 }
 
+/** The value of a parameter, whose name counts in either case; the first of several. */
+export function findParameter(text: string, name: string, limits: QueryLimits): string | undefined {
+  const wanted = name.toLowerCase()
+  let found: string | undefined
+  readQuery(text, limits, (given, value) => {
+    if (found === undefined && given.toLowerCase() === wanted) found = value
+  })
+  return found
+}
+
 function takePair(
   text: string,
   start: number,

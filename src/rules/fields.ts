@@ -93,7 +93,7 @@ const nextSlot = (): number => slots++
 
 type VisitorText = Exclude<keyof RuleVisitor, 'asn' | 'is_proxy' | 'is_hosting' | 'ip'>
 type ParameterText = Exclude<keyof RuleParameters, 'sub2_keys' | 'cost_micros'>
-type More = Partial<Pick<Texts, 'kind' | 'aliases' | 'words' | 'form' | 'tables'>>
+type More = Partial<Pick<Texts, 'kind' | 'aliases' | 'contexts' | 'words' | 'form' | 'tables'>>
 
 /** A field of the visitor that has the name of its column. */
 const visitorText = (
@@ -221,7 +221,7 @@ export const ruleFields: readonly RuleField[] = [
   },
   visitorText('isp', 'Internet provider: name of the network', ({ isp }) => isp, { aliases: ['provider'] }),
   visitorText('connection', 'Kind of connection, where it is known: `wifi`, `cellular`, `4g`, …', ({ connection }) => connection, {
-    aliases: ['connection_type'], tables: ['events'],
+    aliases: ['connection_type'], contexts: ['event', 'conversion', 'report'], tables: ['events'],
   }),
   visitorFlag('is_proxy', 'Whether the address is a known proxy', (facts) => facts.visitor.is_proxy ?? false),
   visitorFlag('is_hosting', 'Whether the address belongs to a data centre', (facts) => facts.visitor.is_hosting ?? false),
