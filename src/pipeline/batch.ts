@@ -38,8 +38,10 @@ export type ClickItem = {
   readonly isRedirected: boolean
   readonly campaignId: string | undefined
   readonly offerId: string | undefined
-  /** Who clicked: the first-party cookie; a visitor without one is told apart by address and user agent. */
-  readonly visitor: string
+  /** Code of the visitor: of the cookie, or made for this click. */
+  readonly visitor: string | undefined
+  /** Address and user agent of one who brought no code. */
+  readonly newcomer: string | undefined
   /** Another record holds the click id. */
   isDuplicate: boolean
   isUniqueInCampaign: boolean

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { newClickId, type ClickId } from '#platform/ids'
+import { newClickId, newUuidV7, type ClickId } from '#platform/ids'
 import { refusalReasons } from '#records'
 
 import { takeOver } from './positions.ts'
@@ -108,6 +108,35 @@ test('a visitor is unique once per campaign and offer until the time is over, by
   await w.drain()
   assert.equal(await w.countFacts(`SELECT countIf(is_unique_campaign) FROM clicks WHERE visitor_code = 'v'`), 2)
   assert.equal(await w.countFacts(`SELECT countIf(is_unique_offer) FROM clicks WHERE visitor_code = ''`), 2)
+})
+
+test('a visitor whose browser keeps no cookie is unique once, and one who comes again with theirs is not', async (t) => {
+  const w = await withInstallation(t)
+  const at = Date.UTC(2026, 6, 1)
+  const visit = (ms: number, changes: object = {}) =>
+    clickWith({ click_id: newClickId(at + ms), at: at + ms, visitor_code: newUuidV7(at + ms), ...changes })
+  const first = visit(0, { sub1: 'first' })
+  const other = visit(2, { sub1: 'other', user_agent: 'another' })
+  await w.append(
+    first,
+    visit(1, { sub1: 'no cookie' }),
+    other,
+    visit(3, { sub1: 'with cookie', visitor_code: first.visitor_code, ip: '203.0.113.99' }),
+    visit(4, { sub1: 'code of the link', visitor_code: newUuidV7(at - 1) }),
+  )
+  await w.drain()
+  for (const [name, isUnique] of [
+    ['first', 1],
+    ['no cookie', 0],
+    ['other', 1],
+    ['with cookie', 0],
+    ['code of the link', 1],
+  ] as const)
+    assert.equal(
+      await w.countFacts(`SELECT count() FROM clicks WHERE sub1 = '${name}' AND is_unique_campaign`),
+      isUnique,
+      name,
+    )
 })
 
 test('an event waits for its click where that stands further on in another partition', async (t) => {

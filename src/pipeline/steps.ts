@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 
 import { judgeEvent, judgePostback, type Offers } from '#conversions'
 import { addClickLine, addEventLine, LineBuffer } from '#facts'
-import type { ClaimRequest, HotState } from '#hot-state'
+import type { ClaimRequest, ClaimSpace, HotState } from '#hot-state'
 import type { Partition } from '#log'
 import type { LogLines } from '#platform/log-lines'
 import { isUuid, uuidV7Time, type ClickId } from '#platform/ids'
@@ -84,11 +84,16 @@ const clickItem = (offset: number, logged: Buffer, payload: Buffer, record: Clic
   isRedirected: record.class === 'click' && record.outcome === 'redirected',
   campaignId: record.campaign_id,
   offerId: record.offer_id,
-  visitor: record.visitor_code ?? `${record.ip}\n${record.user_agent ?? ''}`,
+  visitor: record.visitor_code,
+  newcomer: isNewcomer(record) ? `${record.ip}\n${record.user_agent ?? ''}` : undefined,
   isDuplicate: false,
   isUniqueInCampaign: false,
   isUniqueInOffer: false,
 })
+
+/** Whether the visitor brought no code: none is known, or the edge has made it for this very click, as the millisecond in it says. */
+const isNewcomer = ({ visitor_code, at }: ClickRecord): boolean =>
+  visitor_code === undefined || uuidV7Time(visitor_code) === at
 
 /** Finds the click of every event and postback. Only when one is missing does the batch wait for the index: first until it has
  * passed the batch itself, because most clicks stand before their events, then for all that is in the log, because the click may
@@ -214,37 +219,52 @@ async function recogniseVisitors(batch: Batch, { hotState, plan }: StepTools): P
   const ofOffer = counting.filter(({ offerId }) => offerId !== undefined)
   const { partition } = batch
   const [inCampaign, inOffer] = await Promise.all([
-    hotState.claim(
-      'visitor_campaign',
-      ofCampaign.map((click) =>
-        claimOfVisitor(partition, click, click.campaignId!, plan.campaignTtlHours.get(click.campaignId!)),
-      ),
+    claimFirst(hotState, 'visitor_campaign', ofCampaign, (click) =>
+      claimsOfVisitor(partition, click, click.campaignId!, plan.campaignTtlHours.get(click.campaignId!)),
     ),
-    hotState.claim(
-      'visitor_offer',
-      ofOffer.map((click) =>
-        claimOfVisitor(partition, click, click.offerId!, plan.offers.get(click.offerId!)?.unique_ttl_hours),
-      ),
+    claimFirst(hotState, 'visitor_offer', ofOffer, (click) =>
+      claimsOfVisitor(partition, click, click.offerId!, plan.offers.get(click.offerId!)?.unique_ttl_hours),
     ),
   ])
-  ofCampaign.forEach((click, index) => (click.isUniqueInCampaign = inCampaign[index]!.kind === 'first'))
-  ofOffer.forEach((click, index) => (click.isUniqueInOffer = inOffer[index]!.kind === 'first'))
+  ofCampaign.forEach((click, index) => (click.isUniqueInCampaign = inCampaign[index]!))
+  ofOffer.forEach((click, index) => (click.isUniqueInOffer = inOffer[index]!))
+}
+
+/** @returns for each click whether the first of its claims was granted */
+async function claimFirst(
+  hotState: HotState,
+  space: ClaimSpace,
+  clicks: readonly ClickItem[],
+  claimsOf: (click: ClickItem) => readonly ClaimRequest[],
+): Promise<readonly boolean[]> {
+  const requests: ClaimRequest[] = []
+  const starts = clicks.map((click) => requests.push(...claimsOf(click)) - claimCount(click))
+  const claims = await hotState.claim(space, requests)
+  return starts.map((start) => claims[start]!.kind === 'first')
 }
 
 /** Where the campaign or offer is gone from the configuration. */
 const TTL_HOURS_DEFAULT = 24
 
-const claimOfVisitor = (
+const claimCount = ({ visitor, newcomer }: ClickItem): number =>
+  Number(newcomer !== undefined) + Number(visitor !== undefined)
+
+/** One who came without a cookie is known by address and user agent, and claims the code that they were given too: with it they
+ * come again. One who came with a cookie is known by it alone.
+ */
+function claimsOfVisitor(
   partition: string,
-  { visitor, offset, at }: ClickItem,
+  { visitor, newcomer, offset, at }: ClickItem,
   scopeId: string,
   ttlHours: number | undefined,
-): ClaimRequest => ({
-  key: keyOf(`${scopeId}\n${visitor}`, visitor),
-  origin: { partition, offset },
-  at,
-  ttlMs: (ttlHours ?? TTL_HOURS_DEFAULT) * HOUR_MS,
-})
+): readonly ClaimRequest[] {
+  const origin = { partition, offset }
+  const ttlMs = (ttlHours ?? TTL_HOURS_DEFAULT) * HOUR_MS
+  const claims: ClaimRequest[] = []
+  for (const identity of [newcomer, visitor])
+    if (identity !== undefined) claims.push({ key: keyOf(`${scopeId}\n${identity}`, identity), origin, at, ttlMs })
+  return claims
+}
 
 /** What a click's line has beside its record, with a partition of an ordinary name. Made to measure, the buffer of 16 000 clicks is
  * not copied nine times while it grows.
