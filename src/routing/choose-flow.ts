@@ -5,7 +5,7 @@ import type { CompiledCampaign, CompiledFlow } from './compile-snapshot.ts'
 import { candidateAt, drawNumber, totalWeight } from './draw.ts'
 import type { FlowKind } from './snapshot.ts'
 import type { TraceStep } from './trace.ts'
-import { evaluate, type Ending, type Target, type Walk } from './walk.ts'
+import { evaluate, noteLearned, type Ending, type Target, type Walk } from './walk.ts'
 
 /** Why the last flow that accepted the visitor could not take them. */
 type PassedOver = { reason: RefusalReason }
@@ -71,6 +71,7 @@ function drawFlow(
     const flow = candidates[0]!
     return { flow, step: { kind: 'flow_taken', flow: flow.index } }
   }
+  if (campaign.areFlowsLearned) noteLearned(walk)
   const drawn = drawNumber(walk.clickHash, campaign.flowSeed, total)
   const flow = candidateAt(candidates, drawn)
   return { flow, step: { kind: 'flow_drawn', flow: flow.index, drawn, total } }

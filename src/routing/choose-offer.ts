@@ -2,7 +2,7 @@ import type { RefusalReason } from '#records'
 import { MET } from '#rules'
 import type { CompiledFlow, CompiledLanding, CompiledLandings, CompiledOffer } from './compile-snapshot.ts'
 import { candidateAt, drawNumber, totalWeight } from './draw.ts'
-import { evaluate, type Ending, type Target, type Walk } from './walk.ts'
+import { evaluate, noteLearned, type Ending, type Target, type Walk } from './walk.ts'
 
 /** From the flow, or from a named offer, to an offer and a landing. */
 export function finishFlow(walk: Walk): Target | RefusalReason {
@@ -160,6 +160,7 @@ function pickOffer(walk: Walk, flow: CompiledFlow, candidates: CompiledFlow['off
     return offer
   }
   const total = totalWeight(candidates)
+  if (flow.areOffersLearned) noteLearned(walk)
   const drawn = drawNumber(walk.clickHash, flow.offerSeed, total)
   const { offer } = candidateAt(candidates, drawn)
   walk.steps.push({ kind: 'offer_drawn', offer: offer.index, drawn, total })
@@ -170,7 +171,7 @@ function pickOffer(walk: Walk, flow: CompiledFlow, candidates: CompiledFlow['off
 function landingsOf({ flow, offer, affiliate }: Walk): CompiledLandings | undefined {
   if (flow?.landings !== undefined) return flow.landings
   const own = affiliate && offer?.affiliates.get(affiliate.affiliate.affiliate_id)?.landings
-  return own ?? offer?.landings
+  return own ?? (offer && (flow?.learnedLandings?.get(offer.offer.offer_id) ?? offer.landings))
 }
 
 /** A named landing is taken even at weight 0; a name that is none of these is a parameter of someone else. */
@@ -198,6 +199,7 @@ function pickLanding(walk: Walk, landings: CompiledLandings): CompiledLanding | 
     walk.steps.push({ kind: 'landing_taken', landing: only.index })
     return only
   }
+  if (landings.isLearned) noteLearned(walk)
   const drawn = drawNumber(walk.clickHash, landings.seed, landings.weight)
   const landing = candidateAt(landings.open, drawn)
   walk.steps.push({ kind: 'landing_drawn', landing: landing.index, drawn, total: landings.weight })

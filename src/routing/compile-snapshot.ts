@@ -1,6 +1,7 @@
 import { compileRule, RuleLists, type CompiledRule } from '#rules'
 import { drawSeed, totalWeight } from './draw.ts'
 import { compileLandingUrl, type LandingUrl } from './landing-url.ts'
+import { applyLearnedWeights } from './learned-weights.ts'
 import { compileOfferCaps, type CompiledOfferCaps } from './offer-caps.ts'
 import type {
   Advertiser,
@@ -21,6 +22,8 @@ import { compileTemplate, type Template } from './template.ts'
 export type CompiledSnapshot = {
   readonly version: number
   readonly snapshot: Snapshot
+  /** Of the learned weights in it; undefined: none. */
+  readonly learnedVersion: number | undefined
   readonly fallback: LandingUrl | undefined
   readonly advertisers: ReadonlyMap<string, CompiledAdvertiser>
   readonly affiliates: ReadonlyMap<string, CompiledAffiliate>
@@ -49,6 +52,8 @@ export type CompiledLandings = {
   readonly open: readonly CompiledLanding[]
   readonly weight: number
   readonly seed: number
+  /** Whether the weights were learned. */
+  readonly isLearned: boolean
 }
 
 export type CompiledOffer = {
@@ -81,6 +86,9 @@ export type CompiledFlow = {
   readonly accepts: CompiledRule | undefined
   readonly offers: readonly { readonly offer: CompiledOffer; readonly weight: number }[]
   readonly offerSeed: number
+  readonly areOffersLearned: boolean
+  /** Landings of its offers with learned weights, by offer; undefined: those of the offer. */
+  readonly learnedLandings: ReadonlyMap<string, CompiledLandings> | undefined
   /** Its own landings; undefined: those of the offer. */
   readonly landings: CompiledLandings | undefined
   /** Undefined: offers and landings. */
@@ -100,6 +108,7 @@ export type CompiledCampaign = {
   readonly flows: readonly CompiledFlow[]
   readonly offerIds: ReadonlySet<string>
   readonly flowSeed: number
+  readonly areFlowsLearned: boolean
   readonly fallback: LandingUrl | undefined
 }
 
@@ -117,13 +126,18 @@ function compileLandings(landings: readonly Landing[], seed: number): CompiledLa
     url: compileLandingUrl(landing.url, true),
   }))
   const open = all.filter((landing) => landing.weight > 0)
-  return { all, byId: new Map(all.map((one) => [one.landing.landing_id, one])), open, weight: totalWeight(open), seed }
+  const byId = new Map(all.map((one) => [one.landing.landing_id, one]))
+  return { all, byId, open, weight: totalWeight(open), seed, isLearned: false }
 }
 
 /** Prepares a snapshot for requests: done once per version, some milliseconds for thousands of offers. Ids that name
  * nothing (they cannot come from `apply`) are left out of the flows that name them.
  */
-export function compileSnapshot(snapshot: Snapshot): CompiledSnapshot {
+export const compileSnapshot = (snapshot: Snapshot): CompiledSnapshot =>
+  applyLearnedWeights(compileConfigured(snapshot), snapshot.learned)
+
+/** With the weights of the configuration. */
+function compileConfigured(snapshot: Snapshot): CompiledSnapshot {
   const seedOf = (node: string): number => drawSeed(snapshot.version, node)
   const lists = snapshot.lists && new RuleLists(snapshot.lists)
   const advertisers = mapBy(snapshot.advertisers, (one) => one.advertiser_id, compileAdvertiser)
@@ -153,12 +167,14 @@ export function compileSnapshot(snapshot: Snapshot): CompiledSnapshot {
       flows: campaign.flows.map((flow, position) => compileFlow(flow, position, offers, seedOf, lists)),
       offerIds: new Set(campaign.flows.flatMap((flow) => flow.offers.map((offer) => offer.offer_id))),
       flowSeed: seedOf(`flow:${campaign.campaign_id}`),
+      areFlowsLearned: false,
       fallback: compileFallback(campaign.fallback_url),
     }),
   )
   return {
     version: snapshot.version,
     snapshot,
+    learnedVersion: undefined,
     fallback: compileFallback(snapshot.fallback_url),
     advertisers,
     offers,
@@ -245,6 +261,8 @@ function compileFlow(
       return offer === undefined ? [] : [{ offer, weight }]
     }),
     offerSeed: seedOf(`offer:${flow.flow_id}`),
+    areOffersLearned: false,
+    learnedLandings: undefined,
     landings:
       flow.landings === undefined ? undefined : compileLandings(flow.landings, seedOf(`landing:${flow.flow_id}`)),
     action: compileAction(flow),

@@ -45,7 +45,7 @@ export type RequestFacts = {
   /** A parameter of the request by its name; asked only by a rule. */
   readonly query?: ((name: string) => string | undefined) | undefined
   /** Whether the visitor is new there; asked only by a rule. */
-  readonly isUnique?: ((scope: UniqueScope) => boolean) | undefined
+  readonly isUnique?: ((scope: UniqueScope, scopeId: string | undefined) => boolean) | undefined
 }
 
 export type Bound = {

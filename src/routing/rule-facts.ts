@@ -1,4 +1,4 @@
-import { RuleFacts, type RuleAssignment } from '#rules'
+import { RuleFacts, type RuleAssignment, type UniqueScope } from '#rules'
 import type { RequestFacts } from './request-facts.ts'
 import type { Walk } from './walk.ts'
 
@@ -48,5 +48,15 @@ export const ruleFactsOf = (walk: Walk): RuleFacts => newRuleFacts(walk.facts, n
 /** The facts that rules read of a request. */
 export function newRuleFacts(facts: RequestFacts, assigned: Readonly<RuleAssignment>): RuleFacts {
   const { at, visitor, parameters, query, isUnique } = facts
-  return new RuleFacts({ at, visitor, parameters, assigned, query, isUnique })
+  return new RuleFacts({
+    at,
+    visitor,
+    parameters,
+    assigned,
+    query,
+    isUnique: isUnique && ((scope) => isUnique(scope, scopeIdOf(scope, assigned))),
+  })
 }
+
+const scopeIdOf = (scope: UniqueScope, { campaign_id, offer_id }: Readonly<RuleAssignment>): string | undefined =>
+  scope === 'global' ? undefined : scope === 'campaign' ? campaign_id : offer_id

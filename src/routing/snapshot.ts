@@ -1,3 +1,4 @@
+import type { OptimizeOptions } from '#bandit'
 import type { Cap } from '#caps/cap'
 import type { NamedLists, Rule } from '#rules'
 
@@ -21,6 +22,16 @@ export type Snapshot = {
   readonly endpoints: readonly PostbackEndpoint[]
   /** Lists that rules name with `@`; left out: there never were any, and a text of a rule may begin with `@`. */
   readonly lists?: NamedLists
+  /** Weights learned from conversions, which are no part of the version; left out: none were learned yet. */
+  readonly learned?: LearnedOverlay
+}
+
+/** Weights that go before those of the configuration where a campaign says so (`optimize`). */
+export type LearnedOverlay = {
+  /** Grows by one with each change of any of them. */
+  readonly version: number
+  /** Id of the arm → weight, by place: see learned-weights.ts. */
+  readonly weights: Readonly<Record<string, Readonly<Record<string, number>>>>
 }
 
 export type Advertiser = {
@@ -160,8 +171,19 @@ export type Campaign = {
   readonly rotation?: 'weight' | 'position'
   /** How many hours a visitor keeps the flow, offer and landing drawn for them, where these still accept them. */
   readonly bind?: { readonly flow_hours?: number; readonly offer_hours?: number; readonly landing_hours?: number }
+  /** Which of its weights are learned from conversions, and how. */
+  readonly optimize?: Optimize
   readonly unique_ttl_hours: number
   readonly fallback_url?: string
+}
+
+/** Weights of the regular flows, of the offers of each flow, of the landings of each offer or flow. */
+export type OptimizedWeights = 'flows' | 'offers' | 'landings'
+
+export type Optimize = OptimizeOptions & {
+  readonly weights: readonly OptimizedWeights[]
+  /** Clicks older than this are not looked at. */
+  readonly window_days: number
 }
 
 /** A forced flow is tried before, a default flow after the regular ones. */

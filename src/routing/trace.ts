@@ -32,6 +32,7 @@ export type TraceStep =
   | { readonly kind: 'campaign_next'; readonly campaign: number }
   | { readonly kind: 'cap_full'; readonly offer: number; readonly cap: number }
   | { readonly kind: 'offer_for_cap'; readonly offer: number }
+  | { readonly kind: 'weights'; readonly version: number }
   | { readonly kind: 'sent' }
   | { readonly kind: 'shown' }
   | { readonly kind: 'refused'; readonly reason: RefusalReason }
@@ -46,7 +47,7 @@ const LETTER = {
   link: 'k', campaign: 'c', offer_asked: 'q', flow_asked: 'a', flow_paused: 'p', flow_refused: 'r', flow_unable: 'u',
   flow_taken: 'f', flow_drawn: 'd', offer_out: 'x', offer_taken: 'o', offer_drawn: 'e', landing_asked: 'b',
   landing_taken: 'l', landing_drawn: 'g', flow_bound: 'F', offer_bound: 'O', landing_bound: 'L', offer_refused: 'v',
-  offer_for_country: 'y', campaign_next: 'n', cap_full: 'z', offer_for_cap: 'h', sent: 't', shown: 's', refused: '!', fallback: '>', not_found: '0', cut: '*',
+  offer_for_country: 'y', campaign_next: 'n', cap_full: 'z', offer_for_cap: 'h', weights: 'w', sent: 't', shown: 's', refused: '!', fallback: '>', not_found: '0', cut: '*',
 } as const satisfies Record<TraceStep['kind'], string> // prettier-ignore
 
 const OWNER_LETTER = { country: 'y', offer: 'o', campaign: 'c', advertiser: 'a', installation: 'i' } as const
@@ -103,6 +104,8 @@ function encodeStep(step: TraceStep): string {
       return letter + step.reason
     case 'fallback':
       return letter + OWNER_LETTER[step.owner]
+    case 'weights':
+      return letter + number(step.version)
     case 'not_found':
     case 'sent':
     case 'shown':
@@ -169,6 +172,7 @@ function decodeStep(text: string): TraceStep | undefined {
     case 'z': return Number.isNaN(drawn) ? undefined : { kind: 'cap_full', offer: first, cap: drawn }
     case 'h': return { kind: 'offer_for_cap', offer: first }
     case 'n': return { kind: 'campaign_next', campaign: first }
+    case 'w': return { kind: 'weights', version: first }
     case '*': return { kind: 'cut', steps: first }
     default: return undefined
   } // prettier-ignore
@@ -231,6 +235,8 @@ function describeStep(step: TraceStep, snapshot: Snapshot, place: Place): string
     case 'landing_bound':
     case 'landing_drawn':
       return describeLandingStep(step, place)
+    case 'weights':
+      return `Weights learned from conversions are used, version ${step.version}.`
     case 'sent':
       return 'The flow sends everyone to an address of its own.'
     case 'shown':

@@ -54,3 +54,9 @@ export type Target =
 /** @returns MET, else the number of the part that was not met; no rule is met by everyone */
 export const evaluate = (rule: CompiledRule | undefined, walk: Walk): number =>
   rule === undefined ? MET : rule((walk.ruleFacts ??= ruleFactsOf(walk)))
+
+/** Tells the trace that learned weights are drawn by, once for the whole way. */
+export function noteLearned({ steps, config }: Walk): void {
+  if (!steps.some(({ kind }) => kind === 'weights'))
+    steps.push({ kind: 'weights', version: config.learnedVersion ?? 0 })
+}
