@@ -66,6 +66,7 @@ CREATE TABLE campaigns (
   flows jsonb NOT NULL,
   rotation text CHECK (rotation IN ('weight', 'position')),
   bind jsonb,
+  optimize jsonb,
   unique_ttl_hours integer NOT NULL CHECK (unique_ttl_hours BETWEEN 1 AND 8760),
   fallback_url text
 );

@@ -1,6 +1,6 @@
 import { offersById, type Offers } from '#conversions/judge'
 import type { LogLines } from '#platform/log-lines'
-import { compileSnapshot, type CompiledSnapshot, type Snapshot } from '#routing'
+import { applyLearnedWeights, compileSnapshot, type CompiledSnapshot, type Snapshot } from '#routing'
 import type { SnapshotFollower } from '#snapshots'
 import { compileOrigins, type OriginList } from './origins.ts'
 import { compileDoors, type PostbackDoors } from './postback-doors.ts'
@@ -23,7 +23,17 @@ export type LiveConfigHolder = {
   readonly stop: () => void
 }
 
-const compile = (snapshot: Snapshot): LiveConfig => ({
+/** Weights are learned every minute, configurations made a few times a day: what was compiled of one stays. */
+type Compiled = { readonly configured: LiveConfig; readonly live: LiveConfig }
+
+function compile({ learned, ...snapshot }: Snapshot, last: Compiled | undefined): Compiled {
+  const before = last?.configured.routing.snapshot
+  const isKnown = before?.version === snapshot.version && before.created_at === snapshot.created_at
+  const configured = isKnown ? last!.configured : compileConfigured(snapshot)
+  return { configured, live: { ...configured, routing: applyLearnedWeights(configured.routing, learned) } }
+}
+
+const compileConfigured = (snapshot: Snapshot): LiveConfig => ({
   routing: compileSnapshot(snapshot),
   origins: compileOrigins(snapshot),
   doors: compileDoors(snapshot),
@@ -36,16 +46,19 @@ const compile = (snapshot: Snapshot): LiveConfig => ({
  * one before stays: a bad configuration must not stop redirects.
  */
 export function holdLiveConfig(snapshots: SnapshotFollower, logLines: LogLines): LiveConfigHolder {
-  let current: LiveConfig | undefined
+  let current: Compiled | undefined
   const take = (snapshot: Snapshot): void => {
     try {
-      current = compile(snapshot)
-      logLines.info({ version: snapshot.version }, 'The edge uses a new configuration.')
+      const last = current?.configured
+      current = compile(snapshot, current)
+      if (current.configured === last)
+        logLines.debug({ learned: snapshot.learned?.version }, 'The edge uses new weights.')
+      else logLines.info({ version: snapshot.version }, 'The edge uses a new configuration.')
     } catch (error) {
       logLines.error({ err: error, version: snapshot.version }, 'The configuration cannot be used; the last one stays.')
     }
   }
   const first = snapshots.current()
   if (first !== undefined) take(first)
-  return { current: () => current, stop: snapshots.onChange(take) }
+  return { current: () => current?.live, stop: snapshots.onChange(take) }
 }

@@ -6,7 +6,7 @@ import { test, type TestContext } from 'node:test'
 import { systemClock } from '#platform/clock'
 import { createLogLines } from '#platform/log-lines'
 import type { Pool } from '#platform/postgres'
-import type { Snapshot } from '#routing'
+import type { LearnedOverlay, Snapshot } from '#routing'
 import { withDatabase, withTempDir } from '#test-kit'
 import { followSnapshots, type SnapshotFollower } from './follow-snapshots.ts'
 import { writeSnapshotFile } from './snapshot-file.ts'
@@ -104,6 +104,48 @@ test('takes the version of a database that was made anew, although its number is
   assert.equal(follower.current()?.version, 9)
   await follower.firstLook()
   assert.equal(follower.current()?.version, 1)
+  await follower.stop()
+})
+
+async function publishWeights(pool: Pool, version: number, weights: LearnedOverlay['weights']): Promise<void> {
+  await pool.query(
+    `INSERT INTO learned_weights (version, weights, state, created_at, learned_at) VALUES ($1, $2, '[]', now(), now())`,
+    [version, weights],
+  )
+  await pool.query('NOTIFY waypost_config')
+}
+
+test('hears of learned weights at once, beside the configuration, and keeps both on the disk', async (t) => {
+  const { pool, url } = await withDatabase(t)
+  await publish(pool, config(1), false)
+  const cacheFile = join(withTempDir(t), 'snapshot.json')
+  const follower = follow(t, cacheFile, url)
+  await follower.firstLook()
+  assert.equal(follower.current()?.learned, undefined)
+  for (const version of [1, 2]) {
+    const change = nextChange(follower)
+    const startedAt = performance.now()
+    await publishWeights(pool, version, { 'offers:f1': { o1: version } })
+    assert.deepEqual((await change).learned, { version, weights: { 'offers:f1': { o1: version } } })
+    assert.ok(performance.now() - startedAt < 900)
+  }
+  const change = nextChange(follower)
+  await publish(pool, config(2), true)
+  const expected = { ...config(2), learned: { version: 2, weights: { 'offers:f1': { o1: 2 } } } }
+  assert.deepEqual(await change, expected)
+  await follower.stop()
+  assert.deepEqual(follow(t, cacheFile, DEAD_DATABASE).current(), expected)
+})
+
+test('drops the weights on the disk where the database has none', async (t) => {
+  const { pool, url } = await withDatabase(t)
+  const cacheFile = join(withTempDir(t), 'snapshot.json')
+  await writeSnapshotFile(cacheFile, { ...config(1), learned: { version: 5, weights: {} } })
+  await publish(pool, config(1), false)
+  const follower = follow(t, cacheFile, url)
+  assert.equal(follower.current()?.learned?.version, 5)
+  await follower.firstLook()
+  assert.deepEqual(follower.current(), config(1))
   await follower.stop()
 })
 

@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from 'node:util'
+
 import type { Clock } from '#platform/clock'
 import type { LogLines } from '#platform/log-lines'
 import { createPool, type Pool, type Tx } from '#platform/postgres'
-import type { Snapshot } from '#routing'
+import type { LearnedOverlay, Snapshot } from '#routing'
 import { readSnapshotFile, writeSnapshotFile } from './snapshot-file.ts'
-import { readNewestVersion, type VersionKey, type VersionRow } from './store.ts'
+import { readNewestLearned, readNewestVersion, type LearnedRow, type VersionKey, type VersionRow } from './store.ts'
 
 /** The newest configuration that this process has seen. */
 export type SnapshotFollower = {
@@ -34,7 +36,7 @@ const POLL_INTERVAL_MS = 1_000
 const FRESH_WITHIN_MS = 5_000
 const CHANNEL = 'waypost_config'
 
-/** Follows config_versions: LISTEN waypost_config and a look each second. Starts with the snapshot on the disk, so that a
+/** Follows config_versions and learned_weights: LISTEN waypost_config and a look each second. Starts with the snapshot on the disk, so that a
  * process that starts while PostgreSQL is down serves the last configuration; each new one is kept there.
  * Failures of the database and a broken file are reported and survived.
  */
@@ -43,26 +45,38 @@ export function followSnapshots({ databaseUrl, cacheFile, logLines, clock }: Fol
   const wait = makeWait()
   let current = readKept(cacheFile, logLines)
   let known: VersionKey | undefined
+  let knownLearned: VersionKey | undefined
+  /** Those on the disk may be of a database that is no more: they count until this one was asked. */
+  let learned: LearnedOverlay | undefined
   let confirmedAt = Number.NEGATIVE_INFINITY
   let isOutageReported = false
   let isStopped = false
 
-  async function take(row: VersionRow): Promise<void> {
-    known = { version: row.version, created_at: row.created_at }
-    const isSame = current?.version === row.version && current.created_at === row.snapshot.created_at
-    current = row.snapshot
-    if (isSame) return
-    for (const listener of listeners) listener(row.snapshot)
-    await keep(cacheFile, row.snapshot, logLines)
+  /** @param row @param learnedRow undefined: the known ones stay */
+  async function take(row: VersionRow | undefined, learnedRow: LearnedRow | undefined): Promise<void> {
+    if (row !== undefined) known = { version: row.version, created_at: row.created_at }
+    if (learnedRow !== undefined) {
+      knownLearned = { version: learnedRow.version, created_at: learnedRow.created_at }
+      learned = { version: learnedRow.version, weights: learnedRow.weights }
+    }
+    const snapshot = row?.snapshot ?? current
+    if (snapshot === undefined) return
+    const before = current
+    const next = withLearned(snapshot, learned)
+    current = next
+    if (before !== undefined && isSame(before, next)) return
+    for (const listener of listeners) listener(next)
+    await keep(cacheFile, next, logLines)
   }
 
   async function lookUntilBroken(client: Tx): Promise<void> {
     await client.query(`LISTEN ${CHANNEL}`)
     while (!isStopped) {
       const row = await readNewestVersion(client, known)
+      const learnedRow = await readNewestLearned(client, knownLearned)
       confirmedAt = clock.now()
       isOutageReported = false
-      if (row !== undefined) await take(row)
+      if (row !== undefined || learnedRow !== undefined) await take(row, learnedRow)
       firstLook.resolve()
       await wait.upTo(POLL_INTERVAL_MS)
     }
@@ -109,6 +123,15 @@ export function followSnapshots({ databaseUrl, cacheFile, logLines, clock }: Fol
     },
   }
 }
+
+function withLearned({ learned: _before, ...snapshot }: Snapshot, learned: LearnedOverlay | undefined): Snapshot {
+  return learned === undefined ? snapshot : { ...snapshot, learned }
+}
+
+const isSame = (before: Snapshot, after: Snapshot): boolean =>
+  before.version === after.version &&
+  before.created_at === after.created_at &&
+  isDeepStrictEqual(before.learned, after.learned)
 
 /** @returns why the connection ended; undefined when the work ended by itself */
 async function withListener(
