@@ -81,7 +81,7 @@ function openDecider(geoDirectory: string): Decider {
     sub2AllowedKeys: new Set(config.sub2AllowedKeys),
     enricher: openEnricher(prepareGeoFiles(geoDirectory)),
     caps: edgeCaps(createMemoryCaps(), systemClock, createLogLines('bench', 'error')),
-    hotState: { getClick: () => undefined, indexPosition: () => undefined },
+    hotState: { getClick: () => undefined, indexPosition: () => undefined, isClaimed: () => false },
     clock: systemClock,
     originOf: makeClientOrigin(config.trustedProxies),
   }

@@ -116,7 +116,9 @@ function readCaps(files: readonly FileCap[], reading: Reading): NonNullable<Offe
       period: cap.period,
       limit: isMoney ? toMicros(cap.limit) : Number(cap.limit),
       per: cap.per as readonly CapDimension[] | undefined,
-      rule: cap.rule && readRule(cap.rule.rule as Tree, reading),
+      rule:
+        cap.rule &&
+        readRule(cap.rule.rule as Tree, reading, { context: 'click', lists: reading.lists, isAskedAgain: true }),
       mode: cap.mode ?? 'hard',
       hold_minutes: cap.metric === 'clicks' ? undefined : (cap.hold_minutes ?? 60),
     })

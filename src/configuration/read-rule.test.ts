@@ -57,7 +57,6 @@ test('mistakes are told at their place in the file', () => {
     'country is DE or': ': Character 17 of the rule: Expected a field, "not" or "(", but the rule ends here.',
     '{ any: [country is de] }': 'any[0]: Character 12 of the rule: "de" does not fit country: expected a country code: ISO 3166-1 alpha-2 in upper case, like DE.',
     '{ field: os }': ': os is needs a value to compare with.',
-    '{ any: [{ os: iOS }, { unique: offer }] }': ': Whether a visitor is new is known in reports only: the edge does not look it up.',
     '{ payout: 1 }': 'payout: payout is not known for a click: only for conversion, report.',
     '{ ip: "@office" }': 'ip: "@office" does not fit ip: expected an address or a block of addresses, like 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32.',
   } // prettier-ignore

@@ -8,6 +8,8 @@ export type RuleScope = {
   readonly context: RuleContext
   /** Left out: there are no named lists. */
   readonly lists?: RuleLists | undefined
+  /** The rule is asked again with the conversion of a click, when it is no longer known whether the visitor was new. */
+  readonly isAskedAgain?: boolean
 }
 
 /** Reads a rule of the file in any of its forms, which mix freely: the text form (`country in (DE, AT) and not bot`), the tree
@@ -25,9 +27,13 @@ export function readRule(
   if (draft.isRefused) return undefined
   const verdict = validateRule(value, ROOT, scope)
   if (verdict.kind === 'valid') {
-    if (!listParts(verdict.rule).some((part) => 'field' in part && part.field === 'unique')) return verdict.rule
-    // Such a rule would hold for nobody, and nobody would know why.
-    draft.reportAt(ROOT, 'Whether a visitor is new is known in reports only: the edge does not look it up.')
+    if (
+      scope.isAskedAgain !== true ||
+      !listParts(verdict.rule).some((part) => 'field' in part && part.field === 'unique')
+    )
+      return verdict.rule
+    // Asked again with the conversion, it would not hold any more, and the cap would count elsewhere.
+    draft.reportAt(ROOT, 'Whether a visitor is new is known only when they click: a cap cannot ask for it.')
     return undefined
   }
   for (const { path, message } of verdict.errors) draft.reportAt(path, message)

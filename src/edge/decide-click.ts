@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 
 import type { CapKey, RoutingCaps } from '#caps'
+import { newcomerOf, visitorClaimKey } from '#hot-state'
 import { newClickId, newUuidV7 } from '#platform/ids'
 import type { ClickRecord } from '#records'
 import {
@@ -12,6 +13,7 @@ import {
   type Decision,
   type RedirectKind,
   type ReferrerPolicy,
+  type RequestFacts,
 } from '#routing'
 import { bind, BOUND_COOKIE, boundIn } from './bound-cookie.ts'
 import { readClickQuery } from './click-parameters.ts'
@@ -67,7 +69,12 @@ export function decideClick(
   const { cookie } = request.headers
   // What is no click looks at caps and takes nothing.
   const caps = draft.class === 'click' ? edge.caps.live : edge.caps.dry
-  const means = { cookie, caps, query: (name: string) => findParameter(query, name, edge.limits) }
+  const means = {
+    cookie,
+    caps,
+    query: (name: string) => findParameter(query, name, edge.limits),
+    isUnique: uniqueness(edge, draft),
+  }
   let decision = decideTarget(draft, asked, live, means)
   if (asked.givesClickId && draft.class === 'click' && isOfAnotherTarget(edge, draft)) {
     edge.caps.giveBack(draft.click_id, decision.reserved)
@@ -104,6 +111,7 @@ type DecisionMeans = {
   readonly caps: RoutingCaps | undefined
   /** A parameter of the request, for a rule that asks. */
   readonly query?: (name: string) => string | undefined
+  readonly isUnique?: RequestFacts['isUnique']
 }
 
 /** Draws with the id that the record carries, so that the record's own facts give the same decision again. */
@@ -111,7 +119,7 @@ export function decideTarget(
   draft: ClickDraft,
   asked: AskedTarget,
   live: Routes,
-  { cookie, caps, query }: DecisionMeans,
+  { cookie, caps, query, isUnique }: DecisionMeans,
 ): Decision {
   const facts = {
     clickId: draft.click_id,
@@ -121,12 +129,28 @@ export function decideTarget(
     parameters: draft,
     caps,
     query,
+    isUnique,
     boundIn: (campaignId: string) => boundIn(readCookie(cookie, BOUND_COOKIE), campaignId, draft.at),
   }
   const decision = chooseTarget(facts, live.routing)
   addDecision(draft, decision, live.routing.version)
   return decision
 }
+
+const CLAIM_SPACES = { campaign: 'visitor_campaign', offer: 'visitor_offer' } as const
+
+/** Whether a visitor is new, as far as the pipeline has counted: clicks of the last moments count as none. New everywhere is one who
+ * brought no code of ours.
+ */
+const uniqueness =
+  ({ hotState }: Decider, draft: ClickDraft): NonNullable<RequestFacts['isUnique']> =>
+  (scope, scopeId) => {
+    const newcomer = newcomerOf(draft)
+    if (scope === 'global') return newcomer !== undefined
+    if (scopeId === undefined) return true
+    const key = visitorClaimKey(scopeId, newcomer ?? draft.visitor_code!)
+    return !hotState.isClaimed(CLAIM_SPACES[scope], key, draft.at)
+  }
 
 /** Whether the id that came with the link is that of a click to another target. To the same one it is a repeat, which the
  * pipeline tells from the first. A click of the last moments may not be in the index yet: it counts as none.

@@ -19,7 +19,7 @@ export type Edge = {
   readonly live: LiveConfigHolder
   readonly recorder: Recorder
   readonly enricher: Enricher
-  readonly hotState: Pick<HotState, 'getClick' | 'indexPosition'>
+  readonly hotState: Pick<HotState, 'getClick' | 'indexPosition' | 'isClaimed'>
   readonly caps: EdgeCaps
   readonly log: Pick<EventLog, 'partitions' | 'bounds'>
   readonly clock: Clock

@@ -33,7 +33,7 @@ export type EdgeOptions = {
   readonly log: EventLog
   /** The partition that this edge writes; the only process to do so. */
   readonly partition: string
-  readonly hotState: Pick<HotState, 'getClick' | 'indexPosition'>
+  readonly hotState: Pick<HotState, 'getClick' | 'indexPosition' | 'isClaimed'>
   readonly caps: CapCounters
   readonly snapshots: SnapshotFollower
   readonly enricher: Enricher

@@ -85,6 +85,18 @@ export function testHotState(adapter: HotStateAdapter): void {
     assert.deepEqual(await open().claim('event_identity', batch), answers)
   })
 
+  it('tells whether a claim holds at a time, also where another has the state open', async (state, open) => {
+    const [claim] = [request('a', 0)]
+    const { key, at, ttlMs } = claim!
+    assert.equal(state.isClaimed('visitor_campaign', key, at), false)
+    await state.claim('visitor_campaign', [claim!])
+    for (const one of [state, open()]) {
+      assert.equal(one.isClaimed('visitor_campaign', key, at + ttlMs), true)
+      assert.equal(one.isClaimed('visitor_campaign', key, at + ttlMs + 1), false)
+      assert.equal(one.isClaimed('visitor_offer', key, at), false)
+    }
+  })
+
   it('lets a lapsed claim be taken over, and answers the replay of both sides as before', async (state) => {
     const batch = [
       request('a', 0),

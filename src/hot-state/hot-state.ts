@@ -38,6 +38,8 @@ export type HotState = {
   ) => { readonly nextOffset: number; readonly appendedAt: number } | undefined
   /** Claims the keys in order, in one durable step; one answer for each request. */
   readonly claim: (space: ClaimSpace, requests: readonly ClaimRequest[]) => Promise<readonly Claim[]>
+  /** Whether a claim of the key holds at that time; false where the state does not exist yet. Safe from several processes. */
+  readonly isClaimed: (space: ClaimSpace, key: Buffer, at: number) => boolean
   /** Forgets clicks and claims older than the given times. @returns entries dropped */
   readonly forgetBefore: (limits: {
     readonly clicksBeforeMs: number

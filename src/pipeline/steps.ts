@@ -1,12 +1,11 @@
-import { hash } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 
 import { judgeEvent, judgePostback, type Offers } from '#conversions'
 import { addClickLine, addEventLine, LineBuffer } from '#facts'
-import type { ClaimRequest, ClaimSpace, HotState } from '#hot-state'
+import { claimKeyOf, newcomerOf, visitorClaimKey, type ClaimRequest, type ClaimSpace, type HotState } from '#hot-state'
 import type { Partition } from '#log'
 import type { LogLines } from '#platform/log-lines'
-import { isUuid, uuidV7Time, type ClickId } from '#platform/ids'
+import { uuidV7Time, type ClickId } from '#platform/ids'
 import { eventIdentity, type ClickRecord, type RefusalReason } from '#records'
 
 import type { Batch, ClickItem, EventItem, PostbackItem } from './batch.ts'
@@ -85,15 +84,11 @@ const clickItem = (offset: number, logged: Buffer, payload: Buffer, record: Clic
   campaignId: record.campaign_id,
   offerId: record.offer_id,
   visitor: record.visitor_code,
-  newcomer: isNewcomer(record) ? `${record.ip}\n${record.user_agent ?? ''}` : undefined,
+  newcomer: newcomerOf(record),
   isDuplicate: false,
   isUniqueInCampaign: false,
   isUniqueInOffer: false,
 })
-
-/** Whether the visitor brought no code: none is known, or the edge has made it for this very click, as the millisecond in it says. */
-const isNewcomer = ({ visitor_code, at }: ClickRecord): boolean =>
-  visitor_code === undefined || uuidV7Time(visitor_code) === at
 
 /** Finds the click of every event and postback. Only when one is missing does the batch wait for the index: first until it has
  * passed the batch itself, because most clicks stand before their events, then for all that is in the log, because the click may
@@ -131,19 +126,6 @@ function judge(batch: Batch, { plan }: StepTools): void {
   for (const postback of batch.postbacks) postback.verdict = judgePostback(postback.record, postback.click, plan.offers)
 }
 
-const KEY_BYTES = 16
-const TIME_BYTES = 6
-
-/** Key of a claim: 16 bytes of a hash of the identity, of which the first six are replaced by those of a UUID in it. A UUIDv7 begins
- * with its millisecond, so the keys of new visitors and new clicks stand side by side: a batch touches few pages of the hot state
- * instead of nearly all. The other ten bytes tell apart what came within one millisecond.
- */
-function keyOf(identity: string, uuid: string | undefined): Buffer {
-  const key = hash('sha256', identity, 'buffer').subarray(0, KEY_BYTES)
-  if (uuid !== undefined && isUuid(uuid)) key.write(uuid.slice(0, 8) + uuid.slice(9, 13), 0, TIME_BYTES, 'hex')
-  return key
-}
-
 /** An event holds its identity once it counts. What was refused for a mistake that can be mended holds none, so that the same
  * event counts when it comes again.
  */
@@ -152,7 +134,7 @@ async function dedupeEvents(batch: Batch, { hotState }: StepTools): Promise<void
   const claims = await hotState.claim(
     'event_identity',
     counting.map(({ record, offset }) => ({
-      key: keyOf(eventIdentity(record.click_id!, record.type, record.txid), record.click_id),
+      key: claimKeyOf(eventIdentity(record.click_id!, record.type, record.txid), record.click_id),
       origin: { partition: batch.partition, offset },
       at: record.at,
       ttlMs: Infinity,
@@ -177,7 +159,7 @@ async function refuseReplays(batch: Batch, hotState: HotState): Promise<void> {
   const claims = await hotState.claim(
     'signature',
     signed.map(({ record, offset }) => ({
-      key: keyOf(record.signature_digest!, undefined),
+      key: claimKeyOf(record.signature_digest!, undefined),
       origin: { partition: batch.partition, offset },
       at: record.at,
       ttlMs: SIGNATURE_TTL_MS,
@@ -198,7 +180,7 @@ async function dedupeClicks(batch: Batch, { hotState, clickIndexIsComplete }: St
   const claims = await hotState.claim(
     'event_identity',
     given.map(({ clickId, at, offset }) => ({
-      key: keyOf(eventIdentity(clickId, 'click', undefined), clickId),
+      key: claimKeyOf(eventIdentity(clickId, 'click', undefined), clickId),
       origin: { partition: batch.partition, offset },
       at,
       ttlMs: Infinity,
@@ -262,7 +244,7 @@ function claimsOfVisitor(
   const ttlMs = (ttlHours ?? TTL_HOURS_DEFAULT) * HOUR_MS
   const claims: ClaimRequest[] = []
   for (const identity of [newcomer, visitor])
-    if (identity !== undefined) claims.push({ key: keyOf(`${scopeId}\n${identity}`, identity), origin, at, ttlMs })
+    if (identity !== undefined) claims.push({ key: visitorClaimKey(scopeId, identity), origin, at, ttlMs })
   return claims
 }
 

@@ -101,6 +101,7 @@ function writableState(stores: Stores): HotState {
       const keyed = requests.map((request) => ({ request, key: claimKey(space, request.key) }))
       return commit(stores.root, () => claimAll(stores, keyed))
     },
+    isClaimed: (space, key, at) => isHeld(stores, space, key, at),
     forgetBefore: async (limits) => {
       // A reader that was killed in the middle of a look-up would keep the freed pages from being used again.
       stores.root.readerCheck()
@@ -145,6 +146,10 @@ function readOnlyState(directory: string): HotState {
     indexPosition: (partition) => decodePosition(fresh()?.positions.getBinary(Buffer.from(partition))),
     indexClicks: async () => refuse(),
     claim: async () => refuse(),
+    isClaimed: (space, key, at) => {
+      const open = fresh()
+      return open !== undefined && isHeld(open, space, key, at)
+    },
     forgetBefore: async () => refuse(),
     close: async () => stores?.root.close(),
   }
@@ -191,6 +196,11 @@ function claimAll(stores: Stores, requests: readonly KeyedRequest[]): readonly C
   })
   listByTime(stores.claimsByTime, latestAt, changed)
   return answers
+}
+
+function isHeld(stores: Stores, space: ClaimSpace, key: Buffer, at: number): boolean {
+  const stored = stores.claims.getBinary(claimKey(space, key))
+  return stored !== undefined && decodeHolders(stored).some((holder) => holder.expiresAt >= at)
 }
 
 /** Lists keys under a time, length before each. */
