@@ -77,6 +77,23 @@ export function createPlainCaps(): CapCounters {
       consume(clickId, keys)
     },
     settle: (conversions) => conversions.map(settleOne),
+    list: (of, at, max) => {
+      const counted = [...clicks, ...[...booked.values()].flatMap((one) => one.counted)]
+      const slots = new Set([
+        ...counted.map(({ key }) => key.slice(0, key.lastIndexOf('@'))),
+        ...holds.map(({ slot }) => slot),
+      ])
+      return [...slots]
+        .filter((slot) => (of.per.length === 0 ? slot === of.slot : slot.startsWith(of.slot)))
+        .toSorted()
+        .map((slot) => ({
+          slot,
+          used: used(`${slot}@${of.period}`),
+          held: of.counting === 'held' ? held(slot, at) : 0,
+        }))
+        .filter((count) => count.used + count.held > 0)
+        .slice(0, max)
+    },
     read: (keys, at) =>
       keys.map((key) => ({
         key,

@@ -3,9 +3,9 @@ import { test, type TestContext } from 'node:test'
 import fc from 'fast-check'
 import { newClickId, type ClickId } from '#platform/ids'
 import { createPlainCaps } from './cap-model.ts'
-import type { Cap, CapKey } from './cap.ts'
+import type { Cap, CapDimension, CapKey } from './cap.ts'
 import type { BookedConversion, CapCounters } from './cap-state.ts'
-import { compileCaps, type CompiledCaps } from './compile-caps.ts'
+import { compileCaps, readCapSlot, type CompiledCaps } from './compile-caps.ts'
 
 /** What a suite needs of an adapter: empty counters of its own for each test. */
 export type CapCountersAdapter = {
@@ -221,6 +221,48 @@ export function testCapCounters(adapter: CapCountersAdapter): void {
     assert.deepEqual(answers, [SETTLED, { kind: 'over_cap', index: 0 }, SETTLED])
   })
 
+  it('lists what is counted and held of a cap in a period, value by value', (counters) => {
+    const of = caps({ cap_id: 'listed', metric: 'conversions', per: ['affiliate', 'sub1'], limit: 9 })
+    const [ann, bob] = [{ affiliate_id: 'ann', sub1: 'x' }, { affiliate_id: 'bob' }]
+    const odd = { affiliate_id: 'eve', sub1: 'a,b=c' }
+    for (const facts of [ann, ann, bob, odd]) counters.reserve(click(), NOW, of.keysOfClick(facts, NOW))
+    const tomorrow = NOW + 24 * 60 * MINUTE
+    for (const [facts, at] of [[ann, NOW], [bob, tomorrow]] as const)
+      counters.settle([booked(click(), of.keysOfConversion(facts, at, WORTH), { at })]) // prettier-ignore
+    const [counts] = of.countsAt(NOW)
+    const listed = counters
+      .list(counts!, NOW, 10)
+      .map(({ slot, used, held }) => [readCapSlot(counts!, slot), used, held])
+    const values = (...of: readonly string[]) => ({ kind: 'values', values: of })
+    assert.deepEqual(listed.slice(1), [[values('ann', 'x'), 1, 2], [values('bob', ''), 0, 1]]) // prettier-ignore
+    assert.deepEqual([(listed[0]![0] as { kind: string }).kind, ...listed[0]!.slice(1)], ['fingerprint', 0, 1])
+    assert.equal(counters.list(counts!, NOW, 2).length, 2)
+    assert.deepEqual(
+      counters.list(of.countsAt(tomorrow)[0]!, tomorrow, 10).map(({ used, held }) => [used, held]),
+      [[1, 0]],
+    )
+  })
+
+  it('lists one count of a cap without dimensions, and none of another cap or of what it counted by before', (counters) => {
+    const of = (cap_id: string, per: readonly CapDimension[]) => caps({ cap_id, per })
+    const facts = { affiliate_id: 'ann', country: 'DE' }
+    const reserve = (compiled: CompiledCaps) => counters.reserve(click(), NOW, compiled.keysOfClick(facts, NOW))
+    for (const one of [
+      of('p', []),
+      of('p', []),
+      of('p', ['affiliate']),
+      of('p', ['affiliate', 'country']),
+      of('pq', []),
+    ])
+      reserve(one)
+    const [all] = of('p', []).countsAt(NOW)
+    assert.deepEqual(counters.list(all!, NOW, 10), [{ slot: all!.slot, used: 2, held: 0 }])
+    const [byAffiliate] = of('p', ['affiliate']).countsAt(NOW)
+    const known = counters.list(byAffiliate!, NOW, 10).filter(({ slot }) => readCapSlot(byAffiliate!, slot))
+    assert.deepEqual(known.map(({ used }) => used), [1]) // prettier-ignore
+    assert.deepEqual(counters.list(of('other', []).countsAt(NOW)[0]!, NOW, 10), [])
+  })
+
   it('answers as the plain model does, whatever comes in whatever order, and never overshoots', (counters) => {
     fc.assert(
       fc.property(limits, fc.array(steps, { maxLength: 60 }), (limitsOfRun, run) => {
@@ -299,6 +341,8 @@ function takeStep(world: World, step: Step, counters: CapCounters, plain: CapCou
   }
   const levels = counters.read(keys, world.at)
   assert.deepEqual(levels, plain.read(keys, world.at))
+  for (const of of world.compiled.countsAt(world.at))
+    assert.deepEqual(counters.list(of, world.at, 9), plain.list(of, world.at, 9))
   assert.ok(levels[0]!.used <= world.limits.clicks)
   assert.ok(levels[1]!.used <= world.limits.conversions + world.unasked)
 }

@@ -1,5 +1,5 @@
 import type { ClickId } from '#platform/ids'
-import type { CapKey } from './cap.ts'
+import type { CapCounts, CapKey } from './cap.ts'
 
 /** `full`: nothing was taken; `index` is the first of the keys that has no room. */
 export type Reservation = { readonly kind: 'reserved' } | { readonly kind: 'full'; readonly index: number }
@@ -35,6 +35,9 @@ export type CapLevel = {
   readonly held: number
 }
 
+/** One of the counts of a cap. */
+export type CapCount = { readonly slot: string; readonly used: number; readonly held: number }
+
 /** Counts and holds of caps. Synchronous, and each call is one atomic step among all threads and processes of the machine. */
 export type CapCounters = {
   /** Takes room for a click in all of the keys, or in none. A click that already holds a slot holds it for longer, not twice.
@@ -52,6 +55,11 @@ export type CapCounters = {
   readonly settle: (conversions: readonly BookedConversion[]) => readonly Settlement[]
   /** How full the counts are at a moment: one level for each key. */
   readonly read: (keys: readonly CapKey[], at: number) => readonly CapLevel[]
+  /** The counts of a cap that are above zero or held, in the order of their slots. One without dimensions has one at most. Slots of
+   * dimensions that the cap had before may be among them; `readCapSlot` tells.
+   * @param max where there are more, they are left out
+   */
+  readonly list: (of: CapCounts, at: number, max: number) => readonly CapCount[]
 }
 
 /** Something that took room or was counted, as the log tells it. */

@@ -29,6 +29,27 @@ export type CapFacts = Subs & { readonly affiliate_id?: string; readonly country
 /** What a conversion of the click would be worth, integer micros ≥ 0; 0 where that cannot be known, as for a share of a sale. */
 export type ExpectedAmounts = { readonly payoutMicros: number; readonly revenueMicros: number }
 
+/** All counts of one cap in one period: one, or one for each value of its dimensions. */
+export type CapCounts = {
+  readonly cap_id: string
+  readonly counting: CapCounting
+  /** The slot of a cap without dimensions; with some, what their slots begin with. */
+  readonly slot: string
+  readonly per: readonly CapDimension[]
+  /** Follows a slot in its key. */
+  readonly period: string
+  readonly periodStartMs: number
+  /** First moment after the period; Infinity for `total`. */
+  readonly periodEndMs: number
+}
+
+/** What one count of a cap is for: a value for each dimension, in their order (empty: clicks that have none), or where values were too
+ * long or of other characters than letters, digits, `_` and `-`, what stands for all of them.
+ */
+export type CapSlot =
+  | { readonly kind: 'values'; readonly values: readonly string[] }
+  | { readonly kind: 'fingerprint'; readonly fingerprint: string }
+
 /** How a click stands to a count: it is counted at once, it holds an amount, or it only looks whether there is room. */
 export type CapCounting = 'at_click' | 'held' | 'when_booked'
 

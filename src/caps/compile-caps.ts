@@ -1,5 +1,16 @@
 import { createHash } from 'node:crypto'
-import type { Cap, CapCounting, CapDimension, CapFacts, CapKey, CapMetric, CapPeriod, ExpectedAmounts } from './cap.ts'
+import type {
+  Cap,
+  CapCounting,
+  CapCounts,
+  CapDimension,
+  CapFacts,
+  CapKey,
+  CapMetric,
+  CapPeriod,
+  CapSlot,
+  ExpectedAmounts,
+} from './cap.ts'
 import { periodClock } from './periods.ts'
 
 /** The caps of an offer, ready for clicks. */
@@ -15,6 +26,8 @@ export type CompiledCaps<Facts extends CapFacts = CapFacts> = {
    * @param worth what is booked
    */
   readonly keysOfConversion: (facts: Facts, atMs: number, worth: ExpectedAmounts) => readonly CapKey[]
+  /** The counts of each cap in the period of that time, in the order of the caps. */
+  readonly countsAt: (atMs: number) => readonly CapCounts[]
 }
 
 /** Makes a rule into a test of facts; runs once for each cap. */
@@ -56,6 +69,7 @@ export function compileCaps<Rule, Facts extends CapFacts = CapFacts>(
   return {
     keysOfClick: (facts, atMs, expected = NOTHING_EXPECTED) => keys(compiled, facts, atMs, expected),
     keysOfConversion: (facts, atMs, worth) => keys(ofConversions, facts, atMs, worth),
+    countsAt: (atMs) => compiled.map(({ countsAt }) => countsAt(atMs)),
   }
 }
 
@@ -63,6 +77,7 @@ type CompiledCap<Facts> = {
   readonly metric: CapMetric
   readonly isFor: (facts: Facts) => boolean
   readonly keyAt: (facts: Facts, atMs: number, worth: ExpectedAmounts) => CapKey
+  readonly countsAt: (atMs: number) => CapCounts
 }
 
 function compileCap<Rule, Facts extends CapFacts>(
@@ -89,6 +104,11 @@ function compileCap<Rule, Facts extends CapFacts>(
       const slot = per.length === 0 ? prefix : `${prefix}:${dimensionsOf(per, facts)}`
       const key = `${slot}@${id}`
       return { cap_id, metric, slot, key, counting, limit, amount: amountOf(worth), holdMs, periodEndMs }
+    },
+    countsAt: (atMs) => {
+      const { id: period, startMs: periodStartMs, endMs: periodEndMs } = clock(atMs)
+      const slot = per.length === 0 ? prefix : `${prefix}:`
+      return { cap_id, counting, slot, per, period, periodStartMs, periodEndMs }
     },
   }
 }
@@ -124,6 +144,16 @@ function dimensionsOf(per: readonly CapDimension[], facts: CapFacts): string {
     .digest('base64url')
     .slice(0, 22)
   return `#${hash}`
+}
+
+/** What one of the counts of a cap is for. @returns undefined: for dimensions that the cap had before */
+export function readCapSlot({ slot: prefix, per }: CapCounts, slot: string): CapSlot | undefined {
+  if (per.length === 0) return slot === prefix ? { kind: 'values', values: [] } : undefined
+  const text = slot.slice(prefix.length)
+  if (text.startsWith('#')) return { kind: 'fingerprint', fingerprint: text.slice(1) }
+  const pairs = text.split(',').map((pair) => pair.split('='))
+  const isOfThese = pairs.length === per.length && per.every((dimension, index) => pairs[index]![0] === dimension)
+  return isOfThese ? { kind: 'values', values: pairs.map(([, value = '']) => value) } : undefined
 }
 
 function valueOf(dimension: CapDimension, facts: CapFacts): string | undefined {

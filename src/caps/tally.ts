@@ -1,6 +1,6 @@
 import type { ClickId } from '#platform/ids'
-import type { CapKey } from './cap.ts'
-import type { BookedConversion, CapLevel, Reservation, Settlement } from './cap-state.ts'
+import type { CapCounts, CapKey } from './cap.ts'
+import type { BookedConversion, CapCount, CapLevel, Reservation, Settlement } from './cap-state.ts'
 
 /** The arithmetic of caps over whatever keeps the entries. Each function here is one atomic step of an adapter.
  *
@@ -210,6 +210,20 @@ export const readLevel = (tally: ReadableTally, key: CapKey, at: number): CapLev
   used: tally.used(key) ?? 0,
   held: isHeld(key) ? liveSum(tally.slotHolds(key.slot), at) : 0,
 })
+
+/** The count of a slot. @returns undefined where nothing is counted and nothing held */
+export function readCount(
+  tally: ReadableTally,
+  { counting, period, periodEndMs }: CapCounts,
+  slot: string,
+  at: number,
+): CapCount | undefined {
+  const used = tally.used({ key: counterKeyOf(slot, period), periodEndMs }) ?? 0
+  const held = counting === 'held' ? liveSum(tally.slotHolds(slot), at) : 0
+  return used === 0 && held === 0 ? undefined : { slot, used, held }
+}
+
+const counterKeyOf = (slot: string, period: string): string => `${slot}@${period}`
 
 /** Adds an amount to the batch that ends with it; one of nothing is kept while clicks may still refer to it. */
 function addToBatch(batches: readonly HoldBatch[], { endMs, amount }: ClickHold): readonly HoldBatch[] {

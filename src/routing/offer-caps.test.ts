@@ -7,6 +7,7 @@ import { chooseTarget, type Decision } from './choose-target.ts'
 import { compileSnapshot, type CompiledSnapshot } from './compile-snapshot.ts'
 import type { AskedTarget } from './request-facts.ts'
 import type { Offer, Snapshot } from './snapshot.ts'
+import { compileCappedOffers } from './offer-caps.ts'
 import { campaign, facts, flow, landing, offer, snapshot, TEST_TIME } from './test-snapshots.ts'
 import { describeTrace } from './trace.ts'
 
@@ -164,4 +165,24 @@ test('the keys of a conversion are those that its click held', () => {
   } as never
   const worth = { payoutMicros: 0, revenueMicros: 0 }
   assert.deepEqual(config.offers.get('o1')?.caps?.keysOfConversion(click, TEST_TIME, worth), reserved)
+})
+
+test('the log tells what a click took: nothing of one that was not sent on', () => {
+  const capped = configWith([
+    offer('o1', { caps: [cap(), cap({ cap_id: 'held', metric: 'conversions' })] }),
+    offer('o2'),
+  ])
+  const clickId = newClickId(TEST_TIME)
+  const { reserved } = decider(compileSnapshot(capped))(SUMMER, { clickId })
+  const offers = compileCappedOffers(capped)
+  assert.deepEqual([...offers.keys()], ['o1'])
+  const keysOf = (parts: object) =>
+    offers.get('o1')!.keysOfRecordedClick({
+      ...{ kind: 'click', click_id: clickId, at: TEST_TIME, class: 'click', outcome: 'redirected', ip: '192.0.2.1' },
+      ...parts,
+    } as never)
+  assert.deepEqual(keysOf({}), reserved)
+  assert.equal(reserved.length, 2)
+  for (const parts of [{ class: 'prefetch' }, { outcome: 'fallback' }, { outcome: 'not_found' }])
+    assert.deepEqual(keysOf(parts), [])
 })

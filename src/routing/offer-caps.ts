@@ -1,21 +1,25 @@
 import { createHash } from 'node:crypto'
 
-import { compileCaps, type CapFacts, type CapKey, type ExpectedAmounts } from '#caps'
+import { compileCaps, type CapCounts, type CapFacts, type CapKey, type ExpectedAmounts } from '#caps'
 import type { ClickRecord } from '#records'
-import { compileRule, MET, type Rule, type RuleLists } from '#rules'
+import { compileRule, MET, RuleLists, type Rule } from '#rules'
 import type { RequestFacts } from './request-facts.ts'
 import { newRuleFacts } from './rule-facts.ts'
-import type { Offer, Price } from './snapshot.ts'
+import type { Offer, Price, Snapshot } from './snapshot.ts'
 
 /** The caps of an offer. */
 export type CompiledOfferCaps = {
   /** What a click touches; see `CompiledCaps.keysOfClick`. */
   readonly keysOfClick: (facts: RequestFacts, affiliateId: string | undefined) => readonly CapKey[]
+  /** What a click took that the log tells of; nothing where it was not sent on. */
+  readonly keysOfRecordedClick: (click: ClickRecord) => readonly CapKey[]
   /** What a conversion touches.
    * @param click that it came of
    * @param atMs of its first revision
    */
   readonly keysOfConversion: (click: ClickRecord, atMs: number, worth: ExpectedAmounts) => readonly CapKey[]
+  /** The counts of each cap in the period of that time, in the order of the offer's list. */
+  readonly countsAt: (atMs: number) => readonly CapCounts[]
   /** Position of a key's cap in the list of the offer. */
   readonly indexOf: (key: CapKey) => number
 }
@@ -44,16 +48,42 @@ export function compileOfferCaps(offer: Offer, timezone = 'UTC', lists?: RuleLis
       return ({ request, affiliate_id }) => evaluate(newRuleFacts(request, { affiliate_id, offer_id })) === MET
     },
   )
+  const keysOfClick: CompiledOfferCaps['keysOfClick'] = (request, affiliateId) =>
+    compiled.keysOfClick(factsOf(request, affiliateId), request.at, expectedOf(offer, affiliateId))
   return {
-    keysOfClick: (request, affiliateId) =>
-      compiled.keysOfClick(factsOf(request, affiliateId), request.at, expectedOf(offer, affiliateId)),
-    keysOfConversion: (click, atMs, worth) => {
-      const request = { clickId: click.click_id, at: click.at, asked: {}, visitor: click, parameters: click }
-      return compiled.keysOfConversion(factsOf(request, click.affiliate_id), atMs, worth)
-    },
+    keysOfClick,
+    keysOfRecordedClick: (click) =>
+      click.class === 'click' && click.outcome === 'redirected'
+        ? keysOfClick(requestOf(click), click.affiliate_id)
+        : NO_KEYS,
+    keysOfConversion: (click, atMs, worth) =>
+      compiled.keysOfConversion(factsOf(requestOf(click), click.affiliate_id), atMs, worth),
+    countsAt: (atMs) => compiled.countsAt(atMs),
     indexOf: ({ cap_id }) => ids.indexOf(cap_id),
   }
 }
+
+/** The offers that have caps, by their id. Costs nothing for the others. */
+export function compileCappedOffers(snapshot: Snapshot): ReadonlyMap<string, CompiledOfferCaps> {
+  const timezones = new Map(snapshot.advertisers.map(({ advertiser_id, timezone }) => [advertiser_id, timezone]))
+  const lists = snapshot.lists && new RuleLists(snapshot.lists)
+  return new Map(
+    snapshot.offers.flatMap((offer) => {
+      const caps = compileOfferCaps(offer, timezones.get(offer.advertiser_id), lists)
+      return caps === undefined ? [] : [[offer.offer_id, caps] as const]
+    }),
+  )
+}
+
+const NO_KEYS: readonly CapKey[] = []
+
+const requestOf = (click: ClickRecord): RequestFacts => ({
+  clickId: click.click_id,
+  at: click.at,
+  asked: {},
+  visitor: click,
+  parameters: click,
+})
 
 /** Only a capped offer's clicks pay for the copy. */
 function factsOf(request: RequestFacts, affiliateId: string | undefined): Facts {

@@ -1,10 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
 import { systemClock, type Clock } from '#platform/clock'
-import type { CapKey } from '../cap.ts'
-import type { BookedConversion, CapEvent, CapGap, CapState, Reservation } from '../cap-state.ts'
+import type { CapCounts, CapKey } from '../cap.ts'
+import type { BookedConversion, CapCount, CapEvent, CapGap, CapState, Reservation } from '../cap-state.ts'
 import {
   dropLapsed,
   judgeReservation,
+  readCount,
   readLevel,
   releaseIn,
   reserveIn,
@@ -34,6 +35,8 @@ import {
   NOTHING,
   SLOT_BYTES_MAX,
   slotKey,
+  slotOfCounter,
+  slotOfHolds,
   timeBound,
 } from './lmdb/encoding.ts'
 import { gateOfOnlyThread, passGate, type CapGate } from './lmdb/thread-gate.ts'
@@ -98,6 +101,10 @@ export function openLmdbCapState(options: LmdbCapStateOptions): CapState {
       root.resetReadTxn()
       return keys.map((key) => readLevel(tally, key, at))
     },
+    list: (of, at, max) => {
+      root.resetReadTxn()
+      return listCounts(root, tally, of, at, max)
+    },
     gap,
     rebuild: (events) => fillGap(root, transact, tally, gap(), events),
     save: async () => {
@@ -131,6 +138,27 @@ export function openLmdbCapState(options: LmdbCapStateOptions): CapState {
     close: () => root.close(),
   }
 }
+
+/** The slots that count in the period lie together, and so do those that are held. */
+function listCounts(root: Root, tally: TallyEntries, of: CapCounts, at: number, max: number): readonly CapCount[] {
+  return slotsOf(root, of, max)
+    .flatMap((slot) => readCount(tally, of, slot, at) ?? [])
+    .slice(0, max)
+}
+
+function slotsOf(root: Root, of: CapCounts, max: number): readonly string[] {
+  if (of.per.length === 0) return [of.slot]
+  const counted = slotsFrom(root, counterKey({ key: of.slot, periodEndMs: of.periodEndMs }), max, slotOfCounter)
+  const held = of.counting === 'held' ? slotsFrom(root, slotKey(of.slot), max, slotOfHolds) : []
+  return [...new Set([...counted, ...held])].toSorted()
+}
+
+/** Slots of the keys that begin so. */
+const slotsFrom = (root: Root, start: Buffer, max: number, slotOf: (key: Buffer) => string): readonly string[] =>
+  [...root.getKeys({ start, end: Buffer.concat([start, AFTER_ALL]), limit: max })].map(slotOf)
+
+/** Above every byte of a slot. */
+const AFTER_ALL = Buffer.of(0xff)
 
 /** A soft cap is only looked at. */
 const isTaken = (key: CapKey): boolean => key.counting !== 'when_booked'

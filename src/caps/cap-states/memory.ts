@@ -1,6 +1,8 @@
-import type { CapCounters } from '../cap-state.ts'
+import type { CapCounts } from '../cap.ts'
+import type { CapCount, CapCounters } from '../cap-state.ts'
 import {
   judgeReservation,
+  readCount,
   readLevel,
   releaseIn,
   reserveIn,
@@ -20,15 +22,29 @@ export function createMemoryCaps(): CapCounters {
     release: (clickId, keys) => releaseIn(tally, clickId, keys),
     settle: (conversions) => conversions.map((conversion) => settleIn(tally, conversion)),
     read: (keys, at) => keys.map((key) => readLevel(tally, key, at)),
+    list: (of, at, max) => listCounts(tally, of, at, max),
   }
 }
 
-function memoryTally(): TallyEntries {
+type MemoryTally = TallyEntries & { readonly slots: () => readonly string[] }
+
+function listCounts(tally: MemoryTally, of: CapCounts, at: number, max: number): readonly CapCount[] {
+  const isOfCap = (slot: string): boolean => (of.per.length === 0 ? slot === of.slot : slot.startsWith(of.slot))
+  return tally
+    .slots()
+    .filter(isOfCap)
+    .toSorted()
+    .flatMap((slot) => readCount(tally, of, slot, at) ?? [])
+    .slice(0, max)
+}
+
+function memoryTally(): MemoryTally {
   const used = new Map<string, number>()
   const slots = new Map<string, readonly HoldBatch[]>()
   const clicks = new Map<string, readonly ClickHold[]>()
   const conversions = new Map<string, CountedConversion>()
   return {
+    slots: () => [...new Set([...[...used.keys()].map((key) => key.slice(0, key.lastIndexOf('@'))), ...slots.keys()])],
     used: ({ key }) => used.get(key),
     setUsed: ({ key }, value) => void used.set(key, value),
     slotHolds: (slot) => slots.get(slot) ?? [],

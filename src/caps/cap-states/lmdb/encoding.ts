@@ -41,6 +41,12 @@ export const timeBound = (kind: 'c' | 't' | 'w', ms: number): Buffer => timedKey
 
 /** What follows the time in a key. */
 const afterTime = (key: Buffer): Buffer => key.subarray(1 + TIME_BYTES)
+/** The slot of a count: what its key says before the period. */
+export function slotOfCounter(counter: Buffer): string {
+  const key = afterTime(counter).toString()
+  return key.slice(0, key.lastIndexOf('@'))
+}
+export const slotOfHolds = (holds: Buffer): string => holds.toString('utf8', 1)
 export const conversionIdOf = (timeKey: Buffer): string => afterTime(timeKey).toString()
 export function clickIdOf(lapse: Buffer): ClickId {
   const hex = afterTime(lapse).toString('hex')
