@@ -1,4 +1,4 @@
 export { learnWeights } from './learn-weights.ts'
 export type { ArmConversions, ArmState, ArmStats, LearnedWeights } from './learn-weights.ts'
-export { checkOptimize, optimizeDefaults, optimizeLimits } from './options.ts'
+export { optimizeDefaults, optimizeLimits } from './options.ts'
 export type { OptimizeOptions } from './options.ts'

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 
 import { learnWeights, type ArmStats } from './learn-weights.ts'
-import { checkOptimize, optimizeLimits, type OptimizeOptions } from './options.ts'
+import { optimizeLimits, type OptimizeOptions } from './options.ts'
 import { WEIGHTS_TOTAL } from './to-weights.ts'
 
 const HOUR = 3600
@@ -153,10 +153,4 @@ test('more arms than the limit and an arm twice are mistakes of the caller', () 
   const many = Array.from({ length: optimizeLimits.armsMax + 1 }, (_, at) => arm(`a${at}`, 1, 0))
   assert.throws(() => learnWeights(many, on, 1), RangeError)
   assert.throws(() => learnWeights([arm('a', 1, 0), arm('a', 1, 0)], on, 1), RangeError)
-})
-
-test('wrong options are named', () => {
-  assert.deepEqual(checkOptimize(on), [])
-  const wrong = checkOptimize({ ...on, floor_share: 1.1, half_life_hours: 0, draws: 99 })
-  assert.deepEqual(wrong.map(({ path }) => path.join('.')), ['floor_share', 'half_life_hours', 'draws']) // prettier-ignore
 })

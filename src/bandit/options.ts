@@ -20,25 +20,5 @@ export type OptimizeOptions = {
 
 export const optimizeDefaults = { floor_share: 0.02, half_life_hours: 168, draws: 2_000 } as const
 
-export const optimizeLimits = { armsMax: 200, drawsMax: 20_000, halfLifeHoursMax: 24 * 365 } as const
-
-/** What is wrong with options whose shape is right; empty where nothing is. */
-export function checkOptimize(options: OptimizeOptions): readonly { path: readonly string[]; expected: string }[] {
-  const { floor_share, half_life_hours, draws } = { ...optimizeDefaults, ...options }
-  const { drawsMax, halfLifeHoursMax } = optimizeLimits
-  return [
-    { path: ['floor_share'], isRight: floor_share >= 0 && floor_share <= 1, expected: 'a number from 0 to 1' },
-    {
-      path: ['half_life_hours'],
-      isRight: half_life_hours > 0 && half_life_hours <= halfLifeHoursMax,
-      expected: `a number above 0, at most ${halfLifeHoursMax}`,
-    },
-    {
-      path: ['draws'],
-      isRight: Number.isInteger(draws) && draws >= 100 && draws <= drawsMax,
-      expected: `a whole number from 100 to ${drawsMax}`,
-    },
-  ]
-    .filter(({ isRight }) => !isRight)
-    .map(({ path, expected }) => ({ path, expected }))
-}
+/** The configuration holds them. */
+export const optimizeLimits = { armsMax: 200, halfLifeHoursMax: 24 * 365 } as const

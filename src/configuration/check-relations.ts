@@ -80,6 +80,7 @@ function checkCampaign(id: string, file: ReadFile, wanted: ConfigurationState): 
   const campaign = wanted.campaigns.get(id)
   if (campaign === undefined) return
   checkMember(file.reading, treeOf(file, 'campaigns', id), campaign.affiliate_id, campaign.advertiser_id, wanted)
+  checkCurrencies(campaign, file, wanted)
   campaign.flows.forEach((flow, index) => {
     const foreign = flow.offers.find(({ offer_id }) =>
       isForeign(wanted.offers.get(offer_id)?.advertiser_id, campaign.advertiser_id),
@@ -102,6 +103,17 @@ function checkCampaign(id: string, file: ReadFile, wanted: ConfigurationState): 
         'to_campaign',
       )
   })
+}
+
+/** Money of several currencies cannot be compared. */
+function checkCurrencies({ campaign_id, optimize, flows }: Campaign, file: ReadFile, wanted: ConfigurationState): void {
+  if (optimize?.goal !== 'epc' || optimize.mode === 'off') return
+  const offers = flows.flatMap((flow) => flow.offers.map(({ offer_id }) => wanted.offers.get(offer_id)?.currency ?? []))
+  const currencies = [...new Set(offers.flat())]
+  if (currencies.length < 2) return
+  const message = `What is earned is compared, and the offers of the campaign have several currencies: ${currencies.join(', ')}.`
+  const found = problem('combination_invalid', message, 'Compare conversions instead: goal: cr.')
+  report(file.reading, file.reading.treeOf.get(file.campaigns.get(campaign_id)!.optimize!), found, 'goal')
 }
 
 function checkOffer(id: string, file: ReadFile, wanted: ConfigurationState): void {

@@ -1,4 +1,5 @@
 import { Type, type Static, type TSchema } from 'typebox'
+import { optimizeDefaults, optimizeLimits } from '#bandit'
 import { ruleLimits } from '#rules'
 
 /** The shape of a configuration file, once: the checker reads it, the JSON schema for editors and the tables of
@@ -30,6 +31,9 @@ const list = <Item extends TSchema>(items: Item, description: string, more: obje
   Type.Array(items, { description, maxItems: 10_000, ...more })
 
 const strict = { additionalProperties: false }
+
+/** Days of clicks that weights are learned from, unless said otherwise. */
+export const WINDOW_DAYS_DEFAULT = 30
 
 export const sectionNames = ['advertisers', 'affiliates', 'offers', 'campaigns', 'links', 'endpoints'] as const
 export type SectionName = (typeof sectionNames)[number]
@@ -362,6 +366,46 @@ const bind = Type.Object(
   { ...strict, description: 'What a visitor who comes again gets again, where it still accepts them.' },
 )
 
+const optimize = Type.Object(
+  {
+    weights: Type.Optional(
+      list(
+        oneOf(
+          ['flows', 'offers', 'landings'],
+          'Of the regular flows, of the offers of each flow, of the landings of each offer.',
+        ),
+        'Which weights are learned.',
+        { minItems: 1, maxItems: 3, default: ['offers'] },
+      ),
+    ),
+    goal: Type.Optional(
+      oneOf(['epc', 'cr'], 'What counts: `epc`: revenue per click; `cr`: conversions per click.', 'epc'),
+    ),
+    mode: Type.Optional(
+      oneOf(
+        ['on', 'watch', 'off'],
+        '`watch` learns and shows what it would do, and visitors are drawn by the weights of this file.',
+        'on',
+      ),
+    ),
+    floor_share: Type.Optional(
+      decimal('share', 'What each keeps of the visitors, however little it earns.', {
+        default: `${optimizeDefaults.floor_share * 100}%`,
+      }),
+    ),
+    half_life_hours: Type.Optional(
+      integer(
+        1,
+        optimizeLimits.halfLifeHoursMax,
+        'A click counts half after so many hours: the fewer, the faster a change is followed, and the more is spent on trying.',
+        optimizeDefaults.half_life_hours,
+      ),
+    ),
+    window_days: Type.Optional(integer(1, 365, 'Older clicks do not count at all.', WINDOW_DAYS_DEFAULT)),
+  },
+  { ...strict, description: 'Learns weights from conversions: see [learned weights](bandit.md).' },
+)
+
 const campaign = Type.Object(
   {
     state: Type.Optional(oneOf(['present', 'absent'], '`absent` removes it.', 'present')),
@@ -381,6 +425,7 @@ const campaign = Type.Object(
       ),
     ),
     bind: Type.Optional(bind),
+    optimize: Type.Optional(optimize),
     unique_ttl_hours: Type.Optional(uniqueTtlHours),
     fallback_url: Type.Optional(fallbackUrl),
   },
@@ -505,5 +550,6 @@ export type FilePrice = Static<typeof price>
 export type FileLanding = Static<typeof landing>
 export type FileCampaign = Static<typeof campaign>
 export type FileFlow = Static<typeof flow>
+export type FileOptimize = Static<typeof optimize>
 export type FileLink = Static<typeof link>
 export type FileEndpoint = Static<typeof endpoint>

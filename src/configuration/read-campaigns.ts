@@ -5,6 +5,7 @@ import type { FileCampaign, FileEndpoint, FileFlow, FileLink } from './file-sche
 import { problem } from './issues.ts'
 import { withoutEmpty } from './objects.ts'
 import { readLandings, reportAllZero, reportRepeats } from './read-offers.ts'
+import { readOptimize } from './read-optimize.ts'
 import { readRule } from './read-rule.ts'
 import { suggestWord } from './suggest.ts'
 import type { Tree } from './yaml-tree.ts'
@@ -22,6 +23,7 @@ export function readCampaign(campaignId: string, file: FileCampaign, reading: Re
     flows: readFlows(campaignId, file, reading),
     rotation: file.rotation,
     bind: file.bind && withoutEmpty<NonNullable<Campaign['bind']>>({ ...file.bind }),
+    optimize: file.optimize && readOptimize(file.optimize, file, reading),
     unique_ttl_hours: file.unique_ttl_hours ?? 24,
     fallback_url: file.fallback_url,
   })

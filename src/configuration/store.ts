@@ -40,6 +40,7 @@ const tables: Readonly<
       'flows',
       'rotation',
       'bind',
+      'optimize',
       'unique_ttl_hours',
       'fallback_url',
     ],
