@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSeededRandom, createVisits, defaultCityFile, pickWorldAddresses, type Visit } from '#demo'
 import { eventually, startInstallation, type Installation } from '../test/e2e/installation.ts'
+import { LARGE_CAMPAIGNS } from './large-configuration.ts'
 import type { LoadRequest } from './load.ts'
 
 /** A configured data directory for the bench, with nothing running in it. */
@@ -53,14 +54,14 @@ links:
 `
 
 /** Makes a data directory with the bench's configuration; the installation has run once and is stopped again. */
-export async function prepareBenchSite(): Promise<BenchSite> {
+export async function prepareBenchSite(configuration = CONFIGURATION): Promise<BenchSite> {
   const directory = mkdtempSync(join(tmpdir(), 'waypost-bench-'))
   const dataDir = join(directory, 'data')
   const start = (): Promise<Installation> => startInstallation({ dataDir, env: { WAYPOST_LOG_LEVEL: 'warn' } })
   const remove = (): void => rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
   const installation = await start()
   try {
-    await configure(installation, join(directory, 'waypost.yaml'))
+    await configure(installation, join(directory, 'waypost.yaml'), configuration)
   } catch (error) {
     await installation.stop()
     remove()
@@ -70,8 +71,8 @@ export async function prepareBenchSite(): Promise<BenchSite> {
   return { dataDir, start, remove }
 }
 
-async function configure(installation: Installation, file: string): Promise<void> {
-  writeFileSync(file, CONFIGURATION)
+async function configure(installation: Installation, file: string, configuration: string): Promise<void> {
+  writeFileSync(file, configuration)
   const applied = await installation.waypost('apply', file)
   if (applied.code !== 0) throw new Error(`the configuration was refused: ${applied.stdout}${applied.stderr}`)
   await eventually(
@@ -109,6 +110,15 @@ export async function clickRequests(seed: number): Promise<readonly LoadRequest[
   return Array.from({ length: REQUESTS }, () => {
     const { path, headers } = nextVisit()
     return { method: 'GET', path, headers }
+  })
+}
+
+/** The same visits to the campaigns of the large configuration, evenly. */
+export async function largeClickRequests(seed: number): Promise<readonly LoadRequest[]> {
+  return (await clickRequests(seed)).map((request, index) => {
+    const [, query = ''] = request.path.split('?', 2)
+    const others = query.split('&').filter((pair) => !/^(campaign_id|affiliate_id)=/.test(pair))
+    return { ...request, path: `/click?campaign_id=c${index % LARGE_CAMPAIGNS}&affiliate_id=pat&${others.join('&')}` }
   })
 }
 

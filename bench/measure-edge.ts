@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { openFileLog } from '#log'
 import { createLogLines } from '#platform/log-lines'
 import { findFreePort, startInstallation } from '../test/e2e/installation.ts'
-import { clickRequests, eventRequests, shortClickRequests, type BenchSite } from './bench-site.ts'
+import { clickRequests, eventRequests, largeClickRequests, shortClickRequests, type BenchSite } from './bench-site.ts'
 import { runProcess, startServerProcess } from './child-processes.ts'
 import { compareWithBare, type Comparison } from './compare.ts'
 import type { ConstantRateInput, ConstantRateResult } from './constant-rate.ts'
@@ -55,6 +55,27 @@ export async function measureEdge(
       const comparison = await compare(events)
       keep('event', figureOf(comparison, { records_in_the_log: (await edge.recordCount()) - before }))
     }
+  } finally {
+    await bare.stop()
+    await edge.stop()
+  }
+}
+
+/** The row of the large configuration, over an edge of its own. */
+export async function measureLargeEdge(
+  site: BenchSite,
+  settings: BenchSettings,
+  keep: (name: RowName, figure: Figure) => void,
+): Promise<void> {
+  const edge = await startEdgeAlone(site)
+  const bare = await startServerProcess(new URL('./bare-server.ts', import.meta.url))
+  try {
+    const requests = await largeClickRequests(SEED)
+    await makeClicks(edge.port, requests)
+    const before = await edge.recordCount()
+    const { rounds, seconds: secondsPerRound, connections } = settings
+    const comparison = await compareWithBare({ bare, ours: edge, requests, rounds, secondsPerRound, connections })
+    keep('redirect_large', figureOf(comparison, { records_in_the_log: (await edge.recordCount()) - before }))
   } finally {
     await bare.stop()
     await edge.stop()

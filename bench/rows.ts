@@ -4,6 +4,7 @@ export type RowName = (typeof rowNames)[number]
 export const rowNames = [
   'redirect',
   'redirect_short',
+  'redirect_large',
   'event',
   'latency',
   'drain',
@@ -22,6 +23,10 @@ export const rows: Readonly<Record<RowName, { readonly what: string; readonly ba
   },
   redirect_short: {
     what: 'the same with links of six parameters instead of twenty',
+    bar: { direction: 'at_least', value: 0.5, unit: '' },
+  },
+  redirect_large: {
+    what: 'the `redirect` row with 1,000 offers, 10,000 flows and a rule of 100 conditions before every click',
     bar: { direction: 'at_least', value: 0.5, unit: '' },
   },
   event: {

@@ -6,7 +6,8 @@ import { repositoryDir } from '../test/e2e/installation.ts'
 import { prepareBenchSite, type BenchSite } from './bench-site.ts'
 import { loadTool } from './load.ts'
 import { measureDrain } from './measure-drain.ts'
-import { measureEdge } from './measure-edge.ts'
+import { largeConfiguration } from './large-configuration.ts'
+import { measureEdge, measureLargeEdge } from './measure-edge.ts'
 import { measureRest } from './measure-rest.ts'
 import { formatTable, isMet, rowNames, rows, type Figure, type RowName } from './rows.ts'
 
@@ -18,7 +19,7 @@ const { values, positionals } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '5' },
-    connections: { type: 'string', default: '256' },
+    connections: { type: 'string', default: '64' },
     records: { type: 'string', default: '1000000' },
   },
 })
@@ -61,6 +62,14 @@ async function measureAll(on: BenchSite): Promise<void> {
   if (['visible', 'start', 'memory'].some((name) => isWanted(name as RowName))) await measureRest(on, isWanted, keep)
   if (['redirect', 'redirect_short', 'event', 'latency'].some((name) => isWanted(name as RowName)))
     await measureEdge(on, settings, isWanted, keep)
+  if (isWanted('redirect_large')) {
+    const large = await prepareBenchSite(largeConfiguration())
+    try {
+      await measureLargeEdge(large, settings, keep)
+    } finally {
+      large.remove()
+    }
+  }
   if (isWanted('drain') || isWanted('disk')) await measureDrain(settings, isWanted, keep)
 }
 
