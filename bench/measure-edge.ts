@@ -19,7 +19,7 @@ export async function measureEdge(
   isWanted: (name: RowName) => boolean,
   keep: (name: RowName, figure: Figure) => void,
 ): Promise<void> {
-  const edge = await startEdgeAlone(site)
+  const edge = await startEdgeAlone(site, settings)
   const bare = await startServerProcess(new URL('./bare-server.ts', import.meta.url))
   try {
     const clicks = await clickRequests(SEED)
@@ -38,12 +38,15 @@ export async function measureEdge(
       const before = await edge.recordCount()
       const comparison = await compare(clicks)
       clicksPerSecondMax = comparison.our_requests_per_second
-      keep('redirect', figureOf(comparison, { records_in_the_log: (await edge.recordCount()) - before }))
+      keep('redirect', figureOf(comparison, settings, { records_in_the_log: (await edge.recordCount()) - before }))
     }
     if (isWanted('redirect_short')) {
       const before = await edge.recordCount()
       const comparison = await compare(await shortClickRequests(SEED))
-      keep('redirect_short', figureOf(comparison, { records_in_the_log: (await edge.recordCount()) - before }))
+      keep(
+        'redirect_short',
+        figureOf(comparison, settings, { records_in_the_log: (await edge.recordCount()) - before }),
+      )
     }
     if (isWanted('latency')) {
       clicksPerSecondMax ??= await maximumRate(edge.port, clicks, settings)
@@ -53,7 +56,7 @@ export async function measureEdge(
       const events = await eventRequests(SEED, clickIds)
       const before = await edge.recordCount()
       const comparison = await compare(events)
-      keep('event', figureOf(comparison, { records_in_the_log: (await edge.recordCount()) - before }))
+      keep('event', figureOf(comparison, settings, { records_in_the_log: (await edge.recordCount()) - before }))
     }
   } finally {
     await bare.stop()
@@ -67,7 +70,7 @@ export async function measureLargeEdge(
   settings: BenchSettings,
   keep: (name: RowName, figure: Figure) => void,
 ): Promise<void> {
-  const edge = await startEdgeAlone(site)
+  const edge = await startEdgeAlone(site, settings)
   const bare = await startServerProcess(new URL('./bare-server.ts', import.meta.url))
   try {
     const requests = await largeClickRequests(SEED)
@@ -75,7 +78,7 @@ export async function measureLargeEdge(
     const before = await edge.recordCount()
     const { rounds, seconds: secondsPerRound, connections } = settings
     const comparison = await compareWithBare({ bare, ours: edge, requests, rounds, secondsPerRound, connections })
-    keep('redirect_large', figureOf(comparison, { records_in_the_log: (await edge.recordCount()) - before }))
+    keep('redirect_large', figureOf(comparison, settings, { records_in_the_log: (await edge.recordCount()) - before }))
   } finally {
     await bare.stop()
     await edge.stop()
@@ -90,14 +93,18 @@ type EdgeAlone = {
   readonly stop: () => Promise<void>
 }
 
-async function startEdgeAlone(site: BenchSite): Promise<EdgeAlone> {
+async function startEdgeAlone(site: BenchSite, { threads }: BenchSettings): Promise<EdgeAlone> {
   const logLines = createLogLines('bench', 'error')
   const edge = await startInstallation({
     dataDir: site.dataDir,
     args: ['--role', 'edge'],
     waitFor: ['edge'],
     // Nobody listens there: the configuration comes from the disk, as it does while PostgreSQL is away.
-    env: { DATABASE_URL: `postgres://nobody:none@127.0.0.1:${await findFreePort()}/none`, WAYPOST_LOG_LEVEL: 'error' },
+    env: {
+      WAYPOST_EDGE_THREADS: String(threads),
+      DATABASE_URL: `postgres://nobody:none@127.0.0.1:${await findFreePort()}/none`,
+      WAYPOST_LOG_LEVEL: 'error',
+    },
   })
   const log = await openFileLog({ directory: join(site.dataDir, 'log'), logLines })
   return {
@@ -134,13 +141,17 @@ async function makeClicks(port: number, requests: readonly LoadRequest[]): Promi
   return clickIds
 }
 
-const figureOf = (comparison: Comparison, more: Readonly<Record<string, unknown>>): Figure => ({
+const figureOf = (
+  comparison: Comparison,
+  { threads }: BenchSettings,
+  more: Readonly<Record<string, unknown>>,
+): Figure => ({
   value: comparison.ratio,
   note:
     `${Math.round(comparison.our_requests_per_second).toLocaleString('en-US')} ÷ ` +
     `${Math.round(comparison.bare_requests_per_second).toLocaleString('en-US')} requests/s, ` +
-    `median of ${comparison.rounds.length} pairs, ${loadTool}, ${comparison.connections} connections`,
-  details: { ...comparison, ...more },
+    `median of ${comparison.rounds.length} pairs, ${loadTool}, ${comparison.connections} connections, edge of ${threads} threads`,
+  details: { ...comparison, edge_threads: threads, ...more },
 })
 
 async function maximumRate(port: number, requests: readonly LoadRequest[], settings: BenchSettings): Promise<number> {

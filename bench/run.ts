@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { readConfig } from '#config'
 import { repositoryDir } from '../test/e2e/installation.ts'
 import { prepareBenchSite, type BenchSite } from './bench-site.ts'
 import { loadTool } from './load.ts'
@@ -11,7 +12,7 @@ import { measureEdge, measureLargeEdge } from './measure-edge.ts'
 import { measureRest } from './measure-rest.ts'
 import { formatTable, isMet, rowNames, rows, type Figure, type RowName } from './rows.ts'
 
-/** `npm run bench [-- row …] [--rounds N] [--seconds S]`: measures the rows named, or all, beside a bare `node:http` server;
+/** `npm run bench [-- row …] [--rounds N] [--seconds S] [--threads T]`: measures the rows named, or all, beside a bare `node:http` server;
  * prints a Markdown table and writes every figure to bench/results/<time>.json.
  */
 const { values, positionals } = parseArgs({
@@ -20,6 +21,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '5' },
     connections: { type: 'string', default: '64' },
+    threads: { type: 'string', default: String(readConfig({}).edgeThreads) },
     records: { type: 'string', default: '1000000' },
   },
 })
@@ -30,6 +32,8 @@ export type BenchSettings = {
   readonly seconds: number
   /** Of the load: visitors keep theirs open, so an edge at its limit has many. */
   readonly connections: number
+  /** Of the one edge process; by default as many as it takes by itself. */
+  readonly threads: number
   /** Backlog of the drain. */
   readonly records: number
 }
@@ -38,6 +42,7 @@ const settings: BenchSettings = {
   rounds: readPositive('--rounds', values.rounds),
   seconds: readPositive('--seconds', values.seconds),
   connections: readPositive('--connections', values.connections),
+  threads: readPositive('--threads', values.threads),
   records: readPositive('--records', values.records),
 }
 const wanted = new Set(positionals.length === 0 ? rowNames : positionals.map(readRow))
