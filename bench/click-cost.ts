@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { readConfig } from '#config'
 import { createMemoryCaps } from '#caps'
 import { openEnricher, prepareGeoFiles } from '#enrichment'
+import { emptyRateCounters } from '#fraud'
 import { systemClock } from '#platform/clock'
 import { createLogLines } from '#platform/log-lines'
 import { encodeRecord } from '#records'
@@ -81,6 +82,7 @@ function openDecider(geoDirectory: string): Decider {
     sub2AllowedKeys: new Set(config.sub2AllowedKeys),
     enricher: openEnricher(prepareGeoFiles(geoDirectory)),
     caps: edgeCaps(createMemoryCaps(), systemClock, createLogLines('bench', 'error')),
+    rates: emptyRateCounters,
     hotState: { getClick: () => undefined, indexPosition: () => undefined, isClaimed: () => false },
     clock: systemClock,
     originOf: makeClientOrigin(config.trustedProxies),

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 
 import type { CapKey, RoutingCaps } from '#caps'
+import { encodeVerdict, mainReason, type ClickVerdict } from '#fraud'
 import { newcomerOf, visitorClaimKey } from '#hot-state'
 import { newClickId, newUuidV7 } from '#platform/ids'
 import type { ClickRecord } from '#records'
@@ -11,6 +12,7 @@ import {
   fillMacros,
   type AskedTarget,
   type Decision,
+  type FraudJudge,
   type RedirectKind,
   type ReferrerPolicy,
   type RequestFacts,
@@ -20,6 +22,7 @@ import { readClickQuery } from './click-parameters.ts'
 import { parseVisitorCode, readCookie, VISITOR_COOKIE } from './cookies.ts'
 import type { Edge } from './edge.ts'
 import { lookUpClick } from './find-click.ts'
+import { judgeOf } from './judge-click.ts'
 import type { LiveConfig } from './live-config.ts'
 import { findParameter, queryOf } from './query.ts'
 import { newClickDraft, type ClickDraft } from './record-drafts.ts'
@@ -47,7 +50,10 @@ export type DecidedClick = {
 }
 
 /** What of the edge and of the configuration a decision reads. */
-type Decider = Pick<Edge, 'originOf' | 'clock' | 'limits' | 'sub2AllowedKeys' | 'enricher' | 'hotState' | 'caps'>
+type Decider = Pick<
+  Edge,
+  'originOf' | 'clock' | 'limits' | 'sub2AllowedKeys' | 'enricher' | 'hotState' | 'caps' | 'rates'
+>
 type Routes = Pick<LiveConfig, 'routing'>
 
 /** The record is put together in one object, which is also what the decision and the macros read. */
@@ -74,6 +80,8 @@ export function decideClick(
     caps,
     query: (name: string) => findParameter(query, name, edge.limits),
     isUnique: uniqueness(edge, draft),
+    // A prefetch, preview or HEAD says nothing of the visitor: it is neither scored nor counted.
+    fraud: draft.class === 'click' ? judgeOf(draft, request, origin.isHttps, edge.rates) : undefined,
   }
   let decision = decideTarget(draft, asked, live, means)
   if (asked.givesClickId && draft.class === 'click' && isOfAnotherTarget(edge, draft)) {
@@ -112,6 +120,7 @@ type DecisionMeans = {
   /** A parameter of the request, for a rule that asks. */
   readonly query?: (name: string) => string | undefined
   readonly isUnique?: RequestFacts['isUnique']
+  readonly fraud?: FraudJudge | undefined
 }
 
 /** Draws with the id that the record carries, so that the record's own facts give the same decision again. */
@@ -119,7 +128,7 @@ export function decideTarget(
   draft: ClickDraft,
   asked: AskedTarget,
   live: Routes,
-  { cookie, caps, query, isUnique }: DecisionMeans,
+  { cookie, caps, query, isUnique, fraud }: DecisionMeans,
 ): Decision {
   const facts = {
     clickId: draft.click_id,
@@ -130,6 +139,7 @@ export function decideTarget(
     caps,
     query,
     isUnique,
+    fraud,
     boundIn: (campaignId: string) => boundIn(readCookie(cookie, BOUND_COOKIE), campaignId, draft.at),
   }
   const decision = chooseTarget(facts, live.routing)
@@ -189,10 +199,24 @@ const hostName = (host: string): string => {
   return cleanText(name.toLowerCase(), DOMAIN_CHARACTERS_MAX)
 }
 
-function addDecision(draft: ClickDraft, { outcome, refusal, trace, assignment }: Decision, version: number): void {
+function addDecision(
+  draft: ClickDraft,
+  { outcome, refusal, trace, assignment, verdict }: Decision,
+  version: number,
+): void {
   draft.outcome = outcome
   draft.config_version = version
   draft.trace = trace
   if (refusal !== undefined) draft.refusal = refusal
   Object.assign(draft, assignment)
+  if (verdict !== undefined && verdict.reasons.length > 0) Object.assign(draft, verdictFields(verdict))
+  // Of a decision that was taken anew with another id.
+  else if (draft.fraud !== undefined) Object.assign(draft, NO_VERDICT)
 }
+
+const verdictFields = (verdict: ClickVerdict) => ({
+  fraud: encodeVerdict(verdict),
+  fraud_score: verdict.score,
+  fraud_reason: mainReason(verdict),
+})
+const NO_VERDICT = { fraud: undefined, fraud_score: undefined, fraud_reason: undefined }

@@ -1,4 +1,5 @@
 import type { Enricher } from '#enrichment'
+import type { RateCounters } from '#fraud'
 import type { HotState } from '#hot-state'
 import type { EventLog } from '#log'
 import type { Clock } from '#platform/clock'
@@ -21,6 +22,7 @@ export type Edge = {
   readonly enricher: Enricher
   readonly hotState: Pick<HotState, 'getClick' | 'indexPosition' | 'isClaimed'>
   readonly caps: EdgeCaps
+  readonly rates: RateCounters
   readonly log: Pick<EventLog, 'partitions' | 'bounds'>
   readonly clock: Clock
   readonly logLines: LogLines

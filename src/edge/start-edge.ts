@@ -1,8 +1,10 @@
 import { fastify, type FastifyInstance, type FastifyListenOptions } from 'fastify'
+import { randomInt } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 
 import type { CapCounters } from '#caps'
 import type { Enricher } from '#enrichment'
+import { createRateBoard, openRateCounters, type RateBoard } from '#fraud'
 import type { HotState } from '#hot-state'
 import type { EventLog, LogWriter } from '#log'
 import type { Clock } from '#platform/clock'
@@ -51,6 +53,7 @@ export type EdgeTeam = {
   readonly thread: number
   readonly threads: number
   readonly board: MetricsBoard
+  readonly rates: RateBoard
   readonly signatures: SignatureMemory
 }
 
@@ -119,6 +122,7 @@ function assemble(options: EdgeOptions, limits: EdgeLimits, writer: LogWriter): 
     enricher,
     hotState,
     caps: edgeCaps(caps, clock, logLines),
+    rates: openRateCounters(team?.rates ?? newRateBoard()),
     log,
     clock,
     logLines,
@@ -127,6 +131,9 @@ function assemble(options: EdgeOptions, limits: EdgeLimits, writer: LogWriter): 
     originOf: makeClientOrigin(config.trustedProxies),
   }
 }
+
+/** Counts of clicks for all threads of an edge. Nobody outside of it can choose keys that are counted as one. */
+export const newRateBoard = (): RateBoard => createRateBoard(randomInt(2 ** 31))
 
 function createServer(limits: EdgeLimits): FastifyInstance {
   const server = fastify({

@@ -71,6 +71,9 @@ const fullClick: Required<Omit<ClickRecord, 'refusal'>> & ClickRecord = {
   domain: 'go.example',
   config_version: 3,
   trace: 'c0;f0',
+  fraud: 'm75 ir.1b px',
+  fraud_score: 75,
+  fraud_reason: 'ip_rate',
 }
 
 const origin = { partition: 'edge-0', offset: 41 }

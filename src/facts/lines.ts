@@ -10,7 +10,7 @@ export const clickDimensions = [
   ...(['utm_source', 'utm_medium', 'utm_campaign', 'utm_term', 'utm_content'] as const),
   ...(['country', 'region', 'city', 'asn', 'isp', 'is_proxy', 'is_hosting'] as const),
   ...(['os', 'os_version', 'browser', 'browser_version', 'device_type', 'device_brand', 'device_model'] as const),
-  ...(['language', 'bot'] as const),
+  ...(['language', 'bot', 'fraud', 'fraud_score', 'fraud_reason'] as const),
 ] satisfies readonly (keyof ClickRecord)[]
 
 /** Where a row comes from; no other row has the same. */

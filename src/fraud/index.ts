@@ -24,7 +24,7 @@ export type {
   RateLimit,
 } from './settings.ts'
 export type { OwnRule } from './own-rules.ts'
-export { decodeVerdict, describeVerdict, encodeVerdict } from './verdict.ts'
+export { decodeVerdict, describeVerdict, encodeVerdict, mainReason } from './verdict.ts'
 export type { FraudAction, FraudReason, FraudVerdict, ReasonRule } from './verdict.ts'
 export type { HintHeaders } from './user-agent-signs.ts'
 export { compareAffiliates } from './compare-affiliates.ts'

@@ -31,6 +31,13 @@ export function totalScore(reasons: readonly FraudReason[]): number {
   return Math.min(100, score)
 }
 
+/** The rule with the most points, the first of several; undefined where there are no reasons. */
+export const mainReason = ({ reasons }: FraudVerdict): ReasonRule | undefined =>
+  reasons.reduce<FraudReason | undefined>(
+    (main, reason) => (main && main.score >= reason.score ? main : reason),
+    undefined,
+  )?.rule
+
 const LETTERS: Readonly<Record<FraudAction, string>> = {
   none: 'n',
   mark: 'm',

@@ -19,6 +19,8 @@ export const refusalReasons = {
   affiliate_not_approved: 'The offer takes approved affiliates only, and this one is not approved for it.',
   over_cap: 'A cap of the offer is full, and no offer that takes its place has room.',
   caps_unavailable: 'The counts of the caps of the offer could not be written, as on a full disk.',
+  fraud_refused: 'The click was refused for its fraud score; its reasons are in the record.',
+  fraud_diverted: 'The click was sent elsewhere for its fraud score; its reasons are in the record.',
   campaign_loop: 'Flows that lead to other campaigns lead in a circle, or through more than six campaigns.',
   flow_not_found: 'The flow answers with the page “not found”.',
   affiliate_unknown: 'No affiliate has this id.',

@@ -106,6 +106,12 @@ export type ClickRecord = Assignment &
     readonly config_version: number
     /** The decision, encoded by routing (encodeTrace); at most 100 bytes on average. */
     readonly trace: string
+    /** The verdict on it with all reasons, encoded by encodeVerdict (#fraud); left out where there are none. */
+    readonly fraud?: string
+    /** Points of the verdict, 1 to 100. */
+    readonly fraud_score?: number
+    /** The reason with the most points, by the name of its rule. */
+    readonly fraud_reason?: string
   }
 
 export const builtInEventTypes = ['open', 'lp_click', 'reg', 'deposit', 'sale', 'lead', 'lp_leave'] as const

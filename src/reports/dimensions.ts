@@ -31,6 +31,7 @@ const listed: readonly Dimension[] = [
   column('os', 'Operating system'),
   column('browser', 'Browser'),
   column('language', 'First language of the browser'),
+  column('fraud_reason', 'Rule that gave the click most points of fraud; empty: no rule did'),
   ...Array.from({ length: 30 }, (_, index) => column(`sub${index + 1}`, `Sub id ${index + 1}`)),
   column('utm_source', 'utm_source'),
   column('utm_medium', 'utm_medium'),

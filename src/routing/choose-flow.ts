@@ -3,6 +3,7 @@ import { finishFlow } from './choose-offer.ts'
 import { MET } from '#rules'
 import type { CompiledCampaign, CompiledFlow } from './compile-snapshot.ts'
 import { candidateAt, drawNumber, totalWeight } from './draw.ts'
+import { judgeWithoutOffer } from './judge-fraud.ts'
 import type { FlowKind } from './snapshot.ts'
 import type { TraceStep } from './trace.ts'
 import { evaluate, noteLearned, type Ending, type Target, type Walk } from './walk.ts'
@@ -108,9 +109,9 @@ export function takeFlow(walk: Walk, { action }: CompiledFlow): Target | Refusal
     case 'campaign':
       return enterNextCampaign(walk, action.campaignId)
     case 'url':
-      return { kind: 'url', url: action.url }
+      return judgeWithoutOffer(walk) ?? { kind: 'url', url: action.url }
     case 'html':
-      return { kind: 'html', html: action.html }
+      return judgeWithoutOffer(walk) ?? { kind: 'html', html: action.html }
     case 'not_found':
       return 'flow_not_found'
     default:

@@ -2,6 +2,7 @@ import type { RefusalReason } from '#records'
 import { MET } from '#rules'
 import type { CompiledFlow, CompiledLanding, CompiledLandings, CompiledOffer } from './compile-snapshot.ts'
 import { candidateAt, drawNumber, totalWeight } from './draw.ts'
+import { isDivertible, judgeFraud } from './judge-fraud.ts'
 import { evaluate, noteLearned, type Ending, type Target, type Walk } from './walk.ts'
 
 /** From the flow, or from a named offer, to an offer and a landing. */
@@ -54,10 +55,29 @@ function enterOffer(walk: Walk, offer: CompiledOffer): Target | RefusalReason {
   return 'over_cap'
 }
 
+/** The score comes before the caps: a click that goes nowhere, or elsewhere, takes no room here. */
 function takeOffer(walk: Walk, offer: CompiledOffer): Target | RefusalReason {
   walk.offer = offer
   const target = chooseLanding(walk)
-  return typeof target === 'string' ? target : (reserveCaps(walk, offer) ?? target)
+  if (typeof target === 'string') return target
+  const judged = walk.isDiverted ? undefined : judgeFraud(walk, offer.fraud)
+  if (judged === undefined) return reserveCaps(walk, offer) ?? target
+  return judged.kind === 'offer' ? divert(walk, offer, judged.offerId) : judged
+}
+
+/** To an offer of the same advertiser, which is asked itself but scores the click no second time; else to the fallback of the
+ * offer that was meant.
+ */
+function divert(walk: Walk, from: CompiledOffer, offerId: string): Target {
+  const other = walk.config.offers.get(offerId)
+  if (other !== undefined && other !== from && isDivertible(from, other) && refusalOfOffer(walk, other) === undefined) {
+    walk.steps.push({ kind: 'offer_for_fraud', offer: other.index })
+    walk.isDiverted = true
+    const target = enterOffer(walk, other)
+    if (typeof target !== 'string') return target
+    walk.offer = from
+  }
+  return { kind: 'refused', reason: 'fraud_diverted' }
 }
 
 /** @returns undefined where there is room, which the click then has taken */
@@ -168,8 +188,9 @@ function pickOffer(walk: Walk, flow: CompiledFlow, candidates: CompiledFlow['off
 }
 
 /** The landings of the flow, else those that the offer has for the affiliate, else those of the offer. */
-function landingsOf({ flow, offer, affiliate }: Walk): CompiledLandings | undefined {
-  if (flow?.landings !== undefined) return flow.landings
+function landingsOf({ flow, offer, affiliate, isDiverted }: Walk): CompiledLandings | undefined {
+  // Those of the flow lead to the offers of the flow.
+  if (flow?.landings !== undefined && !isDiverted) return flow.landings
   const own = affiliate && offer?.affiliates.get(affiliate.affiliate.affiliate_id)?.landings
   return own ?? (offer && (flow?.learnedLandings?.get(offer.offer.offer_id) ?? offer.landings))
 }

@@ -1,4 +1,5 @@
 import type { CapKey } from '#caps'
+import type { ClickVerdict } from '#fraud'
 import type { Assignment, ClickOutcome, RefusalReason } from '#records'
 import { checkCampaign, chooseFlow, takeFlow } from './choose-flow.ts'
 import { enterNamedOffer, finishFlow } from './choose-offer.ts'
@@ -25,6 +26,8 @@ export type Decision = {
   readonly referrerPolicy: ReferrerPolicy | undefined
   /** Room that the caps of the offer gave the click: to be given back where it is not recorded. */
   readonly reserved: readonly CapKey[]
+  /** Undefined: the click was not scored. */
+  readonly verdict: ClickVerdict | undefined
   /** What the campaign keeps for the visitor; undefined: nothing. */
   readonly bind: BindHours | undefined
   /** See encodeTrace. */
@@ -58,13 +61,17 @@ export function chooseTarget(facts: RequestFacts, config: CompiledSnapshot): Dec
     left: [],
     ruleFacts: undefined,
     reserved: [],
+    isTrap: false,
+    verdict: undefined,
+    isDiverted: false,
   }
   const found = findTarget(walk)
   if (typeof found === 'string') return refuse(walk, found)
+  if (found.kind === 'refused') return refuse(walk, found.reason)
   return found.kind === 'fallback' ? sendElsewhere(walk, found) : sendOn(walk, found)
 }
 
-function sendOn(walk: Walk, target: Exclude<Target, { kind: 'fallback' }>): Decision {
+function sendOn(walk: Walk, target: Exclude<Target, { kind: 'fallback' | 'refused' }>): Decision {
   const { flow, offer, campaign, steps } = walk
   if (target.kind !== 'landing') steps.push({ kind: target.kind === 'url' ? 'sent' : 'shown' })
   return {
@@ -76,6 +83,7 @@ function sendOn(walk: Walk, target: Exclude<Target, { kind: 'fallback' }>): Deci
     redirect: flow?.flow.redirect ?? offer?.offer.redirect ?? '302',
     referrerPolicy: flow?.flow.referrer_policy ?? offer?.offer.referrer_policy,
     reserved: walk.reserved,
+    verdict: walk.verdict,
     bind: campaign?.campaign.bind,
     trace: encodeTrace(steps),
   }
@@ -103,6 +111,7 @@ const ending = (walk: Walk, reason: RefusalReason): Omit<Decision, 'outcome' | '
   redirect: '302',
   referrerPolicy: undefined,
   reserved: walk.reserved,
+  verdict: walk.verdict,
   bind: undefined,
   trace: encodeTrace(walk.steps),
 })
@@ -154,6 +163,7 @@ function resolveNames(walk: Walk): AskedTarget | RefusalReason {
   const { config } = walk
   const { link } = found
   walk.steps.push({ kind: 'link', link: found.index })
+  walk.isTrap = link.trap === true
   const pick = (value: string | undefined, ofLink: string | undefined, known: ReadonlyMap<string, unknown>) =>
     value !== undefined && (ofLink === undefined || known.has(value)) ? value : ofLink
   return {

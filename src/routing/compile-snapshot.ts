@@ -1,3 +1,4 @@
+import { compileFraud, type CompiledFraud } from '#fraud'
 import { compileRule, RuleLists, type CompiledRule } from '#rules'
 import { drawSeed, totalWeight } from './draw.ts'
 import { compileLandingUrl, type LandingUrl } from './landing-url.ts'
@@ -25,6 +26,8 @@ export type CompiledSnapshot = {
   /** Of the learned weights in it; undefined: none. */
   readonly learnedVersion: number | undefined
   readonly fallback: LandingUrl | undefined
+  /** For flows without an offer; undefined: the installation has no settings. */
+  readonly fraud: CompiledFraudPlace | undefined
   readonly advertisers: ReadonlyMap<string, CompiledAdvertiser>
   readonly affiliates: ReadonlyMap<string, CompiledAffiliate>
   readonly offers: ReadonlyMap<string, CompiledOffer>
@@ -69,6 +72,14 @@ export type CompiledOffer = {
   readonly affiliates: ReadonlyMap<string, CompiledOfferAffiliate>
   /** Undefined: it has none. */
   readonly caps: CompiledOfferCaps | undefined
+  /** Undefined: its clicks are not scored. */
+  readonly fraud: CompiledFraudPlace | undefined
+}
+
+/** How clicks are scored, and where diverted ones go. */
+export type CompiledFraudPlace = {
+  readonly settings: CompiledFraud
+  readonly divertUrl: LandingUrl | undefined
 }
 
 export type CompiledCountryFallback =
@@ -140,6 +151,7 @@ export const compileSnapshot = (snapshot: Snapshot): CompiledSnapshot =>
 function compileConfigured(snapshot: Snapshot): CompiledSnapshot {
   const seedOf = (node: string): number => drawSeed(snapshot.version, node)
   const lists = snapshot.lists && new RuleLists(snapshot.lists)
+  const fraud = snapshot.fraud && compileFraudPlace(snapshot.fraud, undefined, lists)
   const advertisers = mapBy(snapshot.advertisers, (one) => one.advertiser_id, compileAdvertiser)
   const offers = mapBy(
     snapshot.offers,
@@ -155,6 +167,7 @@ function compileConfigured(snapshot: Snapshot): CompiledSnapshot {
       countryFallbacks: compileCountryFallbacks(offer),
       affiliates: compileOfferAffiliates(offer, seedOf),
       caps: compileOfferCaps(offer, advertisers.get(offer.advertiser_id)?.advertiser.timezone, lists),
+      fraud: offer.fraud === undefined ? fraud : compileFraudPlace(snapshot.fraud, offer.fraud, lists),
     }),
   )
   const campaigns = mapBy(
@@ -176,6 +189,7 @@ function compileConfigured(snapshot: Snapshot): CompiledSnapshot {
     snapshot,
     learnedVersion: undefined,
     fallback: compileFallback(snapshot.fallback_url),
+    fraud,
     advertisers,
     offers,
     campaigns,
@@ -191,6 +205,13 @@ function compileConfigured(snapshot: Snapshot): CompiledSnapshot {
       (link, index) => ({ link, index }),
     ),
   }
+}
+
+function compileFraudPlace(...parts: Parameters<typeof compileFraud>): CompiledFraudPlace {
+  const settings = compileFraud(...parts)
+  const { divertTo } = settings
+  const divertUrl = divertTo !== undefined && 'url' in divertTo ? compileLandingUrl(divertTo.url, false) : undefined
+  return { settings, divertUrl }
 }
 
 const compileAdvertiser = (advertiser: Advertiser): CompiledAdvertiser => ({

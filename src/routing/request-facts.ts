@@ -1,7 +1,8 @@
 import type { RoutingCaps } from '#caps'
+import type { ClickVerdict, CompiledFraud } from '#fraud'
 import type { ClickId } from '#platform/ids'
 import type { ClickRecord, Subs, Utm, VisitorFacts } from '#records'
-import type { UniqueScope } from '#rules'
+import type { RuleFacts, UniqueScope } from '#rules'
 
 /** What a request for a link named, as it was written; never empty text. */
 export type AskedTarget = {
@@ -38,14 +39,28 @@ export type RequestFacts = {
   readonly asked: AskedTarget
   readonly visitor: VisitorFacts
   readonly parameters: ClickParameters
-  /** What an earlier visit bound the visitor to in a campaign; asked only where the campaign binds. */
   /** Takes room in caps; left out: caps are not looked at. */
   readonly caps?: RoutingCaps | undefined
+  /** Scores the click; asked only where there are settings. Left out: the click is not scored. */
+  readonly fraud?: FraudJudge | undefined
+  /** What an earlier visit bound the visitor to in a campaign; asked only where the campaign binds. */
   readonly boundIn?: (campaignId: string) => Bound | undefined
   /** A parameter of the request by its name; asked only by a rule. */
   readonly query?: ((name: string) => string | undefined) | undefined
   /** Whether the visitor is new there; asked only by a rule. */
   readonly isUnique?: ((scope: UniqueScope, scopeId: string | undefined) => boolean) | undefined
+}
+
+/** Scores the request for one place that it may go to. Asked again for another place, it counts the request no second time. */
+export type FraudJudge = (settings: CompiledFraud, place: FraudPlace) => ClickVerdict
+
+/** What of the decision a score depends on. */
+export type FraudPlace = {
+  readonly campaignId: string | undefined
+  readonly affiliateId: string | undefined
+  readonly isTrap: boolean
+  /** Undefined: the settings have no rules of their own. */
+  readonly ruleFacts: RuleFacts | undefined
 }
 
 export type Bound = {

@@ -1,5 +1,6 @@
 import type { OptimizeOptions } from '#bandit'
 import type { Cap } from '#caps/cap'
+import type { FraudSettings, OfferFraud } from '#fraud'
 import type { NamedLists, Rule } from '#rules'
 
 /** The configuration as the edge and the pipeline see it: immutable, one version, plain JSON without classes, so that it
@@ -22,6 +23,8 @@ export type Snapshot = {
   readonly endpoints: readonly PostbackEndpoint[]
   /** Lists that rules name with `@`; left out: there never were any, and a text of a rule may begin with `@`. */
   readonly lists?: NamedLists
+  /** Left out: only clicks of offers with settings of their own are scored. */
+  readonly fraud?: FraudSettings
   /** Weights learned from conversions, which are no part of the version; left out: none were learned yet. */
   readonly learned?: LearnedOverlay
 }
@@ -119,6 +122,8 @@ export type Offer = {
   readonly caps?: readonly Cap<Rule>[]
   /** Offers that take its visitors while a cap is full, in order; their own are not asked. */
   readonly cap_fallbacks?: readonly string[]
+  /** What it sets otherwise than the installation. */
+  readonly fraud?: OfferFraud
   /** How visitors are sent on; left out: 302. That of the flow goes first. */
   readonly redirect?: RedirectKind
   readonly referrer_policy?: ReferrerPolicy
@@ -222,6 +227,8 @@ export type Link = {
   readonly flow_id?: string
   readonly offer_id?: string
   readonly affiliate_id?: string
+  /** The link is hidden on a page, so that only programs follow it. */
+  readonly trap?: true
 }
 
 /** What an outbound postback may be sent for. */

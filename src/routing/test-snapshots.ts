@@ -90,6 +90,7 @@ export const facts = (
     readonly at?: number
     readonly boundIn?: RequestFacts['boundIn']
     readonly caps?: RequestFacts['caps']
+    readonly fraud?: RequestFacts['fraud']
   } = {},
 ): RequestFacts => ({
   clickId: parts.clickId ?? newClickId(TEST_TIME),
@@ -99,4 +100,5 @@ export const facts = (
   parameters: parts.parameters ?? {},
   ...(parts.boundIn && { boundIn: parts.boundIn }),
   ...(parts.caps && { caps: parts.caps }),
+  ...(parts.fraud && { fraud: parts.fraud }),
 })

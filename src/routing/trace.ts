@@ -1,9 +1,10 @@
+import { decodeVerdict, describeVerdict, encodeVerdict, type FraudVerdict } from '#fraud'
 import { refusalReasons, type RefusalReason } from '#records'
 import { listParts, printCondition, type Rule } from '#rules'
 import type { Campaign, Flow, Landing, Offer, Snapshot } from './snapshot.ts'
 
 /** Whose fallback a refused visitor was sent to. */
-export type FallbackOwner = 'country' | 'offer' | 'campaign' | 'advertiser' | 'installation'
+export type FallbackOwner = 'country' | 'fraud' | 'offer' | 'campaign' | 'advertiser' | 'installation'
 
 /** One thing that happened while a target was chosen. Numbers are positions in the snapshot's lists; flows count within
  * their campaign, landings within the flow or offer that gave them.
@@ -32,6 +33,8 @@ export type TraceStep =
   | { readonly kind: 'campaign_next'; readonly campaign: number }
   | { readonly kind: 'cap_full'; readonly offer: number; readonly cap: number }
   | { readonly kind: 'offer_for_cap'; readonly offer: number }
+  | { readonly kind: 'fraud'; readonly verdict: FraudVerdict }
+  | { readonly kind: 'offer_for_fraud'; readonly offer: number }
   | { readonly kind: 'weights'; readonly version: number }
   | { readonly kind: 'sent' }
   | { readonly kind: 'shown' }
@@ -47,10 +50,17 @@ const LETTER = {
   link: 'k', campaign: 'c', offer_asked: 'q', flow_asked: 'a', flow_paused: 'p', flow_refused: 'r', flow_unable: 'u',
   flow_taken: 'f', flow_drawn: 'd', offer_out: 'x', offer_taken: 'o', offer_drawn: 'e', landing_asked: 'b',
   landing_taken: 'l', landing_drawn: 'g', flow_bound: 'F', offer_bound: 'O', landing_bound: 'L', offer_refused: 'v',
-  offer_for_country: 'y', campaign_next: 'n', cap_full: 'z', offer_for_cap: 'h', weights: 'w', sent: 't', shown: 's', refused: '!', fallback: '>', not_found: '0', cut: '*',
+  offer_for_country: 'y', campaign_next: 'n', cap_full: 'z', offer_for_cap: 'h', weights: 'w', fraud: 'i', offer_for_fraud: 'j', sent: 't', shown: 's', refused: '!', fallback: '>', not_found: '0', cut: '*',
 } as const satisfies Record<TraceStep['kind'], string> // prettier-ignore
 
-const OWNER_LETTER = { country: 'y', offer: 'o', campaign: 'c', advertiser: 'a', installation: 'i' } as const
+const OWNER_LETTER = {
+  country: 'y',
+  fraud: 'f',
+  offer: 'o',
+  campaign: 'c',
+  advertiser: 'a',
+  installation: 'i',
+} as const
 
 /** A campaign with hundreds of flows may not blow up its records: the steps in the middle are counted, not kept. */
 const STEPS_MAX = 60
@@ -85,7 +95,10 @@ function encodeStep(step: TraceStep): string {
     case 'offer_bound':
     case 'offer_for_country':
     case 'offer_for_cap':
+    case 'offer_for_fraud':
       return letter + number(step.offer)
+    case 'fraud':
+      return letter + (encodeVerdict(step.verdict) ?? '')
     case 'cap_full':
       return `${letter}${number(step.offer)}.${number(step.cap)}`
     case 'offer_refused':
@@ -144,6 +157,7 @@ function decodeStep(text: string): TraceStep | undefined {
   const isDraw = !Number.isNaN(first + drawn + total)
   if (text.startsWith('!')) return isReason(rest) ? { kind: 'refused', reason: rest } : undefined
   if (text.startsWith('>')) return ownerOf(rest) && { kind: 'fallback', owner: ownerOf(rest)! }
+  if (text.startsWith('i')) return verdictStep(rest)
   if (text === '0') return { kind: 'not_found' }
   if (text === 't') return { kind: 'sent' }
   if (text === 's') return { kind: 'shown' }
@@ -171,11 +185,17 @@ function decodeStep(text: string): TraceStep | undefined {
     case 'y': return { kind: 'offer_for_country', offer: first }
     case 'z': return Number.isNaN(drawn) ? undefined : { kind: 'cap_full', offer: first, cap: drawn }
     case 'h': return { kind: 'offer_for_cap', offer: first }
+    case 'j': return { kind: 'offer_for_fraud', offer: first }
     case 'n': return { kind: 'campaign_next', campaign: first }
     case 'w': return { kind: 'weights', version: first }
     case '*': return { kind: 'cut', steps: first }
     default: return undefined
   } // prettier-ignore
+}
+
+function verdictStep(text: string): TraceStep | undefined {
+  const verdict = decodeVerdict(text)
+  return verdict && { kind: 'fraud', verdict }
 }
 
 /** The steps of a trace; parts that are not understood (a newer version wrote them) are left out. Never throws. */
@@ -187,6 +207,7 @@ type Place = {
   campaign: Campaign | undefined
   flow: Flow | undefined
   offer: Offer | undefined
+  isDiverted: boolean
   readonly affiliateId: string | undefined
 }
 
@@ -197,7 +218,7 @@ const quote = (name: string | undefined): string => (name === undefined ? '(gone
  * @param affiliateId of the click, who may have landings of their own
  */
 export function describeTrace(trace: string, snapshot: Snapshot, affiliateId?: string): string[] {
-  const place: Place = { campaign: undefined, flow: undefined, offer: undefined, affiliateId }
+  const place: Place = { campaign: undefined, flow: undefined, offer: undefined, isDiverted: false, affiliateId }
   return decodeTrace(trace).map((step) => describeStep(step, snapshot, place))
 }
 
@@ -225,6 +246,7 @@ function describeStep(step: TraceStep, snapshot: Snapshot, place: Place): string
     case 'offer_refused':
     case 'offer_for_country':
     case 'offer_for_cap':
+    case 'offer_for_fraud':
     case 'cap_full':
     case 'offer_taken':
     case 'offer_bound':
@@ -237,6 +259,8 @@ function describeStep(step: TraceStep, snapshot: Snapshot, place: Place): string
       return describeLandingStep(step, place)
     case 'weights':
       return `Weights learned from conversions are used, version ${step.version}.`
+    case 'fraud':
+      return ['Score of fraud:', ...describeVerdict(step.verdict, ownSentences(snapshot, place))].join(' ')
     case 'sent':
       return 'The flow sends everyone to an address of its own.'
     case 'shown':
@@ -244,9 +268,7 @@ function describeStep(step: TraceStep, snapshot: Snapshot, place: Place): string
     case 'refused':
       return `Refused: ${refusalReasons[step.reason]}`
     case 'fallback':
-      return step.owner === 'country'
-        ? 'The visitor was sent where the offer sends visitors of this country.'
-        : `The visitor was sent to the fallback of the ${step.owner}.`
+      return describeFallback(step.owner)
     case 'not_found':
       return 'There is no fallback; the visitor got the plain page “not found”.'
     case 'cut':
@@ -254,6 +276,18 @@ function describeStep(step: TraceStep, snapshot: Snapshot, place: Place): string
     default:
       return step satisfies never
   }
+}
+
+function describeFallback(owner: FallbackOwner): string {
+  if (owner === 'country') return 'The visitor was sent where the offer sends visitors of this country.'
+  if (owner === 'fraud') return 'The visitor was sent where the fraud settings send diverted clicks.'
+  return `The visitor was sent to the fallback of the ${owner}.`
+}
+
+/** Of the rules that the installation and the offer wrote, by name. */
+function ownSentences(snapshot: Snapshot, { offer }: Place): Record<string, string> {
+  const rules = [...(snapshot.fraud?.own_rules ?? []), ...(offer?.fraud?.own_rules ?? [])]
+  return Object.fromEntries(rules.flatMap(({ name, sentence }) => (sentence === undefined ? [] : [[name, sentence]])))
 }
 
 type FlowStep = Extract<TraceStep, { readonly flow: number }>
@@ -298,6 +332,9 @@ function describeOfferStep(step: OfferStep, snapshot: Snapshot, place: Place): s
       return `The cap ${quote(offer?.caps?.[step.cap]?.cap_id)} of the offer ${quote(offer?.name)} is full.`
     case 'offer_for_cap':
       return `The offer ${quote(offer?.name)} takes visitors in its place.`
+    case 'offer_for_fraud':
+      place.isDiverted = true
+      return `The offer ${quote(offer?.name)} takes diverted clicks.`
     case 'offer_for_country':
       return `Visitors of this country are sent to the offer ${quote(offer?.name)} instead.`
     case 'offer_bound':
@@ -311,8 +348,8 @@ function describeOfferStep(step: OfferStep, snapshot: Snapshot, place: Place): s
   }
 }
 
-const landingsAt = ({ flow, offer, affiliateId }: Place): readonly Landing[] =>
-  flow?.landings ?? offer?.affiliates?.[affiliateId ?? '']?.landings ?? offer?.landings ?? []
+const landingsAt = ({ flow, offer, isDiverted, affiliateId }: Place): readonly Landing[] =>
+  (isDiverted ? undefined : flow?.landings) ?? offer?.affiliates?.[affiliateId ?? '']?.landings ?? offer?.landings ?? []
 
 type LandingStep = Extract<TraceStep, { readonly landing: number }>
 

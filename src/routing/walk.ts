@@ -1,4 +1,5 @@
 import type { CapKey } from '#caps'
+import type { ClickVerdict } from '#fraud'
 import type { RefusalReason } from '#records'
 import { MET, type CompiledRule, type RuleFacts } from '#rules'
 import type {
@@ -31,6 +32,12 @@ export type Walk = {
   readonly left: CompiledCampaign[]
   /** What the offer's caps took for the click. */
   reserved: readonly CapKey[]
+  /** The link is one that no person can see. */
+  isTrap: boolean
+  /** What the click was scored last; undefined: it was not. */
+  verdict: ClickVerdict | undefined
+  /** It was sent to another offer for its score. */
+  isDiverted: boolean
 }
 
 /** Undefined: the way down goes on; else why it ends. */
@@ -50,6 +57,8 @@ export type Target =
       readonly owner: FallbackOwner
       readonly reason: RefusalReason
     }
+  /** Nowhere else is looked for a place. */
+  | { readonly kind: 'refused'; readonly reason: RefusalReason }
 
 /** @returns MET, else the number of the part that was not met; no rule is met by everyone */
 export const evaluate = (rule: CompiledRule | undefined, walk: Walk): number =>

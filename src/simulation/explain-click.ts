@@ -4,6 +4,7 @@ import { Socket } from 'node:net'
 import { dryCaps, type CapCounters } from '#caps'
 import { decideClick, edgeLimits } from '#edge'
 import type { Enricher, VisitorRequest } from '#enrichment'
+import { emptyRateCounters } from '#fraud'
 import type { ClickId } from '#platform/ids'
 import { refusalReasons, type Assignment, type ClickRecord, type VisitorFacts } from '#records'
 import { describeTrace, type CompiledSnapshot } from '#routing'
@@ -90,7 +91,7 @@ export function explainClick(
     trace,
     decision: describeTrace(trace, routing.snapshot, affiliate_id),
     click: withoutUndefined(rest),
-    notes: notesOn(explainer, click, trafficClass),
+    notes: notesOn(explainer, click, trafficClass, isScoring(routing)),
   }) as Explanation
 }
 
@@ -144,6 +145,7 @@ function deciderFor(explainer: Explainer, { at, visitor, url }: HypotheticalClic
     enricher: enricherWith(explainer.enricher, visitor),
     hotState: { getClick: explainer.clickOf, indexPosition: () => undefined },
     caps: { live: dry, dry, giveBack: () => undefined },
+    rates: emptyRateCounters,
   }
 }
 
@@ -159,10 +161,14 @@ function enricherWith(enricher: Enricher, given: Partial<VisitorFacts>): Enriche
   }
 }
 
+const isScoring = ({ fraud, offers }: CompiledSnapshot): boolean =>
+  fraud !== undefined || offers.values().some((offer) => offer.fraud !== undefined)
+
 function notesOn(
   { caps }: Explainer,
   { parameters, visitor, url }: HypotheticalClick,
   trafficClass: ClickRecord['class'],
+  isScored: boolean,
 ): string[] {
   const hasId = 'clickid' in parameters || /[?&]click_?id=/.test(url ?? '')
   return [
@@ -170,6 +176,7 @@ function notesOn(
     ...(hasId ? [] : ['The click id was made up: draws by weight hang on it, so another click may be drawn elsewhere.']),
     ...(visitor.ip === undefined && visitor.country === undefined ? ['Neither address nor country were given: rules see no place.'] : []),
     ...(caps === undefined ? ['Caps were not asked here: each is taken to have room.'] : []),
+    ...(isScored ? ['The fraud score takes it for the first click of its address, network, visitor and affiliate: only the edge counts them.'] : []),
     ...(trafficClass === 'click' ? [] : [`The edge would not count it as a click: it is a ${trafficClass}.`]),
   ] // prettier-ignore
 }

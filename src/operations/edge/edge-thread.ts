@@ -17,7 +17,7 @@ export async function openEdgeThread(
     readonly logLines: LogLines
   },
 ): Promise<RunningEdge> {
-  const { config, thread, board, geo, capGate, snapshots, signatures, logLines } = options
+  const { config, thread, board, rates, geo, capGate, snapshots, signatures, logLines } = options
   // First, because it keeps the thread for a while: connections opened before it would time out.
   const enricher = openEnricher(geo)
   const stores = await openEdgeStores(config, logLines, capGate)
@@ -29,7 +29,7 @@ export async function openEdgeThread(
     enricher,
     clock: systemClock,
     logLines,
-    team: { thread, threads: config.edgeThreads, board, signatures },
+    team: { thread, threads: config.edgeThreads, board, rates, signatures },
   })
   return {
     port: edge.port,

@@ -125,3 +125,13 @@ test('a partition that another edge writes stops the start, and no thread is lef
   const options = { config: configFor(dataDir, 0), geo, snapshots: relayedSnapshots(snapshot()), logLines }
   await assert.rejects(startEdgeThreads(options), { code: 'log_in_use' })
 })
+
+test('clicks of an address are counted together, whichever threads they come to', async (t) => {
+  const rates = { ip: { limit: 30, window_seconds: 60 } }
+  const scored = snapshot({
+    fraud: { rates, thresholds: { refuse: 100 }, scores: { ip_rate: 100, empty_user_agent: 0 } },
+  })
+  const { port } = await withThreads(t, scored)
+  const statuses = await sendMany(port, 60, '/click?o=o1')
+  assert.equal(statuses.filter((status) => status === 302).length, 30)
+})

@@ -12,9 +12,10 @@ import { createServer, type AddressInfo } from 'node:net'
 import { Worker } from 'node:worker_threads'
 
 import { closeCapGate, createCapGate, type CapGate } from '#caps'
-import { createMetricsBoard, createSignatureMemory, type MetricsBoard, type RunningEdge } from '#edge'
+import { createMetricsBoard, createSignatureMemory, newRateBoard, type MetricsBoard, type RunningEdge } from '#edge'
 import { shareGeoFiles, type PlaceSources } from '#enrichment'
 import type { Config } from '#config'
+import type { RateBoard } from '#fraud'
 import type { LogLines } from '#platform/log-lines'
 import type { Snapshot } from '#routing'
 import type { SnapshotFollower } from '#snapshots'
@@ -27,6 +28,7 @@ export type ThreadStart = {
   /** From 0; 0 is the first thread. */
   readonly thread: number
   readonly board: MetricsBoard
+  readonly rates: RateBoard
   readonly geo: PlaceSources
   readonly capGate: CapGate
   readonly snapshot: Snapshot | undefined
@@ -60,6 +62,7 @@ export async function startEdgeThreads(options: {
   const { snapshots, logLines } = options
   const config = { ...options.config, edgePort: await findPort(options.config) }
   const board = createMetricsBoard(config.edgeThreads)
+  const rates = newRateBoard()
   const geo = shareGeoFiles(options.geo)
   const signatures = createSignatureMemory()
   const capGate = createCapGate()
@@ -67,6 +70,7 @@ export async function startEdgeThreads(options: {
     config,
     thread,
     board,
+    rates,
     geo,
     capGate,
     snapshot: snapshots.current(),
