@@ -1,3 +1,4 @@
+import type { CapState } from '#caps'
 import type { FaultGuard } from '#config'
 import { offersById, releaseHolds } from '#conversions'
 import type { HotState } from '#hot-state'
@@ -15,6 +16,7 @@ import { startConversionFacts } from './conversion-facts.ts'
 import { createPipelineMetrics } from './metrics.ts'
 import { takeOver, type Place } from './positions.ts'
 import { pause, Stopped, untilDone, waitUnlessStopped } from './retry.ts'
+import { startCapSettlement, type CapSettlement } from './settle-caps.ts'
 import { steps, type Plan } from './steps.ts'
 import { writeBatch } from './write-batch.ts'
 
@@ -23,6 +25,8 @@ export type PipelineOptions = {
   readonly hotState: HotState
   readonly pool: Pool
   readonly facts: FactsClient
+  /** Counts of caps, which conversions settle in; left out: nobody asks for them. */
+  readonly caps?: CapState | undefined
   /** The configuration; the pipeline waits until there is one. */
   readonly snapshots: { readonly current: () => Snapshot | undefined }
   readonly clock: Clock
@@ -45,7 +49,7 @@ export type Pipeline = {
   readonly readMetrics: () => Promise<string>
   /** Partitions that another consumer took over; this one left them alone from then on. Normally empty. */
   readonly fencedPartitions: () => readonly Partition[]
-  /** Resolves when everything that is in the log now, and every revision of a conversion made from it, is in the facts. */
+  /** Resolves when everything that is in the log now, and every revision of a conversion made from it, is in the facts and caps. */
   readonly drained: () => Promise<void>
 }
 
@@ -82,6 +86,8 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
   const metrics = createPipelineMetrics()
   const indexer = startClickIndexer({ log, hotState, logLines })
   const conversionFacts = startConversionFacts({ pool, facts, logLines, guardsOff })
+  const capSettlement =
+    options.caps && startCapSettlement({ log, pool, clock, logLines, caps: options.caps, currentSnapshot })
   const readers = new Map<Partition, Reader>()
   let written: Promise<void> = Promise.resolve()
 
@@ -107,6 +113,11 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
     reader.next = to
     reader.pendingTo = undefined
     return toBatch(read, partition, from, to, isResent)
+  }
+
+  function tellOfRevisions(): void {
+    conversionFacts.wake()
+    capSettlement?.wake()
   }
 
   async function currentSnapshot(): Promise<Snapshot> {
@@ -147,7 +158,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
     }
     metrics.countRecords(batch.partition, countBatch(batch))
     metrics.setAge(batch.partition, clock.now() - batch.appendedAt)
-    conversionFacts.wake()
+    tellOfRevisions()
     const tellPlace = (): Promise<void> => log.commitPosition(PIPELINE_CONSUMER, batch.partition, batch.to)
     await untilDone('telling the log its place', tellPlace, retry)
   }
@@ -193,7 +204,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
 
   async function releaseEndedHolds(nowMs: number): Promise<void> {
     const snapshot = await currentSnapshot()
-    while (!signal.aborted && (await releaseHolds(pool, snapshot, nowMs)) > 0) conversionFacts.wake()
+    while (!signal.aborted && (await releaseHolds(pool, snapshot, nowMs)) > 0) tellOfRevisions()
   }
 
   async function clean(nowMs: number): Promise<void> {
@@ -220,10 +231,11 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
       await Promise.all(loops)
       await written.catch(() => undefined)
       await conversionFacts.stop()
+      await capSettlement?.stop()
     },
     readMetrics: () => metrics.registry.metrics(),
     fencedPartitions: () => [...readers].filter(([, { isFenced }]) => isFenced).map(([partition]) => partition),
-    drained: () => waitUntilDrained(options, signal),
+    drained: () => waitUntilDrained(options, capSettlement, signal),
   }
 }
 
@@ -264,13 +276,20 @@ const POSITIONS = `
 const REVISIONS_LEFT = `
   SELECT coalesce((SELECT max(seq) + 1 FROM conversion_revisions), 0)::bigint
     - coalesce((SELECT position FROM consumer_positions WHERE consumer = 'conversion-facts'), 0) AS "left"`
+const LAST_REVISION = 'SELECT coalesce(max(seq), -1)::bigint AS seq FROM conversion_revisions'
 const DRAIN_POLL_MS = 25
 
 /** @throws {Stopped} */
-async function waitUntilDrained({ log, pool }: PipelineOptions, signal: AbortSignal): Promise<void> {
+async function waitUntilDrained(
+  { log, pool }: PipelineOptions,
+  caps: CapSettlement | undefined,
+  signal: AbortSignal,
+): Promise<void> {
   const bounds = new Map<Partition, number>()
   for (const partition of await log.partitions()) bounds.set(partition, (await log.bounds(partition)).nextOffset)
   while (!(await isDrained(pool, bounds))) await pause(DRAIN_POLL_MS, signal)
+  const { rows } = await pool.query<{ seq: bigint }>(LAST_REVISION)
+  while (caps?.hasPassed(rows[0]!.seq) === false) await pause(DRAIN_POLL_MS, signal)
 }
 
 /** Whether positions have reached the bounds and no revision waits. */
