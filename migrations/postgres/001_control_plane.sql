@@ -86,6 +86,7 @@ CREATE TABLE postback_endpoints (
   status text NOT NULL CHECK (status IN ('active', 'paused')),
   scope jsonb NOT NULL,
   triggers jsonb NOT NULL,
+  rule jsonb,
   method text NOT NULL CHECK (method IN ('GET', 'POST')),
   url text NOT NULL,
   body text,

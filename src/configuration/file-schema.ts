@@ -467,6 +467,11 @@ const endpoint = Type.Object(
         { minItems: 1, maxItems: 6, default: ['lead', 'sale', 'rejected'] },
       ),
     ),
+    rule: Type.Optional(
+      rule(
+        'Which conversions or events it wants to hear of; left out: all. May ask for type, status, payout and the like. See "Rules".',
+      ),
+    ),
     method: Type.Optional(oneOf(['GET', 'POST'], 'HTTP method.', 'GET')),
     url: text('Address with macros such as `{click_id}` and `{payout}`.', 2_048),
     body: Type.Optional(

@@ -189,6 +189,7 @@ export function readEndpoint(
       offer_id,
     }),
     triggers: [...new Set(file.triggers ?? (['lead', 'sale', 'rejected'] as const))],
+    rule: file.rule && readRule(file.rule.rule as Tree, reading, { context: 'conversion', lists: reading.lists }),
     method,
     url: file.url,
     body: file.body,

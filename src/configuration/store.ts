@@ -50,7 +50,7 @@ const tables: Readonly<
     table: 'postback_endpoints',
     key: 'endpoint_id',
     columns: [
-      'advertiser_id', 'name', 'status', 'scope', 'triggers', 'method', 'url', 'body', 'content_type', 'secret', 'timeout_ms',
+      'advertiser_id', 'name', 'status', 'scope', 'triggers', 'rule', 'method', 'url', 'body', 'content_type', 'secret', 'timeout_ms',
       'max_concurrency', 'max_attempts', 'allow_private_address',
     ], // prettier-ignore
   },

@@ -1,4 +1,5 @@
 import type { PostbackEndpoint, Snapshot } from '#routing'
+import { compileRule, RuleLists, type CompiledRule } from '#rules'
 import type { DeliveryCause } from './delivery-causes.ts'
 import type { NameBook } from './macros.ts'
 import { compileTemplate, type Template } from './templates.ts'
@@ -11,6 +12,8 @@ export type CompiledEndpoint = {
   readonly body: Template | undefined
   /** False where a template has a mistake: nothing is sent, and the reason is on record. */
   readonly isValid: boolean
+  /** Which of the causes it wants to hear of; undefined: all. */
+  readonly accepts: CompiledRule | undefined
 }
 
 export type CompiledEndpoints = {
@@ -24,12 +27,18 @@ export type CompiledEndpoints = {
 export const bodyKindOf = (endpoint: Pick<PostbackEndpoint, 'content_type'>): 'form' | 'json' =>
   endpoint.content_type === 'application/x-www-form-urlencoded' ? 'form' : 'json'
 
-export function compileEndpoint(endpoint: PostbackEndpoint): CompiledEndpoint {
+export function compileEndpoint(endpoint: PostbackEndpoint, lists?: RuleLists): CompiledEndpoint {
   const url = compileTemplate(endpoint.url, 'url')
   const hasBody = endpoint.method === 'POST' && endpoint.body !== undefined
   const body = hasBody ? compileTemplate(endpoint.body, bodyKindOf(endpoint)) : undefined
   const problems = [...url.problems, ...(body?.problems ?? [])]
-  return { endpoint, url: url.template, body: body?.template, isValid: problems.length === 0 }
+  return {
+    endpoint,
+    url: url.template,
+    body: body?.template,
+    isValid: problems.length === 0,
+    accepts: endpoint.rule && compileRule(endpoint.rule, lists),
+  }
 }
 
 const GLOBAL = 'all'
@@ -52,6 +61,7 @@ const compiledBySnapshot = new WeakMap<Snapshot, CompiledEndpoints>()
 export function compileEndpoints(snapshot: Snapshot): CompiledEndpoints {
   const known = compiledBySnapshot.get(snapshot)
   if (known !== undefined) return known
+  const lists = snapshot.lists && new RuleLists(snapshot.lists)
   const compiled = {
     configVersion: snapshot.version,
     names: {
@@ -60,7 +70,10 @@ export function compileEndpoints(snapshot: Snapshot): CompiledEndpoints {
       affiliates: namesById(snapshot.affiliates, (affiliate) => affiliate.affiliate_id),
       advertisers: namesById(snapshot.advertisers, (advertiser) => advertiser.advertiser_id),
     },
-    byScope: Map.groupBy(snapshot.endpoints.map(compileEndpoint), ({ endpoint }) => scopeKey(endpoint)),
+    byScope: Map.groupBy(
+      snapshot.endpoints.map((endpoint) => compileEndpoint(endpoint, lists)),
+      ({ endpoint }) => scopeKey(endpoint),
+    ),
   }
   compiledBySnapshot.set(snapshot, compiled)
   return compiled

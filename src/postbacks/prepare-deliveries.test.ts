@@ -41,6 +41,29 @@ test('triggers of a revision', () => {
   assert.deepEqual(triggersOfRevision(state('approved'), state('approved')), [])
 })
 
+test('an endpoint hears of what its rule takes, and of the rest it is on record which condition failed', () => {
+  const endpoint = sampleEndpoint({
+    rule: {
+      all: [
+        { field: 'country', op: 'in', value: ['TR', 'DE'] },
+        { field: 'payout', op: 'between', value: [10, null] },
+        { field: 'status', op: 'is', value: 'approved' },
+      ],
+    },
+  })
+  const prepare = (cause: DeliveryCause) => prepareDeliveries([cause], sampleSnapshot([endpoint]))
+  assert.equal(prepare(sampleCause()).deliveries.length, 1)
+  const refused = [
+    [sampleCause({}, { country: 'FR' }), 'country in (TR, DE)'],
+    [sampleCause({ payoutMicros: 9_999_999n }), 'payout between 10 and *'],
+    [sampleCause({ status: 'pending' }), 'status is approved'],
+  ] as const
+  for (const [cause, detail] of refused) {
+    const { deliveries, whyNot } = prepare(cause)
+    assert.deepEqual([deliveries.length, whyNot[0]?.reason, whyNot[0]?.detail], [0, 'rule_not_met', detail])
+  }
+})
+
 test('a POST without a template gets the standard body, as JSON or as a form', () => {
   const json = sampleEndpoint({ method: 'POST', url: 'https://t.example/' })
   const form = sampleEndpoint({ ...json, endpoint_id: 'form', content_type: 'application/x-www-form-urlencoded' })

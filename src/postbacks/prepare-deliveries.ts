@@ -8,9 +8,11 @@ import {
   type CompiledEndpoint,
   type CompiledEndpoints,
 } from './compile-endpoints.ts'
+import { listParts, MET, printCondition, type Rule } from '#rules'
 import { eventIdOf, type DeliveryCause } from './delivery-causes.ts'
 import type { MacroFacts } from './macros.ts'
 import type { WhyNotReason } from './reasons.ts'
+import { ruleFactsOf } from './rule-facts.ts'
 import { standardBody } from './standard-body.ts'
 import { renderTemplate, type LateMacro } from './templates.ts'
 
@@ -91,14 +93,26 @@ export function prepareDeliveries(causes: readonly DeliveryCause[], snapshot: Sn
       const subject = subjectOf(compiled, facts, endpoints.configVersion)
       const key = `${subject.endpointId}|${subject.eventId}`
       if (deliveries.has(key)) continue
-      const filled =
-        compiled.endpoint.status === 'paused' ? ({ reason: 'endpoint_paused' } as const) : fillMessage(compiled, facts)
+      const filled = refusalOf(compiled, cause) ?? fillMessage(compiled, facts)
       if ('reason' in filled)
         whyNot.set(key, { ...subject, reason: filled.reason, detail: 'detail' in filled ? filled.detail : undefined })
       else deliveries.set(key, { ...subject, ...filled })
     }
   }
   return { deliveries: [...deliveries.values()], whyNot: [...whyNot.values()] }
+}
+
+/** Whether the endpoint itself does not want it. */
+function refusalOf({ endpoint, accepts }: CompiledEndpoint, cause: DeliveryCause): Refusal | undefined {
+  if (endpoint.status === 'paused') return { reason: 'endpoint_paused' }
+  const part = accepts?.(ruleFactsOf(cause)) ?? MET
+  return part === MET ? undefined : { reason: 'rule_not_met', detail: describePart(endpoint.rule!, part) }
+}
+
+/** The condition that was not met, as it is written in the text form. */
+function describePart(rule: Rule, part: number): string {
+  const found = listParts(rule)[part]
+  return found !== undefined && 'field' in found ? printCondition(found) : 'none of its alternatives'
 }
 
 function subjectOf(compiled: CompiledEndpoint, facts: MacroFacts, configVersion: number): Subject {

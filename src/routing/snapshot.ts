@@ -247,6 +247,8 @@ export type PostbackEndpoint = {
     readonly offer_id?: string
   }
   readonly triggers: readonly PostbackTrigger[]
+  /** Which of them it wants to hear of; left out: all. */
+  readonly rule?: Rule
   readonly method: 'GET' | 'POST'
   /** URL with macros. */
   readonly url: string
