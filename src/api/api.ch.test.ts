@@ -527,13 +527,25 @@ test('the page of the API lists every route and no other', async (t) => {
 test('listens, answers what is under way when it is stopped, and then no more', async (t) => {
   const { pool, facts, hotState, clock } = await withApi(t)
   const config = { apiHost: '127.0.0.1', apiPort: 0, edgePort: 8080, sub2AllowedKeys: [] }
-  const openEnricher = () => assert.fail('Nobody asks for a visitor here.')
+  const unused = () => assert.fail('Nobody asks for that here.')
+  const log = { partitions: unused, bounds: unused, read: unused }
   const snapshots = { current: () => undefined, isFresh: () => false }
   const arrived = Promise.withResolvers<void>()
   const gate = Promise.withResolvers<string>()
   const metrics = [() => (arrived.resolve(), gate.promise)]
   const logLines = createLogLines('test', 'silent')
-  const api = await startApi({ config, openEnricher, pool, facts, hotState, snapshots, clock, logLines, metrics })
+  const api = await startApi({
+    config,
+    openEnricher: unused,
+    log,
+    pool,
+    facts,
+    hotState,
+    snapshots,
+    clock,
+    logLines,
+    metrics,
+  })
   const address = `http://127.0.0.1:${api.port}`
   const ready = await fetch(`${address}/readyz`)
   assert.deepEqual(

@@ -7,13 +7,15 @@ import type { FactsClient } from '#platform/clickhouse'
 import type { Clock } from '#platform/clock'
 import type { LogLines } from '#platform/log-lines'
 import type { Pool } from '#platform/postgres'
+import type { ReadableLog } from '#simulation'
 import type { SnapshotFollower } from '#snapshots'
 
 /** What the routes work with. */
 export type Api = {
   readonly pool: Pool
   readonly facts: FactsClient
-  readonly hotState: Pick<HotState, 'getClick'>
+  readonly hotState: Pick<HotState, 'getClick' | 'isClaimed'>
+  readonly log: ReadableLog
   readonly snapshots: Pick<SnapshotFollower, 'current' | 'isFresh'>
   readonly clock: Clock
   readonly logLines: LogLines

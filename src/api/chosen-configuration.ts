@@ -1,3 +1,5 @@
+import { Type } from 'typebox'
+
 import { findVersion, previewConfiguration, type Issue } from '#configuration'
 import { WaypostError } from '#platform/errors'
 import type { Snapshot } from '#routing'
@@ -6,12 +8,20 @@ import type { Api } from './api.ts'
 import { RequestError } from './errors.ts'
 
 /** Which configuration a question is about. */
-export type Choice = {
-  /** Left out: the newest. */
-  readonly version?: number | undefined
-  /** YAML, on top of the newest. */
-  readonly configuration?: string | undefined
+export const choiceSchema = {
+  version: Type.Optional(
+    Type.Integer({
+      description: 'Version of the configuration; left out: the newest',
+      minimum: 1,
+      maximum: 2_147_483_647,
+    }),
+  ),
+  configuration: Type.Optional(
+    Type.String({ description: 'YAML as for POST /v1/config, on top of the newest version; it is not saved' }),
+  ),
 }
+
+export type Choice = { readonly version?: number | undefined; readonly configuration?: string | undefined }
 
 export type Chosen =
   | { readonly kind: 'found'; readonly snapshot: Snapshot; readonly isSaved: boolean }

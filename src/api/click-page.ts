@@ -2,7 +2,7 @@ import { asTenant, type Tenant } from '#accounts'
 import { formatAmount } from '#platform/money'
 import type { ClickId } from '#platform/ids'
 import { deliveriesOfClick } from '#postbacks'
-import { refusalReasons, type ClickRecord } from '#records'
+import { clickOfRow, refusalReasons, type ClickRecord } from '#records'
 import { findClickFacts, listEventsOfClick, type FactsRow } from '#reports'
 import { describeTrace } from '#routing'
 
@@ -44,7 +44,7 @@ export async function readClickPage(
   const logged = findClickRecord(api, clickId)
   if (logged !== undefined && !isOwn(logged, tenant)) return undefined
   const inFacts = await findClickFacts(api.facts, tenant, clickId, logged?.at)
-  const click = logged ?? (inFacts && fromFacts(inFacts))
+  const click = logged ?? (inFacts && clickOfRow(inFacts))
   if (click === undefined) return undefined
   const place = {
     clickId,
@@ -133,24 +133,3 @@ const isEmpty = (value: unknown): boolean =>
 
 const withoutEmpty = (row: FactsRow): FactsRow =>
   Object.fromEntries(Object.entries(row).filter(([, value]) => !isEmpty(value)))
-
-/** The record of a click that the index has forgotten, from its row: columns have the names of its fields. */
-function fromFacts(row: FactsRow): ClickRecord {
-  const {
-    log_partition: _partition,
-    log_offset: _offset,
-    is_unique_campaign: _campaign,
-    is_unique_offer: _offer,
-    ...fields
-  } = row
-  const cost = Number(fields['cost_micros'] ?? 0)
-  const filled = withoutEmpty(fields)
-  return {
-    ...filled,
-    kind: 'click',
-    at: Date.parse(toIso(row['at'])),
-    trace: String(row['trace'] ?? ''),
-    config_version: Number(row['config_version']),
-    ...(cost === 0 ? {} : { cost_micros: cost }),
-  } as unknown as ClickRecord
-}

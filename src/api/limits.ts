@@ -11,6 +11,10 @@ export const apiLimits = {
   refusalsPerMinuteMax: 60,
   pageRowsDefault: 50,
   pageRowsMax: 500,
+  simulationClicksDefault: 200_000,
+  simulationClicksMax: 1_000_000,
+  simulationDaysMax: 31,
+  simulationTimeoutMs: 120_000,
 } as const
 
 export type ApiLimits = { readonly [Name in keyof typeof apiLimits]: number }
@@ -28,4 +32,9 @@ export const apiLimitMeanings: Readonly<Record<keyof typeof apiLimits, string>> 
   refusalsPerMinuteMax: 'Requests without a valid key from one address within a minute; past it `rate_limited`',
   pageRowsDefault: 'Rows of a page where `limit` is not given',
   pageRowsMax: 'Rows of a page at most; past it `request_invalid`',
+  simulationClicksDefault:
+    'Clicks of a simulation where `clicks_max` is not given; of a larger period a sample is taken',
+  simulationClicksMax: 'Clicks of a simulation at most; past it `request_invalid`',
+  simulationDaysMax: 'Days of the period of a simulation; past it `request_invalid`',
+  simulationTimeoutMs: 'Milliseconds of a simulation; past it `query_too_expensive`',
 }

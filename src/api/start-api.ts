@@ -16,11 +16,12 @@ import { addConfigurationRoutes } from './routes/configuration.ts'
 import { addConfigurationVersionRoutes } from './routes/configuration-versions.ts'
 import { addConversionRoutes } from './routes/conversions.ts'
 import { addDeliveryRoutes } from './routes/deliveries.ts'
+import { addExplainRoute } from './routes/explain.ts'
 import { addInboundPostbackRoutes } from './routes/inbound-postbacks.ts'
 import { addOperationRoutes } from './routes/operations.ts'
 import { addPublicRoutes } from './routes/public.ts'
 import { addReportRoutes } from './routes/reports.ts'
-import { addRoutingRoutes } from './routes/routing.ts'
+import { addSimulateRoute } from './routes/simulate.ts'
 
 export type ApiOptions = Omit<Api, 'registry' | 'edgePort' | 'sub2AllowedKeys' | 'caps' | 'operations' | 'metrics'> & {
   readonly config: Pick<Config, 'apiHost' | 'apiPort' | 'edgePort' | 'sub2AllowedKeys'>
@@ -84,7 +85,8 @@ export async function createApi({
     addDeliveryRoutes(scope, api)
     addConfigurationRoutes(scope, api)
     addConfigurationVersionRoutes(scope, api)
-    addRoutingRoutes(scope, api)
+    addExplainRoute(scope, api)
+    addSimulateRoute(scope, api)
     addApiKeyRoutes(scope, api)
     addOperationRoutes(scope, api)
     scope.get('/openapi.json', { schema: { hide: true } }, () => server.swagger())

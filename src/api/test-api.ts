@@ -101,10 +101,13 @@ export async function withApi(t: TestContext, changes: Partial<ApiOptions> = {})
   closings.unshift(() => snapshots.stop())
   await snapshots.firstLook()
   const config = { apiHost: '127.0.0.1', apiPort: 0, edgePort: 8080, sub2AllowedKeys: [] }
+  const log = await openFileLog({ directory: join(directory, 'log'), logLines })
+  closings.unshift(() => log.close())
   const openEnricher = () => openVisitorEnricher({ geoFiles: [] })
   const server = await createApi({
     config,
     openEnricher,
+    log,
     pool,
     facts,
     hotState,
@@ -120,7 +123,7 @@ export async function withApi(t: TestContext, changes: Partial<ApiOptions> = {})
     ask: (path, options) => ask(server, path, options),
     keyFor: (wanted, scopes) => makeKey(pool, wanted, scopes),
     feed: async (records) => {
-      const log = await openFileLog({ directory: join(directory, 'log'), logLines })
+      const log = await openFileLog({ directory: join(directory, 'log'), logLines, clock })
       const writer = await log.openWriter('edge-0')
       await Promise.all(records.map((record) => writer.append(encodeRecord(record))))
       const pipeline = await startPipeline({ log, hotState, pool, facts, snapshots, clock, logLines })

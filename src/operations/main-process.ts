@@ -283,7 +283,7 @@ async function startApiRole(
   }
   const api = await withFreePort('WAYPOST_API_PORT', config.apiPort, () =>
     startApi({
-      ...{ hotState, pool, snapshots, logLines, metrics, facts: reader, clock: systemClock },
+      ...{ log, hotState, pool, snapshots, logLines, metrics, facts: reader, clock: systemClock },
       config: { ...config, edgePort },
       openEnricher: () => openEnricher(prepareGeoFiles(paths.geo)),
       operations,

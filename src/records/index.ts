@@ -1,3 +1,4 @@
+export { clickOfRow } from './click-of-row.ts'
 export { clickIdOf, decodeClick, decodeRecord, encodeRecord, eventIdentity, isClickPayload } from './codec.ts'
 export { refusalReasons } from './reasons.ts'
 export type { RefusalReason } from './reasons.ts'

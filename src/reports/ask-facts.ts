@@ -11,7 +11,24 @@ const QUERY_MEMORY_BYTES_MAX = 1_000_000_000
 /** Asks ClickHouse. 64-bit integers arrive as text.
  * @throws {WaypostError} facts_unavailable, query_too_expensive
  */
-export async function askFacts<Row>(facts: FactsClient, { sql, params }: CompiledQuery): Promise<readonly Row[]> {
+export async function askFacts<Row>(facts: FactsClient, query: CompiledQuery): Promise<readonly Row[]> {
+  return ask(facts, query, (answer) => answer.json<Row>())
+}
+
+/** The same as text, one row of JSON on each line: for rows that somebody else reads.
+ * @throws {WaypostError} facts_unavailable, query_too_expensive
+ */
+export async function askFactsLines(facts: FactsClient, query: CompiledQuery): Promise<string> {
+  return ask(facts, query, (answer) => answer.text())
+}
+
+type Answer = { json<Row>(): Promise<Row[]>; text(): Promise<string> }
+
+async function ask<T>(
+  facts: FactsClient,
+  { sql, params }: CompiledQuery,
+  read: (answer: Answer) => Promise<T>,
+): Promise<T> {
   try {
     const answer = await facts.query({
       query: sql,
@@ -24,7 +41,7 @@ export async function askFacts<Row>(facts: FactsClient, { sql, params }: Compile
         output_format_json_quote_64bit_integers: 1,
       },
     })
-    return await answer.json<Row>()
+    return await read(answer)
   } catch (cause) {
     throw toWaypostError(cause)
   }

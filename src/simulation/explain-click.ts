@@ -5,6 +5,7 @@ import { dryCaps, type CapCounters } from '#caps'
 import { decideClick, edgeLimits } from '#edge'
 import type { Enricher, VisitorRequest } from '#enrichment'
 import { emptyRateCounters } from '#fraud'
+import type { HotState } from '#hot-state'
 import type { ClickId } from '#platform/ids'
 import { refusalReasons, type Assignment, type ClickRecord, type VisitorFacts } from '#records'
 import { describeTrace, type CompiledSnapshot } from '#routing'
@@ -49,6 +50,8 @@ export type Explainer = {
   readonly enricher: Enricher
   readonly sub2AllowedKeys: ReadonlySet<string>
   readonly clickOf: (clickId: ClickId) => Buffer | undefined
+  /** Whether a visitor has come before; left out: nobody has. */
+  readonly isClaimed?: HotState['isClaimed']
   /** Left out: caps are taken to have room. */
   readonly caps?: Pick<CapCounters, 'peek'> | undefined
 }
@@ -64,9 +67,8 @@ export function explainClick(
   routing: CompiledSnapshot,
   click: HypotheticalClick,
 ): Explanation | undefined {
-  const { linkCode, target } = requestTarget(click)
-  if (target.length > edgeLimits.urlCharactersMax) return undefined
-  const decided = decideClick(deciderFor(explainer, click), { routing }, requestFor(target, click), linkCode)
+  const decided = decideHypothetical(explainer, routing, click)
+  if (decided === undefined) return undefined
   const { record, location, html, redirect, referrerPolicy } = decided
   const { click_id, outcome, refusal, config_version, trace, at, kind: _kind, class: trafficClass, ...facts } = record
   const { advertiser_id, campaign_id, flow_id, offer_id, landing_id, affiliate_id, ...rest } = facts
@@ -93,6 +95,17 @@ export function explainClick(
     click: withoutUndefined(rest),
     notes: notesOn(explainer, click, trafficClass, isScoring(routing)),
   }) as Explanation
+}
+
+/** What the edge would answer and record. @returns undefined: the address is too long */
+export function decideHypothetical(
+  explainer: Explainer,
+  routing: CompiledSnapshot,
+  click: HypotheticalClick,
+): ReturnType<typeof decideClick> | undefined {
+  const { linkCode, target } = requestTarget(click)
+  if (target.length > edgeLimits.urlCharactersMax) return undefined
+  return decideClick(deciderFor(explainer, click), { routing }, requestFor(target, click), linkCode)
 }
 
 function withoutUndefined(object: object): Readonly<Record<string, unknown>> {
@@ -143,7 +156,11 @@ function deciderFor(explainer: Explainer, { at, visitor, url }: HypotheticalClic
     limits: edgeLimits,
     sub2AllowedKeys: explainer.sub2AllowedKeys,
     enricher: enricherWith(explainer.enricher, visitor),
-    hotState: { getClick: explainer.clickOf, indexPosition: () => undefined },
+    hotState: {
+      getClick: explainer.clickOf,
+      indexPosition: () => undefined,
+      isClaimed: explainer.isClaimed ?? (() => false),
+    },
     caps: { live: dry, dry, giveBack: () => undefined },
     rates: emptyRateCounters,
   }

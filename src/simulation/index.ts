@@ -1,2 +1,7 @@
 export { explainClick } from './explain-click.ts'
 export type { Explainer, Explanation, HypotheticalClick } from './explain-click.ts'
+export { ENOUGH } from './expect-earnings.ts'
+export type { Earnings } from './expect-earnings.ts'
+export type { ReadableLog } from './read-log-clicks.ts'
+export { simulate } from './simulate.ts'
+export type { Simulation, SimulationOptions } from './simulate.ts'

@@ -39,6 +39,11 @@ export const errorCatalogue = {
   },
   rate_limited: { message: 'Too many requests with this API key: wait a moment.', status: 429, is_retryable: true },
   conflict: { message: 'The present state does not allow that.', status: 409, is_retryable: false },
+  simulation_running: {
+    message: 'A simulation is under way, and one runs at a time: wait for its end.',
+    status: 409,
+    is_retryable: true,
+  },
   not_ready: { message: 'The service is starting or stopping.', status: 503, is_retryable: true },
   configuration_invalid: {
     message: 'The configuration is not valid; nothing was applied.',

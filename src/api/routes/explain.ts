@@ -12,7 +12,7 @@ import { readableBy } from '../authorize.ts'
 import { issuesBody, issuesSchema } from '../configuration-json.ts'
 import { errorSchema, RequestError } from '../errors.ts'
 import { apiLimits } from '../limits.ts'
-import { chosenConfiguration } from '../chosen-configuration.ts'
+import { choiceSchema, chosenConfiguration } from '../chosen-configuration.ts'
 import { idText, instantText, openObject } from '../schemas.ts'
 
 const label = (description: string) => Type.Optional(Type.String({ description, minLength: 1, maxLength: 1_024 }))
@@ -46,19 +46,6 @@ const visitorFacts = Type.Object(
   { additionalProperties: false, description: 'What is given here replaces what the address and the user agent say' },
 )
 
-const chosen = {
-  version: Type.Optional(
-    Type.Integer({
-      description: 'Version of the configuration; left out: the newest',
-      minimum: 1,
-      maximum: 2_147_483_647,
-    }),
-  ),
-  configuration: Type.Optional(
-    Type.String({ description: 'YAML as for POST /v1/config, on top of the newest version; it is not saved' }),
-  ),
-}
-
 const question = Type.Object(
   {
     url: Type.Optional(
@@ -86,7 +73,7 @@ const question = Type.Object(
       }),
     ),
     at: Type.Optional(instantText('When; left out: now')),
-    ...chosen,
+    ...choiceSchema,
   },
   { additionalProperties: false },
 )
@@ -119,8 +106,8 @@ const explanation = Type.Object({
   notes: Type.Array(Type.String(), { description: 'In what it may differ from a click of a visitor' }),
 })
 
-/** What would happen: one click, or the clicks of a period, with this configuration or another. */
-export function addRoutingRoutes(plain: FastifyInstance, api: Api): void {
+/** What would happen to one click. */
+export function addExplainRoute(plain: FastifyInstance, api: Api): void {
   const server = plain.withTypeProvider<TypeBoxTypeProvider>()
   let enricher: Enricher | undefined
   const openOnce = (): Enricher => (enricher ??= api.openEnricher())
@@ -143,6 +130,7 @@ export function addRoutingRoutes(plain: FastifyInstance, api: Api): void {
       const explainer = {
         enricher: openOnce(),
         sub2AllowedKeys: api.sub2AllowedKeys,
+        isClaimed: (...claim: Parameters<Api['hotState']['isClaimed']>) => api.hotState.isClaimed(...claim),
         clickOf: (clickId: Parameters<Api['hotState']['getClick']>[0]) => api.hotState.getClick(clickId),
         caps: api.caps,
       }

@@ -1,0 +1,19 @@
+import type { Snapshot } from '#routing'
+import type { Tally } from './tally.ts'
+
+/** What the thread of a simulation is started with. */
+export type SimulationStart = { readonly candidate: Snapshot; readonly fromMs: number; readonly toMs: number }
+
+/** To the thread. Lines are JSON, one click each: records as in the log, or rows of the facts. */
+export type ToSimulation =
+  | { readonly kind: 'clicks'; readonly form: 'records' | 'rows'; readonly lines: Uint8Array }
+  /** A version that the thread asked for; undefined: it is not there any more. */
+  | { readonly kind: 'version'; readonly version: number; readonly snapshot: Snapshot | undefined }
+  | { readonly kind: 'finish' }
+
+/** From the thread. */
+export type FromSimulation =
+  | { readonly kind: 'version_wanted'; readonly version: number }
+  /** The lines before this are decided. */
+  | { readonly kind: 'clicks_done' }
+  | { readonly kind: 'finished'; readonly tally: Tally }
