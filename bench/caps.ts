@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
-import { compileCaps, openLmdbCapState, type Cap } from '#caps'
+import { compileCaps, openSqliteCapState, type Cap } from '#caps'
 import { newClickId } from '#platform/ids'
 import { percentile, roundTo } from './statistics.ts'
 
@@ -81,7 +81,7 @@ async function measureTogether(load: string, count: number, directory: string): 
 }
 
 async function measureLoad(load: string, directory: string): Promise<void> {
-  const state = openLmdbCapState({ directory })
+  const state = openSqliteCapState({ directory })
   const caps = compileCaps(LOADS[load]!, 'Europe/Berlin')
   const clicks = Number(settings.clicks)
   const took = new Float64Array(clicks)
@@ -117,7 +117,7 @@ async function measureLoad(load: string, directory: string): Promise<void> {
 
 /** How long a copy takes of a state in which so many clicks hold. */
 async function measureSave(directory: string): Promise<unknown> {
-  const state = openLmdbCapState({ directory: join(directory, 'save') })
+  const state = openSqliteCapState({ directory: join(directory, 'save') })
   await state.rebuild([])
   const caps = compileCaps(LOADS['conversions_hard']!, 'UTC')
   const at = Date.now()

@@ -21,10 +21,8 @@ export type {
   Reservation,
   Settlement,
 } from './cap-state.ts'
-export { openLmdbCapState } from './cap-states/lmdb.ts'
-export type { LmdbCapStateOptions } from './cap-states/lmdb.ts'
-export { closeCapGate, createCapGate } from './cap-states/lmdb/thread-gate.ts'
-export type { CapGate } from './cap-states/lmdb/thread-gate.ts'
+export { openSqliteCapState } from './cap-states/sqlite.ts'
+export type { SqliteCapStateOptions } from './cap-states/sqlite.ts'
 export { createMemoryCaps } from './cap-states/memory.ts'
 export { compileCaps, readCapSlot } from './compile-caps.ts'
 export type { CompiledCaps } from './compile-caps.ts'

@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 
-import { openLmdbCapState, type CapState } from '#caps'
+import { openSqliteCapState, type CapState } from '#caps'
 import { changeStatus } from '#conversions'
 import { fixedClock } from '#platform/clock'
 import { createPool } from '#platform/postgres'
@@ -44,7 +44,7 @@ async function withCaps(t: TestContext, caps: Offer['caps'] = [DAILY]) {
   }
   let boot = 0
   const open = (): CapState => {
-    const state = openLmdbCapState({ directory, clock, bootId: `boot-${boot}` })
+    const state = openSqliteCapState({ directory, clock, bootId: `boot-${boot}` })
     t.after(() => state.close())
     return state
   }

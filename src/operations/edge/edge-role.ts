@@ -1,4 +1,3 @@
-import { createCapGate } from '#caps'
 import { startEdge } from '#edge'
 import { openEnricher, prepareGeoFiles } from '#enrichment'
 import type { Config } from '#config'
@@ -83,7 +82,7 @@ async function openEdge(config: Config): Promise<Edge> {
   async function openAlone(): Promise<Edge> {
     // First, because it keeps the thread for a second or two: connections opened before it would time out.
     const enricher = openEnricher(geo)
-    const stores = await openEdgeStores(config, logLines, createCapGate())
+    const stores = await openEdgeStores(config, logLines)
     const partition = partitionOf(0)
     const alone = await startEdge({ config, ...stores, partition, snapshots, enricher, clock: systemClock, logLines })
     return {

@@ -1,4 +1,4 @@
-import { openLmdbCapState, type CapGate, type CapState } from '#caps'
+import { openSqliteCapState, type CapState } from '#caps'
 import type { Config } from '#config'
 import { openLmdbHotState, type HotState } from '#hot-state'
 import { openFileLog, type EventLog } from '#log'
@@ -14,12 +14,11 @@ export type EdgeStores = {
   close(): Promise<void>
 }
 
-/** @param capGate see createCapGate; the same for all threads of the process */
-export async function openEdgeStores(config: Config, logLines: LogLines, capGate: CapGate): Promise<EdgeStores> {
+export async function openEdgeStores(config: Config, logLines: LogLines): Promise<EdgeStores> {
   const paths = dataPaths(config.dataDir)
   const log = await openFileLog({ directory: paths.log, logLines, isFlushed: !config.faultGuardsOff.has('flush') })
   const hotState = openLmdbHotState({ directory: paths.hotState, readOnly: true })
-  const caps = openLmdbCapState({ directory: paths.caps, gate: capGate })
+  const caps = openSqliteCapState({ directory: paths.caps })
   return {
     log,
     hotState,

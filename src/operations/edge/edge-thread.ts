@@ -17,10 +17,10 @@ export async function openEdgeThread(
     readonly logLines: LogLines
   },
 ): Promise<RunningEdge> {
-  const { config, thread, board, rates, geo, capGate, snapshots, signatures, logLines } = options
+  const { config, thread, board, rates, geo, snapshots, signatures, logLines } = options
   // First, because it keeps the thread for a while: connections opened before it would time out.
   const enricher = openEnricher(geo)
-  const stores = await openEdgeStores(config, logLines, capGate)
+  const stores = await openEdgeStores(config, logLines)
   const edge = await startEdge({
     config,
     ...stores,

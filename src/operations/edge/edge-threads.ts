@@ -11,7 +11,6 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { Worker } from 'node:worker_threads'
 
-import { closeCapGate, createCapGate, type CapGate } from '#caps'
 import { createMetricsBoard, createSignatureMemory, newRateBoard, type MetricsBoard, type RunningEdge } from '#edge'
 import { shareGeoFiles, type PlaceSources } from '#enrichment'
 import type { Config } from '#config'
@@ -30,7 +29,6 @@ export type ThreadStart = {
   readonly board: MetricsBoard
   readonly rates: RateBoard
   readonly geo: PlaceSources
-  readonly capGate: CapGate
   readonly snapshot: Snapshot | undefined
 }
 
@@ -65,14 +63,12 @@ export async function startEdgeThreads(options: {
   const rates = newRateBoard()
   const geo = shareGeoFiles(options.geo)
   const signatures = createSignatureMemory()
-  const capGate = createCapGate()
   const startOf = (thread: number): ThreadStart => ({
     config,
     thread,
     board,
     rates,
     geo,
-    capGate,
     snapshot: snapshots.current(),
   })
 
@@ -96,7 +92,6 @@ export async function startEdgeThreads(options: {
     } catch (error) {
       // What did start would keep the process alive.
       await own.then((edge) => edge.stop()).catch(() => undefined)
-      closeCapGate(capGate)
       await Promise.all(further.map((worker) => worker.terminate()))
       throw error
     }

@@ -10,12 +10,12 @@ import { testCapCounters } from '../cap-state.conformance.ts'
 import type { Cap, CapKey } from '../cap.ts'
 import type { BookedConversion, CapEvent, CapState } from '../cap-state.ts'
 import { compileCaps } from '../compile-caps.ts'
-import { openLmdbCapState } from './lmdb.ts'
+import { openSqliteCapState } from './sqlite.ts'
 
 testCapCounters({
-  name: 'LMDB',
+  name: 'SQLite',
   open: (t) => {
-    const state = openLmdbCapState({ directory: join(withTempDir(t), 'caps') })
+    const state = openSqliteCapState({ directory: join(withTempDir(t), 'caps') })
     t.after(() => state.close())
     return state
   },
@@ -48,7 +48,7 @@ function makeMachine(t: TestContext) {
   const clock = fixedClock(NOW)
   let run = 0
   const open = (): CapState => {
-    const state = openLmdbCapState({ directory, clock, bootId: `run-${run}` })
+    const state = openSqliteCapState({ directory, clock, bootId: `${run}` })
     t.after(() => state.close())
     return state
   }
@@ -148,7 +148,7 @@ test('after the machine went down the counts begin with the saved copy and lack 
   const again = await machine.startAgain(state)
   assert.deepEqual(levels(again)[0], [5, 0])
   assert.deepEqual(again.gap(), { sinceMs: NOW - 1_000, untilMs: NOW + MINUTE })
-  assert.deepEqual(readdirSync(machine.directory).toSorted(), ['boot-run-1', `saved-${NOW}.mdb`])
+  assert.deepEqual(readdirSync(machine.directory).toSorted(), ['run-1', `saved-${NOW}.db`])
 })
 
 test('a rebuild adds the clicks of the gap, and those that came since stay', async (t) => {
@@ -204,7 +204,7 @@ test('a copy is saved while others count, and takes the place of the one before'
   assert.ok(levels(again)[0]![0]! >= 20)
   assert.deepEqual(
     readdirSync(machine.directory).filter((name) => name.startsWith('saved')),
-    [`saved-${NOW + 2}.mdb`],
+    [`saved-${NOW + 2}.db`],
   )
 })
 
@@ -228,13 +228,13 @@ test('a conversion id out of bounds is refused before anything of the batch is c
 
 /** Counts on a small file system until commits fail, then makes space. */
 const FILL = `
-  const { compileCaps, openLmdbCapState } = await import('#caps')
+  const { compileCaps, openSqliteCapState } = await import('#caps')
   const { newClickId } = await import('#platform/ids')
   const { rmSync, statfsSync, writeFileSync } = await import('node:fs')
   const [directory, ballast] = process.argv.slice(1)
   const cap = { cap_id: 'a', metric: 'conversions', period: 'day', limit: 1e9, mode: 'hard' }
   const keys = compileCaps([cap], 'UTC').keysOfClick({}, ${NOW})
-  const state = openLmdbCapState({ directory, bootId: 'one' })
+  const state = openSqliteCapState({ directory, bootId: 'one' })
   const { bavail, bsize } = statfsSync(directory)
   writeFileSync(ballast, Buffer.alloc(bavail * bsize - 300_000))
   let reserved = 0

@@ -23,6 +23,7 @@ import {
   conversionTimeKey,
   counterKey,
   decodeBatches,
+  decodeGap,
   decodeConversion,
   decodeHolds,
   decodeNumber,
@@ -30,7 +31,7 @@ import {
   encodeConversion,
   encodeHolds,
   encodeNumber,
-  FILLED_GAP_KEY,
+  GAP_KEY,
   lapseKey,
   NOTHING,
   SLOT_BYTES_MAX,
@@ -38,58 +39,45 @@ import {
   slotOfCounter,
   slotOfHolds,
   timeBound,
-} from './lmdb/encoding.ts'
-import { gateOfOnlyThread, passGate, type CapGate } from './lmdb/thread-gate.ts'
-import { openEnvironment, readBootId, saveCopy, type CapEnvironment } from './lmdb/environment.ts'
+} from './sqlite/encoding.ts'
+import type { Entries } from './sqlite/entries.ts'
+import { openEnvironment, readBootId, saveCopy } from './sqlite/environment.ts'
 
-export type LmdbCapStateOptions = {
+export type SqliteCapStateOptions = {
   /** Made where it does not exist, open to its owner only. */
   readonly directory: string
   readonly clock?: Clock
-  /** Of `createCapGate`, the same for all threads of the process; must be given unless only the first thread opens the state. */
-  readonly gate?: CapGate
   /** Which run of the operating system this is; left out: as the system says. Another run never opens what this one wrote. */
   readonly bootId?: string
 }
-
-type Root = CapEnvironment['root']
-
-/** Runs the work as one step among all threads and processes; the state is as before when it throws. */
-type Transact = <T>(work: () => T) => T
 
 /** Entries that one step of sweeping, forgetting, settling or filling changes in one transaction: clicks wait for it a few
  * milliseconds.
  */
 const STEP = 200
 
-/** Opens the caps' counts in an LMDB environment of this run of the operating system. Any number of threads and processes of the
- * machine may have it open and write; a transaction of one is a step that the others wait for.
+/** Opens the counts of the caps in an SQLite database of this run of the operating system. Any number of threads and processes of
+ * the machine may have it open and write; a transaction of one is a step that the others wait for.
+ * @throws {Error} the directory cannot be written
  */
-export function openLmdbCapState(options: LmdbCapStateOptions): CapState {
-  const clock = options.clock ?? systemClock
-  const environment = openEnvironment(options.directory, options.bootId ?? readBootId(), clock.now())
-  const { root } = environment
-  const transact = transactorOf(root, options.gate ?? gateOfOnlyThread())
-  const tally = lmdbTally(root)
-  const peek: CapState['peek'] = (clickId, at, keys) => {
-    // LMDB keeps one view for a millisecond or more, however much others have committed since.
-    root.resetReadTxn()
-    return judgeReservation(tally, clickId, at, keys)
-  }
+export function openSqliteCapState(options: SqliteCapStateOptions): CapState {
+  const { directory, clock = systemClock, bootId = readBootId() } = options
+  const entries = openEnvironment(directory, bootId, clock.now())
+  const { transact } = entries
+  const tally = entriesTally(entries)
   const gap = (): CapGap | undefined => {
-    root.resetReadTxn()
-    const filled = root.getBinaryFast(FILLED_GAP_KEY)
-    return filled !== undefined && decodeNumber(filled) === environment.gap.untilMs ? undefined : environment.gap
+    const stored = entries.get(GAP_KEY)
+    return stored && decodeGap(stored)
   }
   return {
     reserve: (clickId, at, keys): Reservation => {
       checkKeys(keys)
-      // A cap that is full is asked most of all: it is told from a view, without waiting for those who write.
-      const seen = peek(clickId, at, keys)
+      // A cap that is full is asked most of all: it is told without waiting for those who write.
+      const seen = judgeReservation(tally, clickId, at, keys)
       if (seen.kind === 'full' || !keys.some(isTaken)) return seen
       return transact(() => reserveIn(tally, clickId, at, keys))
     },
-    peek,
+    peek: (clickId, at, keys) => judgeReservation(tally, clickId, at, keys),
     release: (clickId, keys) => transact(() => releaseIn(tally, clickId, keys)),
     settle: (conversions) => {
       conversions.forEach(checkConversion)
@@ -97,86 +85,63 @@ export function openLmdbCapState(options: LmdbCapStateOptions): CapState {
         transact(() => step.map((conversion) => settleIn(tally, conversion))),
       )
     },
-    read: (keys, at) => {
-      root.resetReadTxn()
-      return keys.map((key) => readLevel(tally, key, at))
-    },
-    list: (of, at, max) => {
-      root.resetReadTxn()
-      return listCounts(root, tally, of, at, max)
-    },
+    read: (keys, at) => keys.map((key) => readLevel(tally, key, at)),
+    list: (of, at, max) => listCounts(entries, tally, of, at, max),
     gap,
-    rebuild: (events) => fillGap(root, transact, tally, gap(), events),
+    rebuild: (events) => fillGap(entries, tally, gap(), events),
     save: async () => {
       if (gap() !== undefined) return false
-      await saveCopy(root, options.directory, clock.now())
+      await saveCopy(directory, bootId, clock.now())
       return true
     },
     sweep: (at) =>
-      dropRange(root, transact, timeBound('t', 0), timeBound('t', at + 1), (key) => {
-        root.removeSync(key)
+      dropRange(entries, timeBound('t', 0), timeBound('t', at + 1), (key) => {
+        entries.remove(key)
         return dropLapsed(tally, clickIdOf(key), at)
       }),
     forgetBefore: async ({ periodsEndedBeforeMs, conversionsBeforeMs }) => {
-      // A reader that was killed in the middle of a look-up would keep the freed pages from being used again.
-      root.readerCheck()
-      const counts = await dropRange(root, transact, timeBound('c', 0), timeBound('c', periodsEndedBeforeMs), (key) =>
-        Number(root.removeSync(key)),
+      const counts = await dropRange(entries, timeBound('c', 0), timeBound('c', periodsEndedBeforeMs), (key) =>
+        Number(entries.remove(key)),
       )
-      const conversions = await dropRange(
-        root,
-        transact,
-        timeBound('w', 0),
-        timeBound('w', conversionsBeforeMs),
-        (key) => {
-          root.removeSync(key)
-          return Number(root.removeSync(conversionKey(conversionIdOf(key))))
-        },
-      )
+      const conversions = await dropRange(entries, timeBound('w', 0), timeBound('w', conversionsBeforeMs), (key) => {
+        entries.remove(key)
+        return Number(entries.remove(conversionKey(conversionIdOf(key))))
+      })
       return counts + conversions
     },
-    close: () => root.close(),
+    close: async () => entries.close(),
   }
 }
 
 /** The slots that count in the period lie together, and so do those that are held. */
-function listCounts(root: Root, tally: TallyEntries, of: CapCounts, at: number, max: number): readonly CapCount[] {
-  return slotsOf(root, of, max)
+function listCounts(
+  entries: Entries,
+  tally: TallyEntries,
+  of: CapCounts,
+  at: number,
+  max: number,
+): readonly CapCount[] {
+  return slotsOf(entries, of, max)
     .flatMap((slot) => readCount(tally, of, slot, at) ?? [])
     .slice(0, max)
 }
 
-function slotsOf(root: Root, of: CapCounts, max: number): readonly string[] {
+function slotsOf(entries: Entries, of: CapCounts, max: number): readonly string[] {
   if (of.per.length === 0) return [of.slot]
-  const counted = slotsFrom(root, counterKey({ key: of.slot, periodEndMs: of.periodEndMs }), max, slotOfCounter)
-  const held = of.counting === 'held' ? slotsFrom(root, slotKey(of.slot), max, slotOfHolds) : []
+  const counted = slotsFrom(entries, counterKey({ key: of.slot, periodEndMs: of.periodEndMs }), max, slotOfCounter)
+  const held = of.counting === 'held' ? slotsFrom(entries, slotKey(of.slot), max, slotOfHolds) : []
   return [...new Set([...counted, ...held])].toSorted()
 }
 
 /** Slots of the keys that begin so. */
-const slotsFrom = (root: Root, start: Buffer, max: number, slotOf: (key: Buffer) => string): readonly string[] =>
-  [...root.getKeys({ start, end: Buffer.concat([start, AFTER_ALL]), limit: max })].map(slotOf)
+const slotsFrom = (entries: Entries, start: Buffer, max: number, slotOf: (key: Buffer) => string): readonly string[] =>
+  entries.keysBetween(start, Buffer.concat([start, AFTER_ALL]), max).map(slotOf)
 
 /** Above every byte of a slot. */
 const AFTER_ALL = Buffer.of(0xff)
 
 /** A soft cap is only looked at. */
 const isTaken = (key: CapKey): boolean => key.counting !== 'when_booked'
-
-/** LMDB writes by system calls and not through its memory map, so a full disk fails the commit instead of killing the process with
- * SIGBUS. The error that `transact` throws has the reason as its cause.
- */
-function transactorOf(root: Root, gate: CapGate): Transact {
-  const gateState = new Int32Array(gate)
-  return (work) => {
-    try {
-      return passGate(gateState, () => root.transactionSync(work))
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause)
-      throw new Error(`The caps could not be counted, as on a full disk: ${reason}`, { cause })
-    }
-  }
-}
 
 function inSteps<T>(all: readonly T[]): readonly (readonly T[])[] {
   const steps: (readonly T[])[] = []
@@ -185,18 +150,12 @@ function inSteps<T>(all: readonly T[]): readonly (readonly T[])[] {
 }
 
 /** Drops the entries of a range, some in each step, and lets others work in between. @returns what `drop` says it dropped */
-async function dropRange(
-  root: Root,
-  transact: Transact,
-  start: Buffer,
-  end: Buffer,
-  drop: (key: Buffer) => number,
-): Promise<number> {
+async function dropRange(entries: Entries, start: Buffer, end: Buffer, drop: (key: Buffer) => number): Promise<number> {
   let dropped = 0
   for (;;) {
-    const keys = [...root.getKeys({ start, end, limit: STEP })]
+    const keys = entries.keysBetween(start, end, STEP)
     if (keys.length === 0) return dropped
-    dropped += transact(() => keys.reduce((sum, key) => sum + drop(key), 0))
+    dropped += entries.transact(() => keys.reduce((sum, key) => sum + drop(key), 0))
     await setImmediate()
   }
 }
@@ -205,8 +164,7 @@ async function dropRange(
  * with the mark that the gap is filled.
  */
 async function fillGap(
-  root: Root,
-  transact: Transact,
+  entries: Entries,
   tally: TallyEntries,
   gap: CapGap | undefined,
   events: AsyncIterable<CapEvent> | Iterable<CapEvent>,
@@ -215,7 +173,7 @@ async function fillGap(
   const counted = new Map<string, { readonly counter: Counter; readonly amount: number }>()
   let step: CapEvent[] = []
   const writeStep = (): void => {
-    transact(() => {
+    entries.transact(() => {
       for (const event of step) writeEvent(tally, event)
     })
     step = []
@@ -228,9 +186,9 @@ async function fillGap(
     await setImmediate()
   }
   writeStep()
-  transact(() => {
+  entries.transact(() => {
     for (const { counter, amount } of counted.values()) tally.setUsed(counter, (tally.used(counter) ?? 0) + amount)
-    root.putSync(FILLED_GAP_KEY, encodeNumber(gap.untilMs))
+    entries.remove(GAP_KEY)
   })
 }
 
@@ -253,14 +211,14 @@ function addCounts(
   }
 }
 
-function lmdbTally(root: Root): TallyEntries {
+function entriesTally(entries: Entries): TallyEntries {
   const read = <T>(key: Buffer, decode: (bytes: Buffer) => T): T | undefined => {
-    const bytes = root.getBinaryFast(key)
+    const bytes = entries.get(key)
     return bytes === undefined ? undefined : decode(bytes)
   }
   const write = (key: Buffer, bytes: Buffer): void => {
-    if (bytes.length === 0) root.removeSync(key)
-    else root.putSync(key, bytes)
+    if (bytes.length === 0) entries.remove(key)
+    else entries.put(key, bytes)
   }
   return {
     used: (counter) => read(counterKey(counter), decodeNumber),
@@ -280,7 +238,7 @@ function lmdbTally(root: Root): TallyEntries {
   }
 }
 
-/** Checked before the transaction: bounds of what LMDB and the encoding take. */
+/** Checked before anything is counted: bounds of what the encoding takes. */
 function checkKeys(keys: readonly CapKey[]): void {
   for (const { slot } of keys)
     if (slot.length > SLOT_BYTES_MAX) throw new RangeError(`a slot has at most ${SLOT_BYTES_MAX} bytes: ${slot}`)

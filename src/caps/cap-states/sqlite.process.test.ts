@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { join } from 'node:path'
 import { randomInt } from 'node:crypto'
 import { test } from 'node:test'
-import { Worker } from 'node:worker_threads'
 import { newClickId } from '#platform/ids'
 import { withTempDir } from '#test-kit'
 import type { Cap } from '../cap.ts'
 import { compileCaps } from '../compile-caps.ts'
-import { openLmdbCapState } from './lmdb.ts'
-import { runTogether, startTestClicks } from './lmdb/test-clicks.ts'
+import { openSqliteCapState } from './sqlite.ts'
+import { runTogether, startTestClicks } from './sqlite/test-clicks.ts'
 
 /** The counts under several processes with several threads each, some of which are killed. */
 const NOW = Date.parse('2026-05-10T12:00:00Z')
@@ -30,7 +28,7 @@ test('four processes of two threads, one killed in the middle, reserve exactly w
   const victim = startTestClicks(t, { ...clicks, killAtTry })
   const acknowledged = await runTogether([...children, victim])
   assert.equal(victim.signalCode, 'SIGKILL')
-  const state = openLmdbCapState({ directory })
+  const state = openSqliteCapState({ directory })
   t.after(() => state.close())
   const levels = state.read(KEYS, NOW).map(({ used, held }) => used + held)
   assert.deepEqual(levels, [LIMIT, LIMIT])
@@ -43,7 +41,7 @@ test('four processes of two threads, one killed in the middle, reserve exactly w
 test('kills at any moment lose no reservation, tear none, and never stop the others', async (t) => {
   const directory = join(withTempDir(t), 'caps')
   const endless = CAPS.map((cap) => ({ ...cap, limit: 1e9 }))
-  const state = openLmdbCapState({ directory })
+  const state = openSqliteCapState({ directory })
   t.after(() => state.close())
   let acknowledged = 0
   let killed = 0
@@ -72,25 +70,36 @@ test('kills at any moment lose no reservation, tear none, and never stop the oth
   }
 })
 
+test('processes that open the state while others count see all and lose nothing', async (t) => {
+  const directory = join(withTempDir(t), 'caps')
+  const endless = CAPS.map((cap) => ({ ...cap, limit: 1e9 }))
+  const clicks = { directory, caps: endless, threads: THREADS, tries: 200, at: NOW }
+  const busy = runTogether([startTestClicks(t, { ...clicks, tries: 15_000 })])
+  let acknowledged = 0
+  for (let round = 0; round < 4; round++) {
+    const together = await runTogether([startTestClicks(t, clicks), startTestClicks(t, clicks)])
+    acknowledged += together.reduce((sum, count) => sum + count, 0)
+  }
+  const [ofBusy] = await busy
+  const state = openSqliteCapState({ directory })
+  t.after(() => state.close())
+  assert.equal(state.read(KEYS, NOW)[0]!.used, acknowledged + ofBusy!)
+  assert.equal(acknowledged + ofBusy!, (4 * 2 * 200 + 15_000) * THREADS)
+})
+
 for (const ending of ['exit', 'throw', 'terminate'] as const) {
-  test(`a thread is not ended inside of a transaction, where the others would wait for it for ever (${ending})`, async (t) => {
+  test(`a thread that is ended inside of a transaction leaves nothing of it and keeps nobody waiting (${ending})`, async (t) => {
     const directory = join(withTempDir(t), 'caps')
     const endless = CAPS.map((cap) => ({ ...cap, limit: 1e9 }))
     const clicks = { directory, caps: endless, threads: THREADS, tries: 3, ending, at: NOW }
+    const expected = ending === 'terminate' ? 6 : 3
     for (let round = 0; round < 5; round++) {
       const child = startTestClicks(t, clicks)
       const [acknowledged] = await runTogether([child])
-      assert.deepEqual([acknowledged, child.exitCode, child.signalCode], [3, ending === 'throw' ? 1 : 0, null])
+      assert.deepEqual([acknowledged, child.exitCode, child.signalCode], [expected, ending === 'throw' ? 1 : 0, null])
     }
-    const state = openLmdbCapState({ directory })
+    const state = openSqliteCapState({ directory })
     t.after(() => state.close())
-    assert.equal(state.read(KEYS, NOW)[0]!.used, 15)
+    assert.equal(state.read(KEYS, NOW)[0]!.used, 5 * expected)
   })
 }
-
-test('a thread beside the first cannot open the state without the gate of its process', async () => {
-  const script = `import('#caps').then(({ openLmdbCapState }) => openLmdbCapState({ directory: '/nowhere' }))`
-  const worker = new Worker(script, { eval: true })
-  const [error] = (await once(worker, 'error')) as [Error]
-  assert.match(error.message, /makes the gate/)
-})

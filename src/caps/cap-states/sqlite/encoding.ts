@@ -1,8 +1,8 @@
 import type { ClickId } from '#platform/ids'
+import type { CapGap } from '../../cap-state.ts'
 import type { ClickHold, CountedConversion, CountedEntry, Counter, HoldBatch } from '../../tally.ts'
 
-/** Keys and values of the LMDB environment: one tree, since each further one adds pages to every commit. The first byte of a key
- * says what it is. Stored: never change one.
+/** Keys and values of the entries. The first byte of a key says what it is. Stored: never change one.
  *
  * | byte | rest of the key            | value                                                       |
  * | ---- | -------------------------- | ----------------------------------------------------------- |
@@ -12,11 +12,11 @@ import type { ClickHold, CountedConversion, CountedEntry, Counter, HoldBatch } f
  * | `t`  | last end of a hold, click id | –                                                         |
  * | `v`  | conversion id              | revision, came in, index that refused it, entries: key, end, amount |
  * | `w`  | came in, conversion id     | –                                                           |
- * | `m`  | –                          | `untilMs` of the gap that was filled last                   |
+ * | `g`  | –                          | gap: since, until                                           |
  *
  * Numbers are float64, integers up to 2^53; times in keys are big-endian integers, so that they sort.
  */
-type KeyKind = 'c' | 's' | 'k' | 't' | 'v' | 'w' | 'm'
+type KeyKind = 'c' | 's' | 'k' | 't' | 'v' | 'w' | 'g'
 
 const TIME_BYTES = 8
 const CLICK_ID_BYTES = 16
@@ -26,7 +26,7 @@ export const CONVERSION_ID_BYTES_MAX = 64
 const NO_INDEX = 0xffff
 
 export const NOTHING = Buffer.of(0)
-export const FILLED_GAP_KEY = Buffer.from('m')
+export const GAP_KEY = Buffer.from('g')
 
 export const counterKey = ({ key, periodEndMs }: Counter): Buffer => timedKey('c', periodEndMs, Buffer.from(key))
 export const slotKey = (slot: string): Buffer => Buffer.from(`s${slot}`)
@@ -84,6 +84,15 @@ export function encodeNumber(value: number): Buffer {
 }
 
 export const decodeNumber = (bytes: Buffer): number => bytes.readDoubleLE()
+
+export function encodeGap({ sinceMs, untilMs }: CapGap): Buffer {
+  return Buffer.concat([encodeNumber(sinceMs), encodeNumber(untilMs)])
+}
+
+export const decodeGap = (bytes: Buffer): CapGap => ({
+  sinceMs: bytes.readDoubleLE(0),
+  untilMs: bytes.readDoubleLE(8),
+})
 
 export function encodeBatches(batches: readonly HoldBatch[]): Buffer {
   const bytes = Buffer.allocUnsafe(batches.length * 16)

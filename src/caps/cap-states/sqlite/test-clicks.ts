@@ -6,8 +6,7 @@ import { isMainThread, Worker, workerData } from 'node:worker_threads'
 import { newClickId } from '#platform/ids'
 import type { Cap } from '../../cap.ts'
 import { compileCaps } from '../../compile-caps.ts'
-import { openLmdbCapState } from '../lmdb.ts'
-import { closeCapGate, createCapGate, type CapGate } from './thread-gate.ts'
+import { openSqliteCapState } from '../sqlite.ts'
 
 /** Clicks of a process of its own, for tests: each of its threads reserves over and over and acknowledges what it was given. */
 export type TestClicks = {
@@ -19,13 +18,13 @@ export type TestClicks = {
   readonly tries: number
   /** The process kills itself when its second thread has tried so often, whatever the first is doing then. */
   readonly killAtTry?: number
-  /** The first thread ends the process so after its tries, while the others settle batch after batch: they are inside of a transaction
-   * nearly all the time.
+  /** The first thread ends the process so after its tries, or the others and tries as often again, while these settle batch after
+   * batch: they are inside of a transaction nearly all the time.
    */
   readonly ending?: 'exit' | 'throw' | 'terminate'
 }
 
-type ThreadStart = { readonly clicks: TestClicks; readonly gate: CapGate; readonly begin: Int32Array }
+type ThreadStart = { readonly clicks: TestClicks; readonly begin: Int32Array }
 
 const CLICKS = 'clicks'
 const ACKNOWLEDGED = 'r'
@@ -60,9 +59,9 @@ export async function runTogether(children: readonly ChildProcess[]): Promise<re
 }
 
 /** @param beforehand called when the state is open */
-function reserveAll({ clicks, gate }: ThreadStart, beforehand: () => void, killAtTry?: number): void {
+function reserveAll({ clicks }: ThreadStart, beforehand: () => void, killAtTry?: number): void {
   const { directory, caps, at } = clicks
-  const state = openLmdbCapState({ directory, gate })
+  const state = openSqliteCapState({ directory })
   beforehand()
   const keys = compileCaps(caps, 'UTC').keysOfClick({}, at)
   for (let tries = 0; tries < clicks.tries; tries++) {
@@ -84,9 +83,9 @@ function acknowledge(): void {
   }
 }
 
-function settleForEver({ clicks, gate }: ThreadStart, beforehand: () => void): void {
+function settleForEver({ clicks }: ThreadStart, beforehand: () => void): void {
   const { directory, caps, at } = clicks
-  const state = openLmdbCapState({ directory, gate })
+  const state = openSqliteCapState({ directory })
   beforehand()
   const clickId = newClickId(at)
   const keys = compileCaps(caps, 'UTC').keysOfConversion({}, at, { payoutMicros: 1, revenueMicros: 1 })
@@ -122,7 +121,7 @@ function sayBegin(begin: Int32Array, waiting: number): void {
 
 async function runThreads(clicks: TestClicks): Promise<void> {
   const begin = new Int32Array(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT))
-  const start: ThreadStart = { clicks, gate: createCapGate(), begin }
+  const start: ThreadStart = { clicks, begin }
   const workers = Array.from(
     { length: clicks.threads - 1 },
     () => new Worker(import.meta.filename, { workerData: start }),
@@ -133,8 +132,8 @@ async function runThreads(clicks: TestClicks): Promise<void> {
   if (clicks.ending === 'throw') throw new Error('The end that the test asked for.')
   if (clicks.ending !== 'terminate') return
   for (const worker of workers) worker.on('error', () => {})
-  closeCapGate(start.gate)
   await Promise.all(workers.map((worker) => worker.terminate()))
+  reserveAll(start, () => {})
 }
 
 if (!isMainThread && workerData !== null) {
