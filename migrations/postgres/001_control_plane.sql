@@ -50,6 +50,7 @@ CREATE TABLE offers (
   affiliates jsonb,
   caps jsonb,
   cap_fallbacks jsonb,
+  fraud jsonb,
   redirect text,
   referrer_policy text,
   unique_ttl_hours integer NOT NULL CHECK (unique_ttl_hours BETWEEN 1 AND 8760),
@@ -76,7 +77,8 @@ CREATE TABLE links (
   campaign_id text REFERENCES campaigns,
   flow_id text,
   offer_id text REFERENCES offers,
-  affiliate_id text REFERENCES affiliates
+  affiliate_id text REFERENCES affiliates,
+  trap boolean
 );
 
 CREATE TABLE postback_endpoints (
@@ -105,6 +107,8 @@ CREATE TABLE settings (
   fallback_url text,
   -- What rules name with @, by name; NULL: there never were any, and a text of a rule may begin with @.
   lists jsonb,
+  -- How clicks and conversions are scored; NULL: only those of offers with settings of their own are.
+  fraud jsonb,
   -- Signs what edges tell each other by way of a visitor's browser; the same for all of them.
   redirect_key text NOT NULL DEFAULT replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '')
 );

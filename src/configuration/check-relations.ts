@@ -1,3 +1,4 @@
+import type { FraudSettings } from '#fraud'
 import type { Affiliate, Campaign, Link, Offer, PostbackEndpoint } from '#routing'
 import { report, type Reading } from './check-shape.ts'
 import { sectionNames, type SectionName } from './file-schema.ts'
@@ -152,6 +153,20 @@ function checkOffer(id: string, file: ReadFile, wanted: ConfigurationState): voi
         ),
       )
   })
+  const divertedTo = offer.fraud?.divert_to
+  const divertedOffer = divertedTo && 'offer_id' in divertedTo ? wanted.offers.get(divertedTo.offer_id) : undefined
+  if (divertedOffer?.offer_id === id || isForeign(divertedOffer?.advertiser_id, offer.advertiser_id))
+    report(
+      file.reading,
+      treeOfPart(written.fraud?.divert_to),
+      problem(
+        'reference_foreign',
+        divertedOffer?.offer_id === id
+          ? 'The offer cannot take its own diverted clicks.'
+          : `The offer "${divertedOffer?.offer_id}" belongs to another advertiser.`,
+      ),
+      'offer_id',
+    )
   for (const [country, fallback] of Object.entries(offer.country_fallbacks ?? {})) {
     const other = 'offer_id' in fallback ? wanted.offers.get(fallback.offer_id) : undefined
     if (isForeign(other?.advertiser_id, offer.advertiser_id))
@@ -273,6 +288,8 @@ function checkLeftBehind(
 /** Who names each object, among those that the file does not name: `offers lamp` → `the link "go"`. */
 function usersOutside(file: ReadFile, wanted: ConfigurationState): ReadonlyMap<string, string> {
   const users = new Map<string, string>()
+  const diverted = file.fraud.kind === 'unnamed' ? divertOffer(wanted.fraud) : undefined
+  if (diverted !== undefined) users.set(`offers ${diverted}`, 'the setting "fraud"')
   for (const userSection of sectionNames)
     for (const [userId, object] of wanted[userSection]) {
       if (file.named[userSection].has(userId)) continue
@@ -292,14 +309,14 @@ export function referencesOf(section: SectionName, object: object): readonly Nam
     case 'affiliates':
       return (object as Affiliate).advertiser_ids.map((id) => ['advertisers', id])
     case 'offers': {
-      const { advertiser_id, affiliates = {}, country_fallbacks = {}, cap_fallbacks = [] } = object as Offer
+      const { advertiser_id, affiliates = {}, country_fallbacks = {}, cap_fallbacks = [], fraud } = object as Offer
       const others = Object.values(country_fallbacks).map((fallback) =>
         'offer_id' in fallback ? fallback.offer_id : undefined,
       )
       return [
         ['advertisers', advertiser_id],
         ...Object.keys(affiliates).map((id): NamedId => ['affiliates', id]),
-        ...[...others, ...cap_fallbacks].map((id): NamedId => ['offers', id]),
+        ...[...others, ...cap_fallbacks, divertOffer(fraud)].map((id): NamedId => ['offers', id]),
       ]
     }
     case 'campaigns': {
@@ -319,6 +336,9 @@ export function referencesOf(section: SectionName, object: object): readonly Nam
       return section satisfies never
   }
 }
+
+const divertOffer = (fraud: Pick<FraudSettings, 'divert_to'> | undefined): string | undefined =>
+  fraud?.divert_to !== undefined && 'offer_id' in fraud.divert_to ? fraud.divert_to.offer_id : undefined
 
 const scopeReferences = (scope: PostbackEndpoint['scope']): readonly NamedId[] => [
   ['advertisers', scope.advertiser_id],

@@ -23,16 +23,16 @@ export function describeChanges(before: ConfigurationState, after: Configuration
     ...listChangesByName(before.lists ?? {}, after.lists ?? {}),
     ...sectionNames.flatMap((section) => sectionChanges(section, before[section], after[section])),
   ]
-  if (before.fallback_url === after.fallback_url) return changes
-  return [
-    {
-      kind: 'changed',
-      object: 'setting',
-      id: 'fallback_url',
-      fields: fieldChanges('', before.fallback_url, after.fallback_url),
-    },
-    ...changes,
-  ]
+  return [...settingChanges('fallback_url', before, after), ...settingChanges('fraud', before, after), ...changes]
+}
+
+function settingChanges(
+  id: 'fallback_url' | 'fraud',
+  { [id]: before }: ConfigurationState,
+  { [id]: after }: ConfigurationState,
+): Change[] {
+  if (isDeepStrictEqual(before, after)) return []
+  return [{ kind: 'changed', object: 'setting', id, fields: fieldChanges('', before, after) }]
 }
 
 function sectionChanges(

@@ -1,5 +1,6 @@
 import { Type, type Static, type TSchema } from 'typebox'
 import { optimizeDefaults, optimizeLimits } from '#bandit'
+import { fraudLimits } from '#fraud'
 import { ruleLimits } from '#rules'
 
 /** The shape of a configuration file, once: the checker reads it, the JSON schema for editors and the tables of
@@ -261,6 +262,123 @@ const cap = Type.Object(
   strict,
 )
 
+const fraudScores = Type.Record(Type.String(), integer(0, 100, 'Points.'), {
+  format: 'fraud_rule',
+  description: 'Points of rules, instead of the usual ones; 0 switches a rule off.',
+})
+const from = (action: string) => Type.Optional(integer(1, 100, `From how many points on ${action}; left out: never.`))
+const rateLimit = integer(1, fraudLimits.clicksOfWindowMax, 'More clicks than this within the window are a reason.')
+const rateOfInstallation = Type.Object(
+  { limit: rateLimit, window_seconds: integer(1, fraudLimits.windowSecondsMax, 'How long the window is.') },
+  { ...strict, description: 'Limit and window.' },
+)
+const rateOfOffer = Type.Object(
+  { limit: rateLimit },
+  { ...strict, description: 'Limit in the window of the installation.' },
+)
+const ratesOf = <Rate extends TSchema>(rate: Rate) =>
+  Type.Record(Type.String(), rate, {
+    format: 'rate_kind',
+    description: 'Clicks of one address, network, visitor or affiliate.',
+  })
+const referrers = (description: string) =>
+  Type.Optional(
+    list(Type.String({ minLength: 1, maxLength: 255 }), description, { maxItems: fraudLimits.referrersMax }),
+  )
+
+const ownFraudRule = Type.Object(
+  {
+    name: Type.String({
+      pattern: '^[a-z0-9_]{1,16}$',
+      description: '1 to 16 of a-z, 0-9 and _; stands in the record.',
+    }),
+    sentence: Type.Optional(text('What it says, for a person; left out: its name.')),
+    score: integer(1, 100, 'Points.'),
+    at: Type.Optional(oneOf(['click', 'conversion'], 'What it is asked of.', 'click')),
+    rule: rule('What is suspicious. See "Rules".'),
+  },
+  strict,
+)
+
+const fraudParts = {
+  scores: Type.Optional(fraudScores),
+  thresholds: Type.Optional(
+    Type.Object(
+      { mark: from('a click is marked'), divert: from('it is sent elsewhere'), refuse: from('it is refused') },
+      { ...strict, description: 'What happens to clicks. Default: `{ mark: 30 }`.' },
+    ),
+  ),
+  conversion_thresholds: Type.Optional(
+    Type.Object(
+      { mark: from('a conversion is marked'), hold: from('it waits for a person'), reject: from('it is rejected') },
+      { ...strict, description: 'What happens to conversions. Default: `{ mark: 30 }`.' },
+    ),
+  ),
+  divert_to: Type.Optional(
+    Type.Object(
+      {
+        offer_id: Type.Optional(reference('offers', 'This offer, for clicks of its own advertiser.')),
+        url: Type.Optional(formatted('redirect_url', 'This address; macros are filled.')),
+      },
+      { ...strict, description: 'Where diverted clicks go; left out: to the fallback.' },
+    ),
+  ),
+  referrers: Type.Optional(
+    Type.Object(
+      {
+        allow: referrers('Hosts, `*.example.com` or `@list`: any other referrer is a reason.'),
+        deny: referrers('Hosts, `*.example.com` or `@list`: these are a reason.'),
+      },
+      { ...strict, description: 'Where clicks may come from.' },
+    ),
+  ),
+  ctit: Type.Optional(
+    Type.Object(
+      {
+        seconds_min: Type.Optional(integer(0, 86_400, 'A conversion sooner after its click is a reason.', 3)),
+        seconds_max: Type.Optional(integer(1, 34_560_000, 'A conversion later is a reason.', 2_592_000)),
+      },
+      { ...strict, description: 'Time from click to conversion.' },
+    ),
+  ),
+  conversions: Type.Optional(
+    Type.Object(
+      {
+        per_ip: Type.Optional(integer(1, 1_000_000, 'More of one address within the window are a reason.', 5)),
+        per_device: Type.Optional(integer(1, 1_000_000, 'More of one device within the window are a reason.', 2)),
+        window_hours: Type.Optional(integer(1, 1_000_000, 'How long the window is.', 24)),
+      },
+      { ...strict, description: 'Conversions of one address or device.' },
+    ),
+  ),
+  own_rules: Type.Optional(list(ownFraudRule, 'Rules of your own.', { maxItems: 50 })),
+}
+
+const fraud = Type.Object(
+  {
+    ...fraudParts,
+    rates: Type.Optional(ratesOf(rateOfInstallation)),
+    duplicate_seconds: Type.Optional(
+      integer(
+        1,
+        fraudLimits.windowSecondsMax,
+        'A second click of a visitor to a campaign within so long is a duplicate.',
+        10,
+      ),
+    ),
+  },
+  {
+    ...strict,
+    description:
+      'How clicks and conversions are scored, see [fraud](fraud.md); left out: unchanged; empty: only those of offers with settings of their own are.',
+  },
+)
+
+const offerFraud = Type.Object(
+  { ...fraudParts, rates: Type.Optional(ratesOf(rateOfOffer)) },
+  { ...strict, description: 'What it sets otherwise than `fraud` of the installation, entry by entry.' },
+)
+
 const offer = Type.Object(
   {
     state: Type.Optional(oneOf(['present', 'absent'], '`absent` removes it.', 'present')),
@@ -346,6 +464,7 @@ const offer = Type.Object(
         { minItems: 1, maxItems: 20 },
       ),
     ),
+    fraud: Type.Optional(offerFraud),
     redirect: Type.Optional(redirectKind),
     referrer_policy: Type.Optional(referrerPolicy),
     unique_ttl_hours: Type.Optional(uniqueTtlHours),
@@ -441,6 +560,12 @@ const link = Type.Object(
     ),
     offer_id: Type.Optional(reference('offers', 'Target.')),
     affiliate_id: Type.Optional(reference('affiliates', 'Whose traffic it is.')),
+    trap: Type.Optional(
+      Type.Boolean({
+        description: 'The link is hidden on a page, so that only programs follow it: a reason for `fraud`.',
+        default: false,
+      }),
+    ),
   },
   strict,
 )
@@ -531,6 +656,7 @@ export const configurationFileSchema = Type.Object(
         },
       ),
     ),
+    fraud: Type.Optional(fraud),
     advertisers: Type.Optional(section(advertiser, 'Advertisers by id.')),
     affiliates: Type.Optional(section(affiliate, 'Affiliates by id.')),
     offers: Type.Optional(section(offer, 'Offers by id.')),
@@ -550,6 +676,8 @@ export const configurationFileSchema = Type.Object(
 export type FileAdvertiser = Static<typeof advertiser>
 export type FileAffiliate = Static<typeof affiliate>
 export type FileOffer = Static<typeof offer>
+export type FileFraud = Static<typeof fraud>
+export type FileOfferFraud = Static<typeof offerFraud>
 export type FileCap = Static<typeof cap>
 export type FilePrice = Static<typeof price>
 export type FileLanding = Static<typeof landing>

@@ -29,6 +29,7 @@ export const issueCodes = {
   event_name_invalid: 'An event name is 1 to 64 characters of a-z, 0-9, "_", "." and "-".',
   word_ambiguous: 'Two words are the same once written in lower case, and upper and lower case count as equal.',
   rule_invalid: 'The rule is not of a form that can be evaluated.',
+  fraud_invalid: 'The value is none that fraud settings take.',
   weights_all_zero: 'All weights are 0, so that nobody would be sent anywhere.',
   weight_missing: 'Some of the regular flows have a weight and others have none.',
   price_unused: 'The pricing model of the offer never uses this price.',

@@ -1,4 +1,5 @@
 import type { Advertiser, Affiliate, Campaign, Link, Offer, PostbackEndpoint } from '#routing'
+import type { FraudSettings } from '#fraud'
 import type { NamedLists } from '#rules'
 import type { SectionName } from './file-schema.ts'
 
@@ -15,6 +16,8 @@ export type ConfigurationState = Objects & {
   fallback_url?: string
   /** Left out: there never were any, and a text of a rule may begin with `@`. */
   lists?: NamedLists
+  /** Left out: only clicks of offers with settings of their own are scored. */
+  fraud?: FraudSettings
   /** Left out only where the state was made without a database. */
   readonly redirect_key?: string
 }

@@ -7,6 +7,7 @@ import type { Issue } from './issues.ts'
 import { withoutEmpty, type ConfigurationState } from './objects.ts'
 import { readCampaign, readEndpoint, readLink } from './read-campaigns.ts'
 import type { ReadFile } from './read-file.ts'
+import { readFraud } from './read-fraud.ts'
 import { readOffer } from './read-offers.ts'
 import { checkRulesLeftBehind } from './check-rules.ts'
 import { problem } from './issues.ts'
@@ -30,6 +31,7 @@ export function planConfiguration(file: ReadFile, current: ConfigurationState): 
   const removed = removeAbsent(file, wanted)
   checkReferences(file, wanted)
   setLists(file, wanted)
+  setFraud(file, wanted)
   readObjects(file, wanted)
   if (file.prune) retireOthers(file, wanted)
   setFallback(file, wanted)
@@ -139,6 +141,11 @@ function retireOthers(file: ReadFile, wanted: ConfigurationState): void {
 function setFallback({ fallback, prune }: ReadFile, wanted: ConfigurationState): void {
   if (fallback.kind === 'named' || prune) delete wanted.fallback_url
   if (fallback.kind === 'named' && fallback.url !== undefined) wanted.fallback_url = fallback.url
+}
+
+function setFraud({ fraud, prune, reading }: ReadFile, wanted: ConfigurationState): void {
+  if (fraud.kind === 'named' || prune) delete wanted.fraud
+  if (fraud.kind === 'named' && fraud.settings !== undefined) wanted.fraud = readFraud(fraud.settings, reading)
 }
 
 /** Before the objects are read: their rules name the lists. Once there were any, `@` keeps its meaning without them too. */

@@ -156,7 +156,8 @@ export function readLink(code: string, file: FileLink, reading: Reading): Link {
       problem('key_missing', 'The link has no target: campaign_id, flow_id or offer_id.'),
     )
   const { campaign_id, flow_id, offer_id, affiliate_id } = file
-  return withoutEmpty<Link>({ code, campaign_id, flow_id, offer_id, affiliate_id })
+  const trap = file.trap === true ? true : undefined
+  return withoutEmpty<Link>({ code, campaign_id, flow_id, offer_id, affiliate_id, trap })
 }
 
 /** An endpoint as the snapshot has it.

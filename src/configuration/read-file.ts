@@ -7,6 +7,7 @@ import {
   type FileAffiliate,
   type FileCampaign,
   type FileEndpoint,
+  type FileFraud,
   type FileLink,
   type FileOffer,
   type SectionName,
@@ -21,6 +22,8 @@ export type ReadFile = {
   readonly prune: boolean
   /** `named`: the file says what the fallback is; without a URL it takes it away. */
   readonly fallback: { readonly kind: 'unnamed' } | { readonly kind: 'named'; readonly url: string | undefined }
+  /** `named`: the file says how fraud is scored; without settings it is not. */
+  readonly fraud: { readonly kind: 'unnamed' } | { readonly kind: 'named'; readonly settings: FileFraud | undefined }
   /** Entries by name; undefined: the file takes the list away. */
   readonly lists: ReadonlyMap<string, readonly string[] | undefined>
   readonly advertisers: Map<string, FileAdvertiser>
@@ -52,6 +55,7 @@ export function readFile(text: string): ReadFile {
     reading,
     prune: readTop(root, 'prune', reading) === true,
     fallback: readFallback(root, reading),
+    fraud: readFraudSection(root, reading),
     lists: readLists(root, reading),
     named,
     ...sections,
@@ -83,6 +87,11 @@ function readTop(root: TreeMap | undefined, key: string, reading: Reading): unkn
 function readFallback(root: TreeMap | undefined, reading: Reading): ReadFile['fallback'] {
   if (!root?.entries.has('fallback_url')) return { kind: 'unnamed' }
   return { kind: 'named', url: readTop(root, 'fallback_url', reading) as string | undefined }
+}
+
+function readFraudSection(root: TreeMap | undefined, reading: Reading): ReadFile['fraud'] {
+  if (!root?.entries.has('fraud')) return { kind: 'unnamed' }
+  return { kind: 'named', settings: readTop(root, 'fraud', reading) as FileFraud | undefined }
 }
 
 function readLists(root: TreeMap | undefined, reading: Reading): ReadFile['lists'] {

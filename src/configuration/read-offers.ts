@@ -6,6 +6,7 @@ import { report, type Reading } from './check-shape.ts'
 import type { FileCap, FileLanding, FileOffer, FilePrice } from './file-schema.ts'
 import { problem } from './issues.ts'
 import { withoutEmpty } from './objects.ts'
+import { readFraud } from './read-fraud.ts'
 import { readRule } from './read-rule.ts'
 import { didYouMean } from './suggest.ts'
 import { dateToMs, shareToBasisPoints } from './value-formats.ts'
@@ -53,6 +54,7 @@ export function readOffer(offerId: string, file: FileOffer, owner: Owner, readin
     affiliates: readOfferAffiliates(file, reading),
     caps: file.caps && readCaps(file.caps, reading),
     cap_fallbacks: file.cap_fallbacks,
+    fraud: file.fraud && readFraud(file.fraud, reading),
     redirect: file.redirect,
     referrer_policy: file.referrer_policy,
     unique_ttl_hours: file.unique_ttl_hours ?? 24,

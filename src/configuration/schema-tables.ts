@@ -24,7 +24,9 @@ function describeObject(name: string, schema: ShapeSchema, tables: Map<string, r
   tables.set(name, entries.map(([key, inner]) => describeKey(key, inner, needed.has(key)))) // prettier-ignore
   for (const [key, inner] of entries) {
     const object = innerObject(inner)
-    if (object !== undefined) describeObject(name === 'file' ? key : `${name}.${key}`, object, tables)
+    // An offer writes its fraud settings as the installation does.
+    if (object !== undefined && !(name === 'offers.fraud' && tables.has(`fraud.${key}`)))
+      describeObject(name === 'file' ? key : `${name}.${key}`, object, tables)
   }
 }
 

@@ -8,7 +8,7 @@ import { sectionNames, type SectionName } from './file-schema.ts'
 /** Tables of the configuration ↔ the shapes of the snapshot. All reads and writes are one statement per table. */
 
 type Row = Readonly<Record<string, unknown>>
-type Settings = Pick<ConfigurationState, 'fallback_url' | 'redirect_key' | 'lists'>
+type Settings = Pick<ConfigurationState, 'fallback_url' | 'redirect_key' | 'lists' | 'fraud'>
 type Queryable = Pick<Pool | Tx, 'query'>
 
 const tables: Readonly<
@@ -25,7 +25,7 @@ const tables: Readonly<
     key: 'offer_id',
     columns: [
       'advertiser_id', 'name', 'status', 'starts_at', 'ends_at', 'model', 'currency', 'prices', 'hold_days', 'landings', 'event_map',
-      'custom_events', 'status_map', 'postback', 'rule', 'block', 'country_fallbacks', 'access', 'affiliates', 'redirect', 'caps', 'cap_fallbacks',
+      'custom_events', 'status_map', 'postback', 'rule', 'block', 'country_fallbacks', 'access', 'affiliates', 'redirect', 'caps', 'cap_fallbacks', 'fraud',
       'referrer_policy', 'unique_ttl_hours', 'click_lifetime_days', 'fallback_url',
     ], // prettier-ignore
   },
@@ -45,7 +45,7 @@ const tables: Readonly<
       'fallback_url',
     ],
   },
-  links: { table: 'links', key: 'code', columns: ['campaign_id', 'flow_id', 'offer_id', 'affiliate_id'] },
+  links: { table: 'links', key: 'code', columns: ['campaign_id', 'flow_id', 'offer_id', 'affiliate_id', 'trap'] },
   endpoints: {
     table: 'postback_endpoints',
     key: 'endpoint_id',
@@ -70,7 +70,7 @@ export async function readState(database: Queryable): Promise<ConfigurationState
     const { rows } = await database.query<Row>(selectAll(name))
     for (const row of rows) state[name].set(String(row[tables[name].key]), fromRow[name](row) as never)
   }
-  const { rows } = await database.query<Row>('SELECT fallback_url, redirect_key, lists FROM settings')
+  const { rows } = await database.query<Row>('SELECT fallback_url, redirect_key, lists, fraud FROM settings')
   return { ...state, ...withoutEmpty<Settings>(rows[0] as never) }
 }
 
@@ -124,13 +124,18 @@ export async function writeState(
     if (removed.length > 0)
       await tx.query(`DELETE FROM ${tables[name].table} WHERE ${tables[name].key} = ANY($1)`, [removed])
   }
-  if (before.fallback_url !== after.fallback_url || !isDeepStrictEqual(before.lists, after.lists))
-    await tx.query(UPSERT_SETTINGS, [after.fallback_url ?? null, after.lists ? JSON.stringify(after.lists) : null])
+  if (!isDeepStrictEqual(settingsOf(before), settingsOf(after))) await tx.query(UPSERT_SETTINGS, settingsOf(after))
 }
 
 const UPSERT_SETTINGS = `
-  INSERT INTO settings (fallback_url, lists) VALUES ($1, $2)
-  ON CONFLICT (is_only) DO UPDATE SET fallback_url = EXCLUDED.fallback_url, lists = EXCLUDED.lists`
+  INSERT INTO settings (fallback_url, lists, fraud) VALUES ($1, $2, $3)
+  ON CONFLICT (is_only) DO UPDATE SET fallback_url = EXCLUDED.fallback_url, lists = EXCLUDED.lists, fraud = EXCLUDED.fraud`
+
+const settingsOf = ({ fallback_url, lists, fraud }: ConfigurationState): (string | null)[] => [
+  fallback_url ?? null,
+  lists === undefined ? null : JSON.stringify(lists),
+  fraud === undefined ? null : JSON.stringify(fraud),
+]
 
 function upsert(name: SectionName): string {
   const { table, key, columns } = tables[name]
@@ -164,6 +169,7 @@ export function compileConfiguration(state: ConfigurationState, version: number,
     fallback_url: state.fallback_url,
     redirect_key: state.redirect_key,
     lists: state.lists,
+    fraud: state.fraud,
     advertisers: [...state.advertisers.values()],
     affiliates: [...state.affiliates.values()],
     offers: [...state.offers.values()],

@@ -1,9 +1,10 @@
 import ipaddr from 'ipaddr.js'
+import { fraudRules, rateKinds } from '#fraud'
 import { parseAmount, parseCurrency } from '#platform/money'
 import { compileTemplate, isClickMacro, macroNames, type Template } from '#routing'
 import { LIST_NAME } from '#rules'
 import { problem, type Problem } from './issues.ts'
-import { suggestWord } from './suggest.ts'
+import { didYouMean, suggestWord } from './suggest.ts'
 
 /** The checks of one value that the schema calls `format`. Each takes the text as written and says what is wrong with it. */
 export type FormatName = keyof typeof formats
@@ -82,6 +83,8 @@ export const formats = {
           `"${cut(text)}" is no country code.`,
           'Write ISO 3166-1 alpha-2 in upper case, like DE, or "*".',
         ),
+  fraud_rule: (text) => checkWord(text, Object.keys(fraudRules), 'rule of fraud'),
+  rate_kind: (text) => checkWord(text, rateKinds, 'kind of rate'),
   redirect_url: (text) => checkUrl(text),
   html: (text) => checkHtml(text),
   domain: (text) =>
@@ -103,6 +106,11 @@ export const formats = {
           'Use 8 to 200 printable ASCII characters without blanks.',
         ),
 } as const satisfies Record<string, FormatCheck>
+
+function checkWord(text: string, words: readonly string[], what: string): Problem | undefined {
+  if (words.includes(text)) return undefined
+  return problem('value_not_allowed', `There is no ${what} "${cut(text)}".`, didYouMean(text, words))
+}
 
 const cut = (text: string): string => (text.length > 80 ? `${text.slice(0, 80)}…` : text)
 
