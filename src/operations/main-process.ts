@@ -10,6 +10,7 @@ import { ensureConfiguration } from '#configuration'
 import { openEnricher, prepareGeoFiles } from '#enrichment'
 import { openLmdbHotState, type HotState } from '#hot-state'
 import { openFileLog, type EventLog } from '#log'
+import { startOptimization } from '#optimization'
 import { startPipeline } from '#pipeline'
 import { migrateClickHouse } from '#platform/clickhouse'
 import { systemClock } from '#platform/clock'
@@ -268,6 +269,8 @@ async function startPipelineRole({ config, parts, logLines }: Start, shared: Sha
     guardsOff: config.faultGuardsOff,
   })
   parts.add('pipeline', () => pipeline.stop())
+  const optimization = startOptimization({ pool, snapshots, logLines, facts: facts!.reader, clock: systemClock })
+  parts.add('optimization', () => optimization.stop())
   return () => pipeline.readMetrics()
 }
 

@@ -2,7 +2,7 @@ import type { LogLines } from '#platform/log-lines'
 
 /** What the main process may have running, in the order in which it is stopped: each after what feeds it. */
 const STOP_ORDER = [
-  'edge', 'pipeline', 'delivery', 'api', 'configuration', 'event log', 'hot state', 'facts', 'connections',
+  'edge', 'optimization', 'pipeline', 'delivery', 'api', 'configuration', 'event log', 'hot state', 'facts', 'connections',
   'postgres',
 ] as const // prettier-ignore
 export type PartName = (typeof STOP_ORDER)[number]
