@@ -6,12 +6,15 @@ import { readConfig } from '#config'
 import {
   applyFile,
   doctor,
+  explainUrl,
   inspectInstallationLog,
   onStopRequest,
   parseRoles,
   reconcileInstallation,
   roles,
+  runConfigCommand,
   serve,
+  simulateFile,
 } from '#operations'
 
 type Command = {
@@ -44,6 +47,64 @@ const commands: Readonly<Record<string, Command>> = {
       const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
       if (positionals.length !== 1) throw new UsageError('apply takes one file.')
       return applyFile(readConfig(), positionals[0]!, { isDryRun: values['dry-run'] === true })
+    },
+  },
+  config: {
+    usage: 'config history [--limit 20] | show [VERSION] | diff FROM TO | restore VERSION [--yes]',
+    summary: 'the versions of the configuration: who changed what, and how to put an earlier one in force again',
+    run: async (args) => {
+      const options = { limit: { type: 'string', default: '20' }, yes: { type: 'boolean', default: false } } as const
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      const [verb, ...rest] = positionals
+      const [first, second] = rest.map((text) => wholeNumber('VERSION', text, 1, 2_147_483_647))
+      const config = readConfig()
+      if (verb === 'history' && rest.length === 0)
+        return runConfigCommand(config, { verb, limit: wholeNumber('--limit', values.limit, 1, 100_000) })
+      if (verb === 'show' && rest.length <= 1) return runConfigCommand(config, { verb, version: first })
+      if (verb === 'diff' && rest.length === 2) return runConfigCommand(config, { verb, from: first!, to: second! })
+      if (verb === 'restore' && rest.length === 1)
+        return runConfigCommand(config, { verb, version: first!, isDryRun: !values.yes })
+      throw new UsageError('config knows history, show [VERSION], diff FROM TO and restore VERSION.')
+    },
+  },
+  explain: {
+    usage:
+      'explain URL [--ip ADDRESS] [--user-agent TEXT] [--country DE] [--language de] [--referrer URL] [--at TIME] [--version N] [--file FILE]',
+    summary: 'with Waypost running: where a click on this link would go, and why; nothing is recorded',
+    run: async (args) => {
+      const text = { type: 'string' } as const
+      const options = {
+        ...{ ip: text, 'user-agent': text, country: text, language: text, referrer: text, at: text, file: text },
+        version: text,
+      }
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      if (positionals.length !== 1) throw new UsageError('explain takes one URL.')
+      return explainUrl(readConfig(), {
+        url: positionals[0]!,
+        visitor: given({ ip: values.ip, user_agent: values['user-agent'], country: values.country }),
+        headers: given({ 'accept-language': values.language, referer: values.referrer }),
+        at: values.at,
+        file: values.file,
+        version: versionOf(values.version),
+      })
+    },
+  },
+  simulate: {
+    usage: 'simulate FILE --since 7d [--until TIME] [--clicks 200000] | simulate --version N --since 7d',
+    summary: 'with Waypost running: where the clicks of a past period would have gone with another configuration',
+    run: async (args) => {
+      const text = { type: 'string' } as const
+      const options = { since: text, until: text, clicks: text, version: text }
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      if ((positionals.length === 1) === (values.version !== undefined) || positionals.length > 1)
+        throw new UsageError('simulate takes one file, or --version.')
+      return simulateFile(readConfig(), {
+        from: sinceTime(values.since),
+        to: values.until,
+        clicksMax: values.clicks === undefined ? undefined : wholeNumber('--clicks', values.clicks, 1, 1_000_000),
+        file: positionals[0],
+        version: versionOf(values.version),
+      })
     },
   },
   demo: {
@@ -121,6 +182,23 @@ function wholeNumber(name: string, text: string, min: number, max: number): numb
   const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
   if (number >= min && number <= max) return number
   throw new UsageError(`${name} ${text}: must be a whole number from ${min} to ${max}.`)
+}
+
+const versionOf = (text: string | undefined): number | undefined =>
+  text === undefined ? undefined : wholeNumber('--version', text, 1, 2_147_483_647)
+
+const given = (values: Readonly<Record<string, string | undefined>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])))
+
+const UNIT_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/** `7d`, `12h` and `30m` before now, or a time. */
+function sinceTime(text: string | undefined): string {
+  const [, count, unit] = /^(\d{1,4})([mhd])$/.exec(text ?? '') ?? []
+  if (count !== undefined)
+    return new Date(Date.now() - Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS]).toISOString()
+  if (text !== undefined && !Number.isNaN(Date.parse(text))) return new Date(text).toISOString()
+  throw new UsageError('--since takes a span such as 7d, 12h or 30m, or a time such as 2026-11-01T00:00:00Z.')
 }
 
 async function main([name = 'help', ...args]: string[]): Promise<number> {

@@ -34,7 +34,8 @@ export async function applyFile(config: Config, file: string, { isDryRun }: { is
   }
 }
 
-function readText(path: string): string {
+/** @throws {Error} with the path and why it cannot be read */
+export function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (cause) {
@@ -42,8 +43,8 @@ function readText(path: string): string {
   }
 }
 
-/** In a container the process may run as an id that has no name. */
-function callerName(): string {
+/** The user of the operating system. In a container the process may run as an id that has no name. */
+export function callerName(): string {
   try {
     return userInfo().username
   } catch {
