@@ -394,6 +394,48 @@ test('applies a configuration sent to it, refuses a wrong one with its lines, an
   assert.equal((await ask('/v1/config?version=99')).status, 404)
 })
 
+test('lists, shows, compares and restores versions of the configuration, for the owner only', async (t) => {
+  const { ask, keyFor } = await withApi(t)
+  const apply = (body: string) => ask('/v1/config', { method: 'POST', type: 'application/yaml', body })
+  assert.equal((await apply('advertisers: { initech: {} }')).body['kind'], 'applied')
+  assert.equal((await apply('links: { go: { campaign_id: acme-main } }')).body['kind'], 'applied')
+  const page = await ask('/v1/config/versions?limit=2')
+  assert.deepEqual(itemsOf(page).map(({ version, added, first_objects }) => [version, added, first_objects]), [
+    [3, 1, ['link go']], [2, 1, ['advertiser initech']],
+  ]) // prettier-ignore
+  assert.equal(page.body['next_before'], 2)
+  const last = await ask('/v1/config/versions?limit=2&before=2')
+  assert.deepEqual([itemsOf(last).length, last.body['next_before']], [1, null])
+
+  const shown = await ask('/v1/config/versions/1')
+  assert.deepEqual([shown.body['created_by'], shown.body['restored_version']], ['test', null])
+  assert.ok((shown.body['changes'] as Json[]).length > 0)
+  assert.doesNotMatch(shown.text, /whsec_|acme-secret-1|"redirect_key":"(?!\(secret\))/)
+  const diff = await ask('/v1/config/versions/1/diff/3')
+  assert.deepEqual((diff.body['changes'] as Json[]).map(({ kind, id }) => `${String(kind)} ${String(id)}`), ['added initech', 'added go']) // prettier-ignore
+
+  const restore = (query = '', version = 1, key?: string) =>
+    ask(`/v1/config/versions/${version}/restore${query}`, { method: 'POST', key })
+  const planned = await restore()
+  assert.deepEqual([planned.body['kind'], planned.body['version']], ['planned', 4])
+  assert.equal((await ask('/v1/config')).body['version'], 3)
+  assert.equal(codeOf(await restore('?dry_run=false&newest=2')), 'conflict')
+  const restored = await restore('?dry_run=false&newest=3')
+  assert.deepEqual([restored.body['kind'], restored.body['version'], restored.body['kept']], ['restored', 4, []])
+  const newest = itemsOf(await ask('/v1/config/versions?limit=1'))[0]!
+  assert.deepEqual([newest['created_by'], newest['restored_version'], newest['removed']], ['API key test', 1, 2])
+  assert.equal((await restore()).body['kind'], 'unchanged')
+
+  for (const path of ['/v1/config/versions/99', '/v1/config/versions/1/diff/99'])
+    assert.equal((await ask(path)).status, 404)
+  assert.equal((await restore('', 99)).status, 404)
+  const advertiser = await keyFor({ role: 'advertiser', advertiser_id: 'acme' }, ['read', 'write'])
+  for (const path of ['/v1/config/versions', '/v1/config/versions/1', '/v1/config/versions/1/diff/2'])
+    assert.equal((await ask(path, { key: advertiser })).status, 403)
+  assert.equal((await restore('', 1, advertiser)).status, 403)
+  assert.equal((await restore('', 1, await keyFor({ role: 'owner' }))).status, 403)
+})
+
 test('makes keys that open what they are for, until they are revoked', async (t) => {
   const { ask } = await withApi(t)
   const make = (body: object) => ask('/v1/api-keys', { method: 'POST', body })
