@@ -26,7 +26,7 @@ export type Api = {
   /** Opens the files that tell place and device of a visitor; called once, when first asked for. */
   readonly openEnricher: () => Enricher
   /** Counts of caps, for looking only; undefined: this process has none. */
-  readonly caps: Pick<CapCounters, 'peek'> | undefined
+  readonly caps: Pick<CapCounters, 'peek' | 'list'> | undefined
   readonly operations: Operations
   readonly metrics: readonly (() => string | Promise<string>)[]
 }

@@ -11,6 +11,7 @@ import { addErrorAnswers, answerFrameworkError, errorSchema } from './errors.ts'
 import { apiLimits, type ApiLimits } from './limits.ts'
 import { addRequestMetrics } from './metrics.ts'
 import { addApiKeyRoutes } from './routes/api-keys.ts'
+import { addCapRoutes } from './routes/caps.ts'
 import { addClickRoutes } from './routes/clicks.ts'
 import { addConfigurationRoutes } from './routes/configuration.ts'
 import { addConfigurationVersionRoutes } from './routes/configuration-versions.ts'
@@ -81,6 +82,7 @@ export async function createApi({
     addReportRoutes(scope, api)
     addClickRoutes(scope, api)
     addConversionRoutes(scope, api)
+    addCapRoutes(scope, api)
     addInboundPostbackRoutes(scope, api)
     addDeliveryRoutes(scope, api)
     addConfigurationRoutes(scope, api)

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import { ensureOwnerKey } from '#accounts'
 import { startApi } from '#api'
+import { openSqliteCapState, type CapState } from '#caps'
 import type { Config } from '#config'
 import { ensureConfiguration } from '#configuration'
 import { openEnricher, prepareGeoFiles } from '#enrichment'
@@ -94,7 +95,12 @@ async function startParts(options: MainOptions, parts: Parts): Promise<Omit<Main
   ] as const)
   const snapshots = await followConfiguration(start)
   const apiPort = await timed(start, 'Pipeline, delivery and API ready', () =>
-    startRoles(start, { ...stores, snapshots, pool: database.pool, facts, edgePort: edge?.port ?? config.edgePort }),
+    startRoles(start, {
+      ...{ ...stores, snapshots, facts },
+      pool: database.pool,
+      caps: openCaps(start),
+      edgePort: edge?.port ?? config.edgePort,
+    }),
   )
   return { edge, apiPort, postgresPid: database.serverPid, configVersion: database.configVersion }
 }
@@ -232,6 +238,13 @@ async function followConfiguration({ databaseUrl, paths, parts, logLines }: Star
   return snapshots
 }
 
+/** Opened after the edge has its own: to put a saved copy back after a power cut takes a moment. */
+function openCaps({ paths, parts }: Start): CapState {
+  const caps = openSqliteCapState({ directory: paths.caps })
+  parts.add('caps', () => caps.close())
+  return caps
+}
+
 const DAY_MS = 86_400_000
 
 type Shared = {
@@ -240,6 +253,7 @@ type Shared = {
   readonly snapshots: SnapshotFollower
   readonly pool: Pool
   readonly facts: Facts | undefined
+  readonly caps: CapState
   readonly edgePort: number
 }
 
@@ -261,9 +275,9 @@ async function startDeliveryRole({ config, parts, logLines }: Start, { pool, sna
 }
 
 async function startPipelineRole({ config, parts, logLines }: Start, shared: Shared): Promise<() => Promise<string>> {
-  const { log, hotState, pool, facts, snapshots } = shared
+  const { log, hotState, pool, facts, caps, snapshots } = shared
   const pipeline = await startPipeline({
-    ...{ log, hotState, pool, snapshots, logLines, facts: facts!.writer, clock: systemClock },
+    ...{ log, hotState, pool, caps, snapshots, logLines, facts: facts!.writer, clock: systemClock },
     clickIndexMs: config.clickIndexDays * DAY_MS,
     logRetention: config.logRetention,
     guardsOff: config.faultGuardsOff,
@@ -276,7 +290,7 @@ async function startPipelineRole({ config, parts, logLines }: Start, shared: Sha
 
 async function startApiRole(
   { config, paths, parts, logLines }: Start,
-  { log, hotState, pool, facts, snapshots, edgePort }: Shared,
+  { log, hotState, pool, facts, caps, snapshots, edgePort }: Shared,
   metrics: readonly (() => string | Promise<string>)[],
 ): Promise<number> {
   const reader = facts!.reader
@@ -286,7 +300,7 @@ async function startApiRole(
   }
   const api = await withFreePort('WAYPOST_API_PORT', config.apiPort, () =>
     startApi({
-      ...{ log, hotState, pool, snapshots, logLines, metrics, facts: reader, clock: systemClock },
+      ...{ log, hotState, pool, caps, snapshots, logLines, metrics, facts: reader, clock: systemClock },
       config: { ...config, edgePort },
       openEnricher: () => openEnricher(prepareGeoFiles(paths.geo)),
       operations,

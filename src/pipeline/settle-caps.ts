@@ -116,7 +116,6 @@ export function startCapSettlement(options: CapSettlementOptions): CapSettlement
     position = savedPosition
     const gap = caps.gap()
     if (gap === undefined) return
-    logLines.info({ since_ms: gap.sinceMs, until_ms: gap.untilMs }, 'counting what caps have missed')
     const { rows } = await pool.query<{ seq: bigint }>(FIRST_SINCE, [savedPosition, gap.sinceMs])
     position = Number(rows[0]!.seq)
     await caps.rebuild(readLost(gap))
@@ -125,11 +124,13 @@ export function startCapSettlement(options: CapSettlementOptions): CapSettlement
   /** Clicks first: their holds are what their conversions take the place of. */
   async function* readLost(gap: CapGap): AsyncGenerator<CapEvent> {
     const offers = await currentOffers()
-    if (offers.size > 0)
+    if (offers.size > 0) {
+      logLines.info({ since_ms: gap.sinceMs, until_ms: gap.untilMs }, 'counting what caps have missed')
       for await (const click of readLostClicks(log, gap, signal)) {
         const keys = offers.get(click.offer_id ?? '')?.keysOfRecordedClick(click) ?? []
         if (keys.length > 0) yield { kind: 'click', clickId: click.click_id, at: click.at, keys }
       }
+    }
     for (let read = await readFrom(position); read !== undefined; read = await readFrom(position)) {
       for (const conversion of read.booked) yield { kind: 'conversion', conversion }
       position = read.next
