@@ -208,6 +208,18 @@ export function testCapCounters(adapter: CapCountersAdapter): void {
     assert.deepEqual(counters.settle([booked(id, keys, { at: late, whenOver: 'refuse' })]), [SETTLED])
   })
 
+  it('gives the room of a lapsed hold to one conversion only', (counters) => {
+    const compiled = caps({ metric: 'conversions', limit: 1 })
+    const late = NOW + 40 * MINUTE
+    const [tardy, stranger] = [click(), click()]
+    counters.reserve(tardy, NOW, compiled.keysOfClick({}, NOW))
+    const keys = compiled.keysOfConversion({}, late, WORTH)
+    const ask = (id: ClickId) => counters.settle([booked(id, keys, { at: late, whenOver: 'refuse' })])
+    assert.deepEqual(ask(stranger), [SETTLED])
+    assert.deepEqual(ask(tardy), [{ kind: 'over_cap', index: 0 }])
+    assert.deepEqual(levels(counters, keys, late), [[1, 0]])
+  })
+
   it('counts the second conversion of a click without a hold', (counters) => {
     const compiled = caps({ metric: 'conversions', limit: 2 })
     const keys = compiled.keysOfConversion({}, NOW, WORTH)
