@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 
 import { findVersion, previewConfiguration, type Issue } from '#configuration'
+import { findLearned } from '#optimization'
 import { WaypostError } from '#platform/errors'
 import type { Snapshot } from '#routing'
 
@@ -27,7 +28,8 @@ export type Chosen =
   | { readonly kind: 'found'; readonly snapshot: Snapshot; readonly isSaved: boolean }
   | { readonly kind: 'refused'; readonly issues: readonly Issue[] }
 
-/** The configuration that a question names: the newest version, an earlier one, or a file that is not applied.
+/** The configuration that a question names: the newest version, an earlier one, or a file that is not applied; with the weights
+ * learned that the edges draw by at present.
  * @throws {RequestError} both are named, or there is no such version
  * @throws {WaypostError} not_ready: there is no configuration yet
  */
@@ -36,10 +38,16 @@ export async function chosenConfiguration(api: Api, { version, configuration }: 
     throw new RequestError('request_invalid', 'a version and a file exclude each other', 'configuration')
   if (configuration !== undefined) {
     const preview = await previewConfiguration(api.pool, configuration, api.clock)
-    return preview.kind === 'refused' ? preview : { kind: 'found', snapshot: preview.snapshot, isSaved: false }
+    if (preview.kind === 'refused') return preview
+    return { kind: 'found', snapshot: await withLearned(api, preview.snapshot), isSaved: false }
   }
   const found = await findVersion(api.pool, version)
-  if (found !== undefined) return { kind: 'found', snapshot: found.snapshot, isSaved: true }
+  if (found !== undefined) return { kind: 'found', snapshot: await withLearned(api, found.snapshot), isSaved: true }
   if (version === undefined) throw new WaypostError('not_ready', 'There is no configuration yet.')
   throw new RequestError('request_invalid', 'there is no such version', 'version')
+}
+
+async function withLearned({ pool }: Api, snapshot: Snapshot): Promise<Snapshot> {
+  const found = await findLearned(pool)
+  return found === undefined ? snapshot : { ...snapshot, learned: { version: found.version, weights: found.weights } }
 }

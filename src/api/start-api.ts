@@ -20,6 +20,7 @@ import { addDeliveryRoutes } from './routes/deliveries.ts'
 import { addExplainRoute } from './routes/explain.ts'
 import { addInboundPostbackRoutes } from './routes/inbound-postbacks.ts'
 import { addOperationRoutes } from './routes/operations.ts'
+import { addOptimizationRoutes } from './routes/optimization.ts'
 import { addPublicRoutes } from './routes/public.ts'
 import { addReportRoutes } from './routes/reports.ts'
 import { addSimulateRoute } from './routes/simulate.ts'
@@ -89,6 +90,7 @@ export async function createApi({
     addConfigurationVersionRoutes(scope, api)
     addExplainRoute(scope, api)
     addSimulateRoute(scope, api)
+    addOptimizationRoutes(scope, api)
     addApiKeyRoutes(scope, api)
     addOperationRoutes(scope, api)
     scope.get('/openapi.json', { schema: { hide: true } }, () => server.swagger())

@@ -1,3 +1,4 @@
+export { learnOnce } from './learn.ts'
 export { startOptimization } from './start-optimization.ts'
 export type { Optimization, OptimizationOptions } from './start-optimization.ts'
 export { findLearned } from './store.ts'
