@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import { createMemoryCaps, type CapCounters } from '#caps'
+import { openEnricher } from '#enrichment'
+import { newClickId } from '#platform/ids'
+import { compileSnapshot } from '#routing'
+import { offer, snapshot, TEST_TIME } from '#routing/test-snapshots'
+
+import { explainClick } from './explain-click.ts'
+
+const enricher = openEnricher({ geoFiles: [] })
+const routing = compileSnapshot(
+  snapshot({
+    offers: [offer('o1', { caps: [{ cap_id: 'daily', metric: 'clicks', period: 'day', limit: 1, mode: 'hard' }] })],
+  }),
+)
+const explainWith = (caps: Pick<CapCounters, 'peek'> | undefined) =>
+  explainClick({ enricher, sub2AllowedKeys: new Set(), clickOf: () => undefined, caps }, routing, {
+    parameters: { o: 'o1', clickid: newClickId(TEST_TIME) },
+    visitor: { country: 'DE' },
+    headers: { 'user-agent': 'Mozilla/5.0' },
+    at: TEST_TIME,
+  })!
+
+test('looks at the counts of caps and takes nothing from them', () => {
+  const counters = createMemoryCaps()
+  let looked = 0
+  const caps: Pick<CapCounters, 'peek'> = {
+    peek: (...asked) => {
+      looked += 1
+      return counters.peek(...asked)
+    },
+  }
+  // A cap of one click takes as many explanations as one likes.
+  for (let count = 1; count <= 3; count += 1) {
+    assert.equal(explainWith(caps).outcome, 'redirected')
+    assert.equal(looked, count)
+  }
+  const full = explainWith({ peek: () => ({ kind: 'full', index: 0 }) })
+  assert.equal(full.refusal, 'over_cap')
+  assert.ok(full.decision.includes('The cap “daily” of the offer “Offer o1” is full.'))
+  assert.ok(!full.notes.some((note) => note.startsWith('Caps')))
+})
+
+test('says so where caps are not looked at', () => {
+  const { outcome, notes } = explainWith(undefined)
+  assert.equal(outcome, 'redirected')
+  assert.ok(notes.includes('Caps were not asked here: each is taken to have room.'))
+})
