@@ -189,6 +189,26 @@ test('versions are kept for 90 days, the newest for ever', async (t) => {
   assert.notEqual(await findLearned(pool, 2), undefined)
 })
 
+test('a draw that ClickHouse gives up on keeps its weights, one that cannot be compared goes back to those of the configuration', async (t) => {
+  const { pool, facts } = await withFacts(t)
+  await writeThree(facts)
+  await learnOnce({ pool, facts }, smartLink(), NOW_MS)
+  const { weights } = (await findLearned(pool))!
+  // Fifty bytes of memory are too few for any question.
+  const narrow = {
+    query: (question: Parameters<FactsClient['query']>[0]) =>
+      facts.query({ ...question, clickhouse_settings: { ...question.clickhouse_settings, max_memory_usage: '50' } }),
+  } as FactsClient
+  assert.equal(await learnOnce({ pool, facts: narrow }, smartLink(), NOW_MS + MINUTE_MS), 1)
+  const kept = (await findLearned(pool))!
+  assert.deepEqual(kept.weights, weights)
+  assert.equal(kept.state[0]!.problem, 'too_many_facts')
+  const [first, ...offers] = smartLink({ goal: 'epc' }).offers
+  const mixed = { ...smartLink({ goal: 'epc' }), offers: [{ ...first!, currency: 'EUR' }, ...offers] }
+  assert.equal(await learnOnce({ pool, facts }, mixed, NOW_MS + 2 * MINUTE_MS), 2)
+  assert.deepEqual((await findLearned(pool))!.weights, {})
+})
+
 test('an installation that optimises nothing has no versions', async (t) => {
   const { pool, facts } = await withFacts(t)
   assert.equal(await learnOnce({ pool, facts }, smartLink({ mode: 'off' }), NOW_MS), undefined)
