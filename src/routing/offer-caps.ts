@@ -25,7 +25,7 @@ export type CompiledOfferCaps = {
 }
 
 /** What a count is named by: caps of different offers may have the same id. */
-const countId = (offerId: string, capId: string): string =>
+export const countId = (offerId: string, capId: string): string =>
   createHash('sha256')
     .update(JSON.stringify([offerId, capId]))
     .digest('base64url')

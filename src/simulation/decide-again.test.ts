@@ -10,7 +10,7 @@ import { compileSnapshot, type Snapshot } from '#routing'
 import { advertiser, affiliate, campaign, flow, landing, offer, snapshot, TEST_TIME } from '#routing/test-snapshots'
 
 import { compilePair, decideAgain } from './decide-again.ts'
-import { decideHypothetical } from './explain-click.ts'
+import { decideHypothetical, type Explainer } from './explain-click.ts'
 
 const explainer = {
   enricher: openEnricher({ geoFiles: [] }),
@@ -20,7 +20,7 @@ const explainer = {
 
 /** The record of a click as it is read from the log. */
 function clickOn(world: Snapshot, path: string, parameters: Record<string, string>, more: ClickMore = {}): ClickRecord {
-  const decided = decideHypothetical(explainer, compileSnapshot(world), {
+  const decided = decideHypothetical({ ...explainer, caps: more.caps }, compileSnapshot(world), {
     url: path,
     parameters: { clickid: newClickId(TEST_TIME), ...parameters },
     visitor: { ip: '192.0.2.1', ...more.visitor },
@@ -29,7 +29,11 @@ function clickOn(world: Snapshot, path: string, parameters: Record<string, strin
   })
   return decodeRecord(encodeRecord(decided!.record)) as ClickRecord
 }
-type ClickMore = { readonly visitor?: object; readonly headers?: Readonly<Record<string, string>> }
+type ClickMore = {
+  readonly visitor?: object
+  readonly headers?: Readonly<Record<string, string>>
+  readonly caps?: Explainer['caps']
+}
 
 const isCountry = (...value: string[]) => ({ field: 'country', op: 'in', value }) as const
 const lands = (...ids: string[]) => ids.map((id) => landing(id, { weight: ids.length }))
@@ -138,4 +142,36 @@ test('the version that decided a click decides it again in the same way, from it
   const seen = ['redirected', 'link_unknown', 'campaign_unknown', 'campaign_paused', 'flow_unknown', 'flow_paused', 'offer_unknown', 'offer_paused',
     'offer_rule_refused', 'affiliate_unknown', 'affiliate_blocked', 'target_missing'] // prettier-ignore
   assert.deepEqual(seen.filter((reason) => !outcomes.has(reason)), []) // prettier-ignore
+})
+
+test('caps answer as they did: what the trace says was full is full', () => {
+  const cap = { cap_id: 'daily', metric: 'clicks', period: 'day', limit: 5, mode: 'hard' } as const
+  const world = snapshot({
+    offers: [offer('o1', { caps: [cap], cap_fallbacks: ['o2'] }), offer('o2')],
+    campaigns: [campaign({ flows: [flow('f1', { offers: [{ offer_id: 'o1', weight: 1 }] })] })],
+  })
+  const full = clickOn(world, '/click', { c: 'summer' }, { caps: { peek: () => ({ kind: 'full', index: 0 }) } })
+  const open = clickOn(world, '/click', { c: 'summer' }, { caps: { peek: () => ({ kind: 'reserved' }) } })
+  assert.deepEqual([full.offer_id, open.offer_id], ['o2', 'o1'])
+  for (const click of [full, open]) {
+    const decided = decideAgain(click, compilePair(world, world))
+    assert.equal(decided.kind === 'decided' && decided.after.offer_id, click.offer_id)
+  }
+})
+
+test('another configuration draws as the version that decided did: only what it changes moves', () => {
+  const world = (weight: number, name: string, version: number): Snapshot =>
+    snapshot({
+      version,
+      offers: [offer('o1', { name, landings: [landing('l1', { weight: 50 }), landing('l2', { weight })] })],
+    })
+  const clicks = Array.from({ length: 300 }, () => clickOn(world(50, 'Lamp', 7), '/click', { c: 'summer' }))
+  const movedBy = (candidate: Snapshot): number =>
+    clicks.filter((click) => {
+      const decided = decideAgain(click, compilePair(world(50, 'Lamp', 7), candidate))
+      return decided.kind === 'decided' && decided.after.landing_id !== decided.before.landing_id
+    }).length
+  assert.equal(movedBy(world(50, 'A new name', 8)), 0)
+  const moved = movedBy(world(0, 'Lamp', 8))
+  assert.ok(moved > 100 && moved < 200, String(moved))
 })

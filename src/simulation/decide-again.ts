@@ -1,5 +1,13 @@
 import type { ClickRecord } from '#records'
-import { chooseTarget, compileSnapshot, type CompiledSnapshot, type Decision, type Snapshot } from '#routing'
+import {
+  applyLearnedWeights,
+  chooseTarget,
+  compileSnapshot,
+  type CompiledSnapshot,
+  type Decision,
+  type LearnedOverlay,
+  type Snapshot,
+} from '#routing'
 import { recallRequest } from './recall-request.ts'
 
 /** Where a click went or would go. */
@@ -23,6 +31,15 @@ export const compilePair = (deciding: Snapshot, candidate: Snapshot): Pair => ({
   snapshot: deciding,
   deciding: compileSnapshot(deciding),
   candidate: compileSnapshot({ ...candidate, version: deciding.version }),
+})
+
+/** Both drawn by the weights that a click names: what was learned meanwhile is not what the candidate changes.
+ * @param pair of which no weights were learned
+ */
+export const withWeights = ({ snapshot, deciding, candidate }: Pair, learned: LearnedOverlay): Pair => ({
+  snapshot,
+  deciding: applyLearnedWeights(deciding, learned),
+  candidate: applyLearnedWeights(candidate, learned),
 })
 
 export type DecidedAgain =

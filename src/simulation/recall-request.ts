@@ -1,6 +1,7 @@
 import type { RoutingCaps } from '#caps'
 import type { ClickRecord } from '#records'
 import {
+  countId,
   decodeTrace,
   type AskedTarget,
   type Bound,
@@ -113,8 +114,12 @@ function recallBounds(click: ClickRecord, snapshot: Snapshot, steps: readonly Tr
 /** Caps answer as they did then: those that the trace says were full are full, all others have room. */
 function recallCaps(snapshot: Snapshot, steps: readonly TraceStep[]): RoutingCaps {
   const full = new Set<string>()
-  for (const step of steps)
-    if (step.kind === 'cap_full') full.add(snapshot.offers[step.offer]?.caps?.[step.cap]?.cap_id ?? '')
+  for (const step of steps) {
+    if (step.kind !== 'cap_full') continue
+    const offer = snapshot.offers[step.offer]
+    const cap = offer?.caps?.[step.cap]
+    if (offer !== undefined && cap !== undefined) full.add(countId(offer.offer_id, cap.cap_id))
+  }
   return {
     reserve: (_clickId, _at, keys) => {
       const index = full.size === 0 ? -1 : keys.findIndex(({ cap_id }) => full.has(cap_id))

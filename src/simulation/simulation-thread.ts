@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 
-import type { Snapshot } from '#routing'
+import type { LearnedOverlay, Snapshot } from '#routing'
 import type { Tally } from './tally.ts'
 import type { FromSimulation, SimulationStart, ToSimulation } from './worker-messages.ts'
 
@@ -15,10 +15,16 @@ export type SimulationThread = {
   readonly end: () => Promise<void>
 }
 
-/** Starts the thread that decides. @param versionOf reads an earlier version of the configuration */
+/** What a click was decided by; undefined: it is not there any more. */
+export type PastVersions = {
+  readonly versionOf: (version: number) => Promise<Snapshot | undefined>
+  readonly weightsOf: (version: number) => Promise<LearnedOverlay | undefined>
+}
+
+/** Starts the thread that decides. */
 export function startSimulationThread(
   start: SimulationStart,
-  versionOf: (version: number) => Promise<Snapshot | undefined>,
+  { versionOf, weightsOf }: PastVersions,
 ): SimulationThread {
   const worker = new Worker(new URL('./simulation-worker.ts', import.meta.url), { workerData: start })
   const failure = Promise.withResolvers<never>()
@@ -36,6 +42,11 @@ export function startSimulationThread(
       case 'version_wanted':
         versionOf(message.version)
           .then((snapshot) => post({ kind: 'version', version: message.version, snapshot }))
+          .catch(failure.reject)
+        return
+      case 'weights_wanted':
+        weightsOf(message.version)
+          .then((learned) => post({ kind: 'weights', version: message.version, learned }))
           .catch(failure.reject)
         return
       case 'clicks_done':

@@ -1,4 +1,4 @@
-import type { Snapshot } from '#routing'
+import type { LearnedOverlay, Snapshot } from '#routing'
 import type { Tally } from './tally.ts'
 
 /** What the thread of a simulation is started with. */
@@ -9,11 +9,13 @@ export type ToSimulation =
   | { readonly kind: 'clicks'; readonly form: 'records' | 'rows'; readonly lines: Uint8Array }
   /** A version that the thread asked for; undefined: it is not there any more. */
   | { readonly kind: 'version'; readonly version: number; readonly snapshot: Snapshot | undefined }
+  /** Learned weights that the thread asked for. */
+  | { readonly kind: 'weights'; readonly version: number; readonly learned: LearnedOverlay | undefined }
   | { readonly kind: 'finish' }
 
 /** From the thread. */
 export type FromSimulation =
-  | { readonly kind: 'version_wanted'; readonly version: number }
+  | { readonly kind: 'version_wanted' | 'weights_wanted'; readonly version: number }
   /** The lines before this are decided. */
   | { readonly kind: 'clicks_done' }
   | { readonly kind: 'finished'; readonly tally: Tally }
