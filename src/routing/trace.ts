@@ -202,6 +202,14 @@ function verdictStep(text: string): TraceStep | undefined {
 export const decodeTrace = (trace: string): readonly TraceStep[] =>
   trace.split(';').flatMap((text) => decodeStep(text) ?? [])
 
+const WEIGHTS_STEP = /(?:^|;)w([0-9a-z]+)/
+
+/** Version of the learned weights that the click was drawn by; undefined: none counted. */
+export function learnedVersionOf(trace: string): number | undefined {
+  const found = WEIGHTS_STEP.exec(trace)
+  return found === null ? undefined : Number.parseInt(found[1]!, 36)
+}
+
 /** What the steps before said, so that a flow or landing number finds its name. */
 type Place = {
   campaign: Campaign | undefined

@@ -7,16 +7,15 @@ import type { Snapshot } from '#routing'
 import type { Destination } from './decide-again.ts'
 import { expectEarnings, type Earnings } from './expect-earnings.ts'
 import { findLogRanges, readLogClicks, type LogRange, type ReadableLog } from './read-log-clicks.ts'
-import { startSimulationThread, type SimulationThread } from './simulation-thread.ts'
+import { startSimulationThread, type PastVersions, type SimulationThread } from './simulation-thread.ts'
 import type { Counted, Tally } from './tally.ts'
 
-export type SimulationOptions = {
+export type SimulationOptions = PastVersions & {
   /** The configuration to be tried. */
   readonly candidate: Snapshot
   readonly period: Period
   readonly log: ReadableLog
   readonly facts: FactsClient
-  readonly versionOf: (version: number) => Promise<Snapshot | undefined>
   /** Clicks decided at most; of a larger period a sample. */
   readonly clicksMax: number
   /** Ends the work early. */
@@ -69,12 +68,12 @@ const SAMPLE_MARGIN = 0.95
  * @throws {WaypostError} facts_unavailable, query_too_expensive
  */
 export async function simulate(options: SimulationOptions): Promise<Simulation> {
-  const { candidate, period, log, facts, versionOf, signal } = options
+  const { candidate, period, log, facts, signal } = options
   const startedAt = performance.now()
   const ranges = await findLogRanges(log, period)
   const counted = await countClicks(options, ranges)
   const sample = counted.inPeriod <= options.clicksMax ? 1 : (options.clicksMax * SAMPLE_MARGIN) / counted.inPeriod
-  const thread = startSimulationThread({ candidate, ...period }, versionOf)
+  const thread = startSimulationThread({ candidate, ...period }, options)
   const end = (): void => void thread.end()
   signal.addEventListener('abort', end)
   try {

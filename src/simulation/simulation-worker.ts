@@ -4,7 +4,8 @@
 import { parentPort, workerData } from 'node:worker_threads'
 
 import { clickOfRow, type ClickRecord } from '#records'
-import { compilePair, decideAgain, type Pair } from './decide-again.ts'
+import { applyLearnedWeights, learnedVersionOf } from '#routing'
+import { compilePair, decideAgain, withWeights, type Pair } from './decide-again.ts'
 import { countDecided, newTally } from './tally.ts'
 import type { FromSimulation, SimulationStart, ToSimulation } from './worker-messages.ts'
 
@@ -12,29 +13,59 @@ import type { FromSimulation, SimulationStart, ToSimulation } from './worker-mes
 const PAIRS_MAX = 4
 
 const { candidate, fromMs, toMs } = workerData as SimulationStart
+const { learned: learnedMeanwhile, ...candidateItself } = candidate
 const port = parentPort!
 const tally = newTally()
-const pairs = new Map<number, Pair | undefined>()
-const wanted = new Map<number, PromiseWithResolvers<Pair | undefined>>()
+/** By version of the configuration, without learned weights. */
+const compiled = new Map<number, Pair | undefined>()
+/** By version of the configuration and of the weights. */
+const pairs = new Map<string, Pair | undefined>()
 
 const tell = (message: FromSimulation): void => port.postMessage(message)
 
-function pairFor(version: number): Pair | undefined | Promise<Pair | undefined> {
-  if (pairs.has(version)) return pairs.get(version)
-  const known = wanted.get(version)
-  if (known !== undefined) return known.promise
-  const asked = Promise.withResolvers<Pair | undefined>()
-  wanted.set(version, asked)
-  tell({ kind: 'version_wanted', version })
-  return asked.promise
+type Answer = Extract<ToSimulation, { kind: 'version' | 'weights' }>
+/** One question at a time: lines are decided one after the other. */
+let answered: PromiseWithResolvers<Answer> | undefined
+
+function ask(kind: 'version_wanted' | 'weights_wanted', version: number): Promise<Answer> {
+  answered = Promise.withResolvers()
+  tell({ kind, version })
+  return answered.promise
 }
 
-function takeVersion({ version, snapshot }: Extract<ToSimulation, { kind: 'version' }>): void {
-  const pair = snapshot && compilePair(snapshot, candidate)
-  if (pairs.size >= PAIRS_MAX) pairs.delete(pairs.keys().next().value!)
-  pairs.set(version, pair)
-  wanted.get(version)?.resolve(pair)
-  wanted.delete(version)
+/** What a click was decided by, and what would have decided it. A click that names no weights would be drawn by those of the
+ * candidate.
+ */
+function pairFor({ config_version, trace }: ClickRecord): Pair | undefined | Promise<Pair | undefined> {
+  const learnedVersion = learnedVersionOf(trace)
+  const key = `${config_version} ${learnedVersion ?? ''}`
+  return pairs.has(key) ? pairs.get(key) : makePair(key, config_version, learnedVersion)
+}
+
+async function makePair(key: string, version: number, learnedVersion: number | undefined): Promise<Pair | undefined> {
+  if (!compiled.has(version)) keep(compiled, version, await compileVersion(version))
+  const base = compiled.get(version)
+  const pair = base && (await drawnBy(base, learnedVersion))
+  keep(pairs, key, pair)
+  return pair
+}
+
+async function compileVersion(version: number): Promise<Pair | undefined> {
+  const answer = await ask('version_wanted', version)
+  const snapshot = answer.kind === 'version' ? answer.snapshot : undefined
+  return snapshot && compilePair(snapshot, candidateItself)
+}
+
+async function drawnBy(base: Pair, learnedVersion: number | undefined): Promise<Pair | undefined> {
+  if (learnedVersion === undefined) return { ...base, candidate: applyLearnedWeights(base.candidate, learnedMeanwhile) }
+  const answer = await ask('weights_wanted', learnedVersion)
+  const learned = answer.kind === 'weights' ? answer.learned : undefined
+  return learned && withWeights(base, learned)
+}
+
+function keep<Key, Value>(kept: Map<Key, Value>, key: Key, value: Value): void {
+  if (kept.size >= PAIRS_MAX) kept.delete(kept.keys().next().value!)
+  kept.set(key, value)
 }
 
 async function decideLines({ form, lines }: Extract<ToSimulation, { kind: 'clicks' }>): Promise<void> {
@@ -47,7 +78,7 @@ async function decideLines({ form, lines }: Extract<ToSimulation, { kind: 'click
       continue
     }
     // Only a version that is not known yet is waited for: a promise for each click would cost more than the decision.
-    const found = pairFor(click.config_version)
+    const found = pairFor(click)
     const pair = found instanceof Promise ? await found : found
     if (pair === undefined) tally.versionUnknown += 1
     else countDecided(tally, click.click_id, click.country ?? '', decideAgain(click, pair))
@@ -68,6 +99,6 @@ function parse(line: string, form: 'records' | 'rows'): ClickRecord | undefined 
 /** One after the other: the second batch may come while the first waits for a version. */
 let working: Promise<void> = Promise.resolve()
 port.on('message', (message: ToSimulation) => {
-  if (message.kind === 'version') return takeVersion(message)
+  if (message.kind === 'version' || message.kind === 'weights') return answered?.resolve(message)
   working = working.then(() => (message.kind === 'clicks' ? decideLines(message) : tell({ kind: 'finished', tally })))
 })

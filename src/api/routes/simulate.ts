@@ -2,6 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 
+import { findLearned } from '#optimization'
 import { WaypostError } from '#platform/errors'
 import { ENOUGH, simulate } from '#simulation'
 
@@ -125,6 +126,7 @@ const LIMITS = [
   'Caps answer as they did then: what was full is full, everything else has room, whatever the other configuration says of limits.',
   'Query parameters that are no field of a click are not kept, nor is whether a visitor was unique: rules that ask them see nothing.',
   'Draws by weight are those of the version that decided, so that only what was changed shows; applied, a new version draws each visitor anew.',
+  'Weights learned from conversions are those that the click was drawn by; a click drawn by none would have been drawn by those of today, where the other configuration has them on.',
 ]
 
 const DAY_MS = 86_400_000
@@ -165,6 +167,7 @@ export function addSimulateRoute(plain: FastifyInstance, api: Api): void {
         const result = await simulate({
           ...{ period, clicksMax, signal, log: api.log, facts: api.facts, candidate: chosen.snapshot },
           versionOf: (version) => versions.find(version),
+          weightsOf: (version) => findLearned(api.pool, version),
         })
         return {
           from: new Date(period.fromMs).toISOString(),
