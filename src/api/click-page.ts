@@ -11,6 +11,7 @@ import type { ConfigVersions } from './config-versions.ts'
 import { conversionJson, listBookings, listConversions, listRevisions } from './conversions-store.ts'
 import { attemptJson, deliveryJson, whyNotJson } from './deliveries-json.ts'
 import { inboundJson, listInbound } from './inbound-store.ts'
+import { verdictJson } from './verdict-json.ts'
 import { findClickRecord } from './routes/inbound-postbacks.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -58,7 +59,7 @@ export async function readClickPage(
     tenant.role === 'affiliate' ? undefined : describeDecision(click, versions),
   ])
   return {
-    click: clickJson(click, inFacts),
+    click: clickJson(click, inFacts, tenant),
     ...(decision && { decision }),
     events: events.map(eventJson),
     ...rest,
@@ -99,11 +100,21 @@ async function describeDecision(click: ClickRecord, versions: ConfigVersions): P
     : describeTrace(click.trace, snapshot, click.affiliate_id)
 }
 
-function clickJson(click: ClickRecord, inFacts: FactsRow | undefined): Json {
-  const { kind: _kind, trace: _trace, at, cost_micros, ...rest } = click
+function clickJson(click: ClickRecord, inFacts: FactsRow | undefined, { role }: Tenant): Json {
+  const {
+    kind: _kind,
+    trace: _trace,
+    fraud,
+    fraud_score: _score,
+    fraud_reason: _reason,
+    at,
+    cost_micros,
+    ...rest
+  } = click
   return {
     ...rest,
     at: new Date(at).toISOString(),
+    ...(fraud === undefined || role === 'affiliate' ? {} : { fraud: verdictJson(fraud) }),
     ...(cost_micros === undefined ? {} : { cost: formatAmount(BigInt(cost_micros), 2) }),
     ...(click.refusal === undefined ? {} : { refusal_meaning: refusalReasons[click.refusal] }),
     ...(inFacts && { is_unique_campaign: inFacts['is_unique_campaign'], is_unique_offer: inFacts['is_unique_offer'] }),

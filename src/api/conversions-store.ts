@@ -2,6 +2,7 @@ import type { Tenant } from '#accounts'
 import { formatAmount } from '#platform/money'
 import type { Tx } from '#platform/postgres'
 
+import { verdictJson } from './verdict-json.ts'
 import type { Cursor } from './paging.ts'
 
 /** Conversions and their bookings as the API shows them. All reads run as the tenant; the filters name it too, so that an
@@ -28,10 +29,11 @@ export type ConversionRow = {
   readonly revision: number
   readonly created_at: Date
   readonly updated_at: Date
+  readonly fraud: string | null
 }
 
 const COLUMNS = `conversion_id, advertiser_id, click_id, type, goal, txid, affiliate_id, campaign_id, offer_id, status, raw_status,
-  hold_until, is_hold_released, payout_micros, revenue_micros, sale_amount_micros, currency, revision, created_at, updated_at`
+  hold_until, is_hold_released, payout_micros, revenue_micros, sale_amount_micros, currency, revision, created_at, updated_at, fraud`
 
 const LIST = `
   SELECT ${COLUMNS} FROM conversions
@@ -77,11 +79,11 @@ export async function findConversion(tx: Tx, conversionId: string): Promise<Conv
 
 /** A conversion as JSON. What the advertiser pays is not shown to an affiliate. */
 export function conversionJson(row: ConversionRow, { role }: Tenant): Record<string, unknown> {
-  const { payout_micros, revenue_micros, sale_amount_micros, created_at, updated_at, hold_until, ...rest } = row
+  const { payout_micros, revenue_micros, sale_amount_micros, created_at, updated_at, hold_until, fraud, ...rest } = row
   return {
     ...rest,
     payout: formatAmount(payout_micros, 2),
-    ...(role === 'affiliate' ? {} : { revenue: formatAmount(revenue_micros, 2) }),
+    ...(role === 'affiliate' ? {} : { revenue: formatAmount(revenue_micros, 2), fraud: verdictJson(fraud) }),
     sale_amount: formatAmount(sale_amount_micros, 2),
     hold_until: hold_until?.toISOString() ?? null,
     created_at: created_at.toISOString(),

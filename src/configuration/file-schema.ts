@@ -344,9 +344,9 @@ const fraudParts = {
   conversions: Type.Optional(
     Type.Object(
       {
-        per_ip: Type.Optional(integer(1, 1_000_000, 'More of one address within the window are a reason.', 5)),
-        per_device: Type.Optional(integer(1, 1_000_000, 'More of one device within the window are a reason.', 2)),
-        window_hours: Type.Optional(integer(1, 1_000_000, 'How long the window is.', 24)),
+        per_ip: Type.Optional(integer(1, 1_000, 'More of one address within the window are a reason.', 5)),
+        per_device: Type.Optional(integer(1, 1_000, 'More of one device within the window are a reason.', 2)),
+        window_hours: Type.Optional(integer(1, 8_760, 'How long the window is.', 24)),
       },
       { ...strict, description: 'Conversions of one address or device.' },
     ),

@@ -31,6 +31,8 @@ export type Conversion = {
   readonly createdAt: Date
   readonly updatedAt: Date
   readonly click: ClickRecord
+  /** The verdict on it when it was made, encoded by encodeVerdict (#fraud); left out: it has no reasons, or was not scored. */
+  readonly fraud?: string | undefined
 }
 
 export type RevisionCause = 'event' | 'postback' | 'hold_released' | 'api'

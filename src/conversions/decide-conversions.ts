@@ -1,3 +1,4 @@
+import { decodeVerdict, encodeVerdict, type ConversionVerdict } from '#fraud'
 import { newUuidV7 } from '#platform/ids'
 import { builtInEventTypes, type ClickRecord, type RefusalReason } from '#records'
 import type { ConversionStatus, ConversionType, Offer } from '#routing'
@@ -22,6 +23,8 @@ export type ConversionRequest = {
   readonly amountMicros: bigint | undefined
   readonly saleAmountMicros: bigint | undefined
   readonly currency: string | undefined
+  /** Of the visitor who converted; left out: it came from a server, or no place is known. */
+  readonly country?: string | undefined
   /** Milliseconds since the epoch. */
   readonly at: number
 }
@@ -37,15 +40,27 @@ export type Decided = {
   readonly revisions: readonly Revision[]
 }
 
+/** Scores new conversions for fraud, each once, in the order in which they are decided. */
+export type ConversionScores = {
+  /** @returns undefined: its offer is not scored */
+  readonly score: (conversion: Conversion, country: string | undefined) => ConversionVerdict | undefined
+}
+
 const DAY_MS = 86_400_000
 const BUILT_IN: ReadonlySet<string> = new Set(builtInEventTypes)
 
-/** Decides a batch of requests in order, on top of the conversions that their clicks have already. Pure but for new ids. */
-export function decideConversions(existing: readonly Conversion[], requests: readonly ConversionRequest[]): Decided {
+/** Decides a batch of requests in order, on top of the conversions that their clicks have already. Pure but for new ids.
+ * @param scores left out: nothing is scored
+ */
+export function decideConversions(
+  existing: readonly Conversion[],
+  requests: readonly ConversionRequest[],
+  scores?: ConversionScores,
+): Decided {
   const standing = new Standing(existing)
   const revisions: Revision[] = []
   const outcomes = requests.map((request) => {
-    const decision = decideOne(standing, request)
+    const decision = withScore(decideOne(standing, request), request, scores)
     if (decision.kind === 'refused') return decision
     standing.put(decision.after)
     revisions.push({ before: decision.before, after: decision.after, cause: request.cause, by: '' })
@@ -156,9 +171,38 @@ function create(request: ConversionRequest): Decision {
       createdAt: new Date(at),
       updatedAt: new Date(at),
       click,
+      fraud: undefined,
     },
   }
 }
+
+/** A conversion keeps its verdict. One to be held is pending, whatever the partner says; one to be rejected is rejected. */
+function withScore(decision: Decision, { at, offer, country }: ConversionRequest, scores?: ConversionScores): Decision {
+  if (decision.kind === 'refused' || decision.before !== undefined) return decision
+  const verdict = scores?.score(decision.after, country)
+  if (verdict === undefined) return decision
+  const status = statusFor(verdict, decision.after.status)
+  const fraud = encodeVerdict(verdict)
+  return { ...decision, after: { ...decision.after, status, ...holdFrom(status, at, offer.hold_days), fraud } }
+}
+
+function statusFor({ action }: ConversionVerdict, status: ConversionStatus): ConversionStatus {
+  switch (action) {
+    case 'none':
+    case 'mark':
+      return status
+    case 'hold':
+      return status === 'approved' ? 'pending' : status
+    case 'reject':
+      return 'rejected'
+    default:
+      return action satisfies never
+  }
+}
+
+/** Whether it waits for a person, who approves it by the API. */
+const isHeldForFraud = ({ status, fraud }: Conversion): boolean =>
+  status === 'pending' && fraud !== undefined && decodeVerdict(fraud)?.action === 'hold'
 
 const moneyOf = ({ payoutMicros, revenueMicros, saleAmountMicros }: Worth) => ({
   payoutMicros,
@@ -177,6 +221,8 @@ function revise(before: Conversion, request: ConversionRequest): Decision {
     return { kind: 'refused', reason: 'duplicate', conversionId }
   const verdict = judgeTransition(before.status, request.status)
   if (verdict !== 'legal') return { kind: 'refused', reason: verdict, conversionId }
+  if (request.status === 'approved' && isHeldForFraud(before))
+    return { kind: 'refused', reason: 'fraud_held', conversionId }
   const money = repriced(before, request)
   if (money.kind === 'refused') return { ...money, conversionId }
   return {

@@ -3,6 +3,7 @@ import type { ClickRecord, PostbackRecord } from '#records'
 import type { Snapshot } from '#routing'
 
 import { decideConversions, type ConversionOutcome } from './decide-conversions.ts'
+import { openConversionScores } from './fraud-scores.ts'
 import { judgePostback, offersById } from './judge.ts'
 import { recordRevisions } from './record-revisions.ts'
 import { lockByClick, storeConversions } from './store.ts'
@@ -138,7 +139,8 @@ async function decideInbound(
   const judged = inbound.map((one) => ({ ...one, verdict: judgePostback(one.record, one.click, offers) }))
   const requests = judged.flatMap(({ verdict }) => (verdict.kind === 'conversion' ? [verdict.request] : []))
   const existing = await lockByClick(tx, [...new Set(requests.map(({ click }) => click.click_id))])
-  const { outcomes, revisions } = decideConversions(existing, requests)
+  const scores = await openConversionScores(tx, snapshot, requests)
+  const { outcomes, revisions } = decideConversions(existing, requests, scores)
   await storeConversions(tx, revisions)
   await recordRevisions(tx, revisions, snapshot)
   const decided = outcomes.values()

@@ -76,6 +76,7 @@ const requestOfEvent = (
   amountMicros: undefined,
   saleAmountMicros: big(event.amount_micros),
   currency: event.currency,
+  country: event.country,
   at: event.at,
 })
 

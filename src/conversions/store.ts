@@ -27,11 +27,12 @@ type ConversionRow = {
   created_at: Date
   updated_at: Date
   click: ClickRecord
+  fraud: string | null
 }
 
 const SELECT = `
   SELECT conversion_id, advertiser_id, click_id, type, goal, goal_key, txid, affiliate_id, campaign_id, offer_id, status, raw_status,
-    hold_until, is_hold_released, payout_micros, revenue_micros, sale_amount_micros, currency, revision, created_at, updated_at, click
+    hold_until, is_hold_released, payout_micros, revenue_micros, sale_amount_micros, currency, revision, created_at, updated_at, click, fraud
   FROM conversions`
 
 // Ordered, so that two transactions that lock the same rows wait for each other instead of deadlocking.
@@ -63,6 +64,7 @@ const toConversion = (row: ConversionRow): Conversion => ({
   createdAt: row.created_at,
   updatedAt: row.updated_at,
   click: row.click,
+  fraud: row.fraud ?? undefined,
 })
 
 /** Conversions of some clicks, locked until the transaction ends. */
@@ -85,11 +87,11 @@ export async function lockHoldEnded(tx: Tx, nowMs: number, limit: number): Promi
 const INSERT = `
   INSERT INTO conversions (conversion_id, advertiser_id, click_id, type, goal, goal_key, txid, affiliate_id, campaign_id, offer_id,
     status, raw_status, hold_until, is_hold_released, payout_micros, revenue_micros, sale_amount_micros, currency, revision,
-    created_at, updated_at, click)
+    created_at, updated_at, click, fraud)
   SELECT * FROM json_to_recordset($1) AS x(conversion_id uuid, advertiser_id text, click_id uuid, type text, goal text,
     goal_key text, txid text, affiliate_id text, campaign_id text, offer_id text, status text, raw_status text,
     hold_until timestamptz, is_hold_released boolean, payout_micros bigint, revenue_micros bigint, sale_amount_micros bigint,
-    currency text, revision integer, created_at timestamptz, updated_at timestamptz, click jsonb)
+    currency text, revision integer, created_at timestamptz, updated_at timestamptz, click jsonb, fraud text)
   ON CONFLICT (click_id, type, goal_key, txid) DO NOTHING`
 
 const UPDATE = `
@@ -200,4 +202,5 @@ const wholeRow = (conversion: Conversion) => ({
   currency: conversion.currency,
   created_at: conversion.createdAt,
   click: conversion.click,
+  fraud: conversion.fraud,
 })

@@ -12,7 +12,14 @@ import { encodeRecord } from '#records'
 
 import { CONVERSION_FACTS } from './conversion-facts.ts'
 import { markPending, takeOver } from './positions.ts'
-import { clickWith, eventWith, PARTITION, withInstallation, type TestInstallation } from './test-installation.ts'
+import {
+  clickWith,
+  eventWith,
+  PARTITION,
+  snapshotWith,
+  withInstallation,
+  type TestInstallation,
+} from './test-installation.ts'
 
 type Intercept = (statement: string) => Promise<void> | void
 
@@ -238,4 +245,17 @@ test('a pipeline goes on when PostgreSQL comes back', async (t) => {
   await pipeline.drained()
   assert.equal(failures, 6)
   assert.deepEqual(await w.row(COUNTERS), { clicks: 1n, events: 2n })
+})
+
+test('a conversion that was scored before a crash is scored once, and alike, when its range is sent again', async (t) => {
+  const w = await withInstallation(t)
+  w.snapshot = snapshotWith({ fraud: { conversion_thresholds: { hold: 50 }, conversions: { per_ip: 1 } } })
+  const clicks = [clickWith(), clickWith()]
+  const late = (at: number) => ({ at: at + 60_000 })
+  await w.append(...clicks, ...clicks.map(({ click_id, at }) => eventWith(click_id, 'deposit', late(at))))
+  await crashBefore(w, /INSERT INTO conversion_revisions/)
+  assert.deepEqual(await w.row('SELECT count(*)::integer AS n FROM conversions'), { n: 0 })
+  await w.drain()
+  const { rows } = await w.pool.query('SELECT status, fraud FROM conversions ORDER BY created_at')
+  assert.deepEqual(rows, [{ status: 'approved', fraud: null }, { status: 'pending', fraud: 'h50 ic.2' }]) // prettier-ignore
 })

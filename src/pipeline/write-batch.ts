@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import {
   decideConversions,
   lockByClick,
+  openConversionScores,
   recordRevisions,
   storeConversions,
   storeInbound,
@@ -53,7 +54,7 @@ export async function writeBatch(batch: Batch, place: Place, tools: WriteTools):
   const [facts, booked] = await Promise.allSettled([
     factsAreIn,
     inTransaction(pool, async (tx) => {
-      const decided = await timed(metrics, 'convert', () => convert(tx, batch))
+      const decided = await timed(metrics, 'convert', () => convert(tx, batch, tools.snapshot))
       await factsAreIn
       await timed(metrics, 'book', () => record(tx, batch, decided, tools, unboxed))
       await addCounts(tx, batch.partition, countBatch(batch))
@@ -104,13 +105,11 @@ async function mendFacts(batch: Batch, tools: WriteTools): Promise<void> {
 type Converted = Decided & { readonly inbound: readonly JudgedInbound[] }
 
 /** Decides the batch's requests in the order of the log on top of the conversions that stand, and stores the result. */
-async function convert(tx: Tx, batch: Batch): Promise<Converted> {
+async function convert(tx: Tx, batch: Batch, snapshot: Snapshot): Promise<Converted> {
   const asking = requestsOf(batch)
   const existing = await lockByClick(tx, [...new Set(asking.map(({ request }) => request.click.click_id))])
-  const decided = decideConversions(
-    existing,
-    asking.map(({ request }) => request),
-  )
+  const requests = asking.map(({ request }) => request)
+  const decided = decideConversions(existing, requests, await openConversionScores(tx, snapshot, requests))
   await storeConversions(tx, decided.revisions)
   const outcomes = new Map(asking.map(({ offset }, index) => [offset, decided.outcomes[index]!]))
   return { ...decided, inbound: inboundOf(batch, outcomes) }

@@ -44,6 +44,7 @@ export const refusalReasons = {
   status_missing: 'The postback has neither a status nor a goal.',
   status_unmapped: 'The status or goal has no mapping for this offer; map it and replay.',
   status_ignored: 'The mapping of this offer says to ignore this status.',
+  fraud_held: 'The conversion waits for a person because of its fraud score; a postback cannot approve it.',
   transition_illegal: 'The conversion cannot go from its status to the new one.',
   secret_missing: 'The offer demands a secret or a signature and there was none.',
   secret_wrong: 'The secret is not that of the offer.',

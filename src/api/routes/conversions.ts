@@ -57,6 +57,13 @@ const conversion = Type.Object({
   revision: Type.Integer({ description: 'Counts its states from 1' }),
   created_at: instantText('When it happened'),
   updated_at: instantText('When it got its present state'),
+  fraud: Type.Optional(
+    nullable(
+      openObject(
+        'The fraud verdict on it when it was made: action, score, reasons, sentences; not shown to affiliates',
+      ),
+    ),
+  ),
 })
 
 const conversionPage = Type.Object({

@@ -1,0 +1,148 @@
+import { compileFraud, scoreConversion, type CompiledFraud, type ConversionVerdict } from '#fraud'
+import type { Tx } from '#platform/postgres'
+import type { Snapshot } from '#routing'
+import { RuleFacts, RuleLists } from '#rules'
+
+import type { Conversion } from './conversion.ts'
+import type { ConversionRequest, ConversionScores } from './decide-conversions.ts'
+
+/** Of one address or device so many conversions are counted at most; a limit is no higher. */
+const COUNTED_MAX = 1_001
+const HOUR_MS = 3_600_000
+
+/** When the conversions of a key were made, milliseconds since the epoch. */
+type Times = Map<string, number[]>
+
+/** Opens the scores of a batch: the earlier conversions of all its addresses and devices are read with one statement, those of the
+ * batch itself are counted as they are decided.
+ *
+ * The rows of conversions are counted, not claims of the hot state: they are booked in the transaction that scores, so a batch that
+ * is sent again after a crash finds what it found before, and there is no second memory that could disagree. Two transactions that
+ * run at the same moment do not see each other's conversions; the pipeline has one at a time, a replay of postbacks may be another.
+ * @returns undefined where no offer of the requests is to be scored
+ */
+export async function openConversionScores(
+  tx: Tx,
+  snapshot: Snapshot,
+  requests: readonly ConversionRequest[],
+): Promise<ConversionScores | undefined> {
+  const settingsOf = fraudOf(snapshot)
+  const scored = requests.filter(({ offer }) => settingsOf(offer.offer_id) !== undefined)
+  if (scored.length === 0) return undefined
+  const { ips, devices } = await readTimes(tx, scored, settingsOf)
+  return {
+    score: (conversion, country) => {
+      const settings = settingsOf(conversion.offerId)
+      return settings && scoreOne(conversion, country, settings, ips, devices)
+    },
+  }
+}
+
+type SettingsOf = (offerId: string) => CompiledFraud | undefined
+const compiled = new WeakMap<Snapshot, SettingsOf>()
+
+/** Compiled once for a version of the configuration; offers without settings of their own share those of the installation. */
+function fraudOf(snapshot: Snapshot): SettingsOf {
+  const known = compiled.get(snapshot)
+  if (known !== undefined) return known
+  const lists = snapshot.lists && new RuleLists(snapshot.lists)
+  const ofInstallation = snapshot.fraud && compileFraud(snapshot.fraud, undefined, lists)
+  const own = new Map(
+    snapshot.offers.flatMap(({ offer_id, fraud }) =>
+      fraud === undefined ? [] : [[offer_id, compileFraud(snapshot.fraud, fraud, lists)] as const],
+    ),
+  )
+  const settingsOf: SettingsOf = (offerId) => own.get(offerId) ?? ofInstallation
+  compiled.set(snapshot, settingsOf)
+  return settingsOf
+}
+
+const SELECT_TIMES = `
+  SELECT 'ip' AS kind, key, created_at FROM unnest($1::text[]) AS key, LATERAL (
+    SELECT created_at FROM conversions WHERE click->>'ip' = key AND created_at > $3 AND created_at <= $4
+    ORDER BY created_at DESC LIMIT ${COUNTED_MAX}) AS made
+  UNION ALL
+  SELECT 'device', key, created_at FROM unnest($2::text[]) AS key, LATERAL (
+    SELECT created_at FROM conversions WHERE click->>'visitor_code' = key AND created_at > $3 AND created_at <= $4
+    ORDER BY created_at DESC LIMIT ${COUNTED_MAX}) AS made`
+
+type TimeRow = { readonly kind: 'ip' | 'device'; readonly key: string; readonly created_at: Date }
+
+async function readTimes(
+  tx: Tx,
+  requests: readonly ConversionRequest[],
+  settingsOf: SettingsOf,
+): Promise<{ readonly ips: Times; readonly devices: Times }> {
+  const keys = (keyOf: (request: ConversionRequest) => string | undefined): string[] => [
+    ...new Set(requests.map(keyOf).filter((key) => key !== undefined)),
+  ]
+  const starts = requests.map(({ at, offer }) => at - windowMs(settingsOf(offer.offer_id)!))
+  const from = starts.reduce((first, start) => Math.min(first, start))
+  const to = requests.reduce((last, { at }) => Math.max(last, at), 0)
+  const { rows } = await tx.query<TimeRow>(SELECT_TIMES, [
+    keys(({ click }) => click.ip),
+    keys(({ click }) => click.visitor_code),
+    new Date(from),
+    new Date(to),
+  ])
+  const ips: Times = new Map()
+  const devices: Times = new Map()
+  for (const { kind, key, created_at } of rows) note(kind === 'ip' ? ips : devices, key, created_at.getTime())
+  return { ips, devices }
+}
+
+const windowMs = ({ conversions }: CompiledFraud): number => conversions.window_hours * HOUR_MS
+
+function note(times: Times, key: string, at: number): void {
+  const known = times.get(key)
+  if (known === undefined) times.set(key, [at])
+  else known.push(at)
+}
+
+function scoreOne(
+  conversion: Conversion,
+  country: string | undefined,
+  settings: CompiledFraud,
+  ips: Times,
+  devices: Times,
+): ConversionVerdict {
+  const { click } = conversion
+  const convertedAt = conversion.createdAt.getTime()
+  const countWith = (times: Times, key: string | undefined): number | undefined => {
+    if (key === undefined) return undefined
+    note(times, key, convertedAt)
+    const since = convertedAt - windowMs(settings)
+    return times.get(key)!.filter((at) => at > since && at <= convertedAt).length
+  }
+  return scoreConversion(
+    {
+      clickAt: click.at,
+      convertedAt,
+      ipConversions: countWith(ips, click.ip),
+      deviceConversions: countWith(devices, click.visitor_code),
+      clickCountry: click.country,
+      conversionCountry: country,
+      ruleFacts: settings.ownConversionRules.length === 0 ? undefined : ruleFactsOf(conversion),
+    },
+    settings,
+  )
+}
+
+const ruleFactsOf = ({ click, ...conversion }: Conversion): RuleFacts =>
+  new RuleFacts({
+    at: click.at,
+    visitor: click,
+    parameters: click,
+    assigned: click,
+    conversion: {
+      at: conversion.createdAt.getTime(),
+      click_at: click.at,
+      type: conversion.type,
+      goal: conversion.goal,
+      status: conversion.status,
+      payout_micros: Number(conversion.payoutMicros),
+      revenue_micros: Number(conversion.revenueMicros),
+      sale_amount_micros: Number(conversion.saleAmountMicros),
+      currency: conversion.currency,
+    },
+  })
