@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { applyConfiguration, findVersion } from '#configuration'
+import { withEdge } from '#edge/test-edge'
 import { learnOnce } from '#optimization'
+import type { ClickRecord } from '#records'
 
 import { clickWith, eventWith, NOW_MS, withApi, type TestApi } from './test-api.ts'
 
@@ -83,4 +85,42 @@ test('explains a click by the weights that the edges draw by', async (t) => {
   const { status, body } = await api.ask('/v1/routing/explain', { method: 'POST', body: { campaign_id: 'acme-smart' } })
   assert.equal(status, 200, JSON.stringify(body))
   assert.ok((body['decision'] as readonly string[]).includes('Weights learned from conversions are used, version 1.'))
+})
+
+test('a simulation decides clicks by the weights that they name, also once others are in use', async (t) => {
+  const api = await withApi(t)
+  const applied = await applyConfiguration(api.pool, SMART, { by: 'test', clock: api.clock })
+  assert.equal(applied.kind, 'applied')
+  const { snapshot } = (await findVersion(api.pool, undefined))!
+  let at = NOW_MS - 3_000_000
+  const edge = await withEdge(t, snapshot, { clock: { now: () => (at += 1_000) } })
+  const visit = (count: number) =>
+    Promise.all(Array.from({ length: count }, () => edge.ask('/click?campaign_id=acme-smart')))
+  await visit(50)
+  for (const version of [1, 2]) {
+    const weights = { 'offers:smart': { 'acme-lamp': 5_000 + version * 2_000, 'acme-desk': 5_000 - version * 2_000 } }
+    await api.pool.query(
+      `INSERT INTO learned_weights (version, weights, state, created_at, learned_at) VALUES ($1, $2, '[]', now(), now())`,
+      [version, weights],
+    )
+    edge.snapshots.take({ ...snapshot, learned: { version, weights } })
+    await visit(100)
+  }
+  await api.feed((await edge.records()) as readonly ClickRecord[])
+  const period = { from: new Date(NOW_MS - 3_600_000).toISOString(), to: new Date(NOW_MS).toISOString() }
+  const simulate = async (more: object) => {
+    const { status, body } = await api.ask('/v1/routing/simulate', { method: 'POST', body: { ...period, ...more } })
+    assert.equal(status, 200, JSON.stringify(body))
+    const { decided, not_reproduced, version_unknown } = body['clicks'] as Readonly<Record<string, number>>
+    return { decided, not_reproduced, version_unknown, moved: body['moved'] as number }
+  }
+  // Of the clicks that no weights had drawn, those of today would send many from the desk to the lamp.
+  const { moved, ...counts } = await simulate({})
+  assert.deepEqual(counts, { decided: 250, not_reproduced: 0, version_unknown: 0 })
+  assert.ok(moved > 5 && moved < 40, `${moved} moved`)
+  const off = await simulate({ configuration: SMART.replace('goal: cr', 'goal: cr, mode: off') })
+  assert.ok(off.decided === 250 && off.moved > 20, JSON.stringify(off))
+  await api.pool.query('DELETE FROM learned_weights WHERE version = 1')
+  const { decided, version_unknown } = await simulate({})
+  assert.deepEqual({ decided, version_unknown }, { decided: 150, version_unknown: 100 })
 })
