@@ -183,18 +183,19 @@ affiliates:
   pat: { name: Pat, advertiser_ids: [acme] }
 offers:
   ${FAULT_OFFER}:
-    advertiser_id: acme
-    model: cpa
-    hold_days: 3
-    prices:
-      - { type: lead, payout: '2.50', revenue: '4.00', status: approved }
-      - { type: sale, payout: '30.00', revenue: '45.00', status: approved }
-    landing_url: 'http://127.0.0.1:9/landing?clickid={clickid}'
-    postback: { secrets: [${FAULT_POSTBACK_SECRET}] }
+${OFFER_TERMS}
+    caps: [{ cap_id: clicks, metric: clicks, period: total, limit: 100000000 }, ${CONVERSION_CAP}]
+  ${CAPPED_OFFER}:
+${OFFER_TERMS}
+    caps: [{ cap_id: clicks, metric: clicks, period: total, limit: ${CAPPED_OFFER_CLICKS} }, ${CONVERSION_CAP}]
+    cap_fallbacks: [${FAULT_OFFER}]
+  ${PLAIN_LINK}:
+${OFFER_TERMS}
 campaigns:
-  storm: { advertiser_id: acme, affiliate_id: pat, offer_id: ${FAULT_OFFER} }
+  storm: { advertiser_id: acme, affiliate_id: pat, offer_id: ${CAPPED_OFFER} }
 links:
   ${FAULT_LINK}: { campaign_id: storm }
+  ${PLAIN_LINK}: { offer_id: ${PLAIN_LINK} }
 endpoints:
   partner:
     advertiser_id: acme
@@ -210,6 +211,21 @@ endpoints:
   )
 }
 
-export const FAULT_OFFER = 'umbrella'
-export const FAULT_LINK = 'storm'
 export const FAULT_POSTBACK_SECRET = 'secret-of-the-fault-run'
+const FAULT_OFFER = 'umbrella'
+/** Takes the first clicks; FAULT_OFFER takes all that come after. */
+export const CAPPED_OFFER = 'parasol'
+/** Reached after some kills, and long before the end. */
+export const CAPPED_OFFER_CLICKS = 800
+const CONVERSION_CAP = '{ cap_id: conversions, metric: conversions, period: total, limit: 100000000 }'
+const OFFER_TERMS = `    advertiser_id: acme
+    model: cpa
+    hold_days: 3
+    prices:
+      - { type: lead, payout: '2.50', revenue: '4.00', status: approved }
+      - { type: sale, payout: '30.00', revenue: '45.00', status: approved }
+    landing_url: 'http://127.0.0.1:9/landing?clickid={clickid}'
+    postback: { secrets: [${FAULT_POSTBACK_SECRET}] }`
+export const FAULT_LINK = 'storm'
+/** To an offer without caps: on a full disk the others take no clicks, and answer 404. */
+export const PLAIN_LINK = 'plain'

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { openClickHouse } from '#platform/clickhouse'
 import { createPool, type Pool } from '#platform/postgres'
 import type { ReceivedWebhook } from '../e2e/webhook-receiver.ts'
+import { compareCaps } from './compare-caps.ts'
 import type { Acknowledged } from './journal.ts'
 
 /** What the installation holds beside what it promised. Every number but the first of each pair must be 0. */
@@ -25,6 +26,15 @@ export type Comparison = {
   readonly deliveries_unsigned: number
   /** Deliveries whose rows contradict each other: two ends, waiting although ended, two tries under one number. */
   readonly deliveries_contradictory: number
+  /** Clicks that offers with caps have counted. */
+  readonly caps_clicks_counted: number
+  /** Clicks sent to an offer beyond its limit. */
+  readonly caps_clicks_over: number
+  /** Clicks sent to an offer and not counted. */
+  readonly caps_clicks_missing: number
+  readonly caps_conversions_miscounted: number
+  /** Room that a killed edge took for clicks that it did not record; allowed, said so that it is known. */
+  readonly caps_clicks_in_vain: number
   /** Allowed (at least once); said so that it is known. */
   readonly deliveries_repeated: number
 }
@@ -42,6 +52,9 @@ export const mustBeZero = [
   'deliveries_of_nothing',
   'deliveries_unsigned',
   'deliveries_contradictory',
+  'caps_clicks_over',
+  'caps_clicks_missing',
+  'caps_conversions_miscounted',
 ] as const satisfies readonly (keyof Comparison)[]
 
 /** Compares the client's journal and the receiver's memory with the engines, by statements of its own: reconcile is not
@@ -64,6 +77,7 @@ export async function compareWithJournal(
       ...(await compareConversions(journal, pool, await query<SignedRow>(CONVERSION_FACTS))),
       ...(await compareLedger(pool)),
       ...(await compareDeliveries(pool, received)),
+      ...(await compareCaps(dataDir, pool, query)),
     }
   } finally {
     await facts.close()

@@ -4,6 +4,7 @@ import { createPool } from '#platform/postgres'
 import type { CommandResult } from '../e2e/installation.ts'
 import { startWebhookReceiver, type WebhookReceiver } from '../e2e/webhook-receiver.ts'
 import {
+  CAPPED_OFFER_CLICKS,
   FAULT_LINK,
   FAULT_POSTBACK_SECRET,
   startBreakableSite,
@@ -275,6 +276,8 @@ function findingsOf(
   for (const name of mustBeZero)
     if (outcome.comparison[name] !== 0) findings.push(`${name}: ${outcome.comparison[name]}`)
   if (outcome.comparison.clicks_acknowledged === 0) findings.push('no click was acknowledged: the run shows nothing')
+  if (outcome.comparison.caps_clicks_counted <= CAPPED_OFFER_CLICKS)
+    findings.push('the cap was not reached: the run shows nothing of it')
   if (outcome.comparison.conversions_expected === 0) findings.push('no conversion was expected: the run shows nothing')
   for (const [how, { code }] of Object.entries(outcome.reconcile))
     if (code !== 0) findings.push(`reconcile (${how}) ended with ${code}`)

@@ -5,7 +5,7 @@ import { openFileLog } from '#log'
 import { createLogLines } from '#platform/log-lines'
 import { decodeRecord } from '#records'
 import { eventually, findFreePort, startInstallation, type Installation } from '../e2e/installation.ts'
-import { FAULT_LINK, writeFaultConfiguration } from './breakable-site.ts'
+import { PLAIN_LINK, writeFaultConfiguration } from './breakable-site.ts'
 
 export type FullDiskOutcome =
   | { readonly kind: 'skipped'; readonly why: string; readonly findings: readonly [] }
@@ -233,7 +233,7 @@ async function clickUntil(
 }
 
 async function sendClick(edgeUrl: string): Promise<{ status: number; clickId: string | null }> {
-  const response = await fetch(`${edgeUrl}/${FAULT_LINK}?sub1=${'x'.repeat(200)}&sub2=abc-${'y'.repeat(150)}`, {
+  const response = await fetch(`${edgeUrl}/${PLAIN_LINK}?sub1=${'x'.repeat(200)}&sub2=abc-${'y'.repeat(150)}`, {
     redirect: 'manual',
   })
   await response.arrayBuffer()
