@@ -6,6 +6,7 @@ import { open, type Database, type RootDatabase } from 'lmdb'
 import type { ClickId } from '#platform/ids'
 import { decodeHolders, encodeHolders, judgeClaim } from '../claims.ts'
 import type { Claim, ClaimRequest, ClaimSpace, HotState } from '../hot-state.ts'
+import { CommitGate, openLock, whileLocked } from './open-lock.ts'
 
 export type LmdbHotStateOptions = {
   /** Made where it does not exist, open to its owner only. */
@@ -47,12 +48,14 @@ const KEYS_PER_TIME_ENTRY = 1_000
 
 /** Opens the hot state in an LMDB environment. One process writes; any number look up. */
 export function openLmdbHotState(options: LmdbHotStateOptions): HotState {
-  return options.readOnly === true ? readOnlyState(options.directory) : writableState(openStores(options.directory))
+  if (options.readOnly === true) return readOnlyState(options.directory)
+  const stores = openStores(options.directory)
+  return writableState(stores, new CommitGate(openLock(options.directory)))
 }
 
 function openStores(directory: string): Stores {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
-  const stores = storesOf(directory, false)
+  const stores = whileLocked(directory, () => storesOf(directory, false))
   for (const name of [DATA_FILE, 'lock.mdb']) chmodSync(join(directory, name), 0o600)
   return stores
 }
@@ -87,27 +90,33 @@ function storesOf(directory: string, readOnly: boolean): Stores {
   }
 }
 
-function writableState(stores: Stores): HotState {
+function writableState(stores: Stores, gate: CommitGate): HotState {
   return {
     getClick: (clickId) => stores.clicks.getBinary(clickKey(clickId)),
     indexPosition: (partition) => decodePosition(stores.positions.getBinary(Buffer.from(partition))),
     indexClicks: (clicks, position) =>
-      commit(stores.root, () => {
+      commit(stores.root, gate, () => {
         addClicks(stores, clicks, position.appendedAt)
         stores.positions.putSync(Buffer.from(position.partition), encodePosition(position))
       }),
     claim: async (space, requests) => {
       // Checked before the transaction: an error inside would leave it half done.
       const keyed = requests.map((request) => ({ request, key: claimKey(space, request.key) }))
-      return commit(stores.root, () => claimAll(stores, keyed))
+      return commit(stores.root, gate, () => claimAll(stores, keyed))
     },
     isClaimed: (space, key, at) => isHeld(stores, space, key, at),
     forgetBefore: async (limits) => {
       // A reader that was killed in the middle of a look-up would keep the freed pages from being used again.
       stores.root.readerCheck()
-      return (await forgetClicks(stores, limits.clicksBeforeMs)) + (await forgetClaims(stores, limits.claimsBeforeMs))
+      return (
+        (await forgetClicks(stores, gate, limits.clicksBeforeMs)) +
+        (await forgetClaims(stores, gate, limits.claimsBeforeMs))
+      )
     },
-    close: () => stores.root.close(),
+    close: async () => {
+      await stores.root.close()
+      gate.close()
+    },
   }
 }
 
@@ -117,9 +126,9 @@ function writableState(stores: Stores): HotState {
  * with SIGBUS, and the next commit starts from the last good one.
  * @throws {Error} the commit failed, with the reason as its cause
  */
-async function commit<T>(root: Stores['root'], work: () => T): Promise<T> {
+async function commit<T>(root: Stores['root'], gate: CommitGate, work: () => T): Promise<T> {
   try {
-    return await root.transaction(work)
+    return await gate.run(() => root.transaction(work))
   } catch (error) {
     if (!(error instanceof Error && 'commitError' in error)) throw error
     // The reason comes as a promise that rejects; left alone it would end the process as an unhandled rejection.
@@ -158,7 +167,7 @@ function readOnlyState(directory: string): HotState {
 function openExisting(directory: string): Stores | undefined {
   if (!existsSync(join(directory, DATA_FILE))) return undefined
   try {
-    return storesOf(directory, true)
+    return whileLocked(directory, () => storesOf(directory, true))
   } catch (error) {
     // The writer has made the file and not yet all databases in it.
     if (error instanceof Error && error.message === 'Database not found') return undefined
@@ -218,12 +227,12 @@ function listedKeys(bytes: Buffer): readonly Buffer[] {
   return keys
 }
 
-const forgetClicks = (stores: Stores, beforeMs: number): Promise<number> =>
-  forgetByTime(stores.root, stores.clicksByTime, beforeMs, (key) => stores.clicks.removeSync(key))
+const forgetClicks = (stores: Stores, gate: CommitGate, beforeMs: number): Promise<number> =>
+  forgetByTime(stores.root, gate, stores.clicksByTime, beforeMs, (key) => stores.clicks.removeSync(key))
 
 /** A claim that was taken over since is listed again under the later time and stays until then. */
-const forgetClaims = (stores: Stores, beforeMs: number): Promise<number> =>
-  forgetByTime(stores.root, stores.claimsByTime, beforeMs, (key) => {
+const forgetClaims = (stores: Stores, gate: CommitGate, beforeMs: number): Promise<number> =>
+  forgetByTime(stores.root, gate, stores.claimsByTime, beforeMs, (key) => {
     const stored = stores.claims.getBinary(key)
     const last = stored && decodeHolders(stored).at(-1)
     return last !== undefined && last.at < beforeMs && stores.claims.removeSync(key)
@@ -232,6 +241,7 @@ const forgetClaims = (stores: Stores, beforeMs: number): Promise<number> =>
 /** Drops what is listed before a time, one entry in each transaction, and lets others work in between. */
 async function forgetByTime(
   root: Stores['root'],
+  gate: CommitGate,
   byTime: Bytes,
   beforeMs: number,
   forget: (key: Buffer) => boolean,
@@ -244,7 +254,7 @@ async function forgetByTime(
       .next()
     if (entry.done === true) return dropped
     const { key, value } = entry.value
-    dropped += await commit(root, () => {
+    dropped += await commit(root, gate, () => {
       byTime.removeSync(key)
       return listedKeys(value).filter(forget).length
     })
