@@ -3,7 +3,7 @@ import { test } from 'node:test'
 
 import { applyConfiguration } from '#configuration'
 
-import { clickWith, eventWith, withApi } from './test-api.ts'
+import { clickWith, eventWith, NOW_MS, withApi } from './test-api.ts'
 
 const FRAUD = 'fraud: { conversion_thresholds: { hold: 60 } }\n'
 
@@ -46,4 +46,37 @@ test('reports group clicks by the reason with the most points', async (t) => {
   assert.equal(answer.status, 200, answer.text)
   const rows = answer.body['rows'] as readonly { fraud_reason: string; clicks: unknown }[]
   assert.deepEqual(new Set(rows.map(({ fraud_reason }) => fraud_reason)), new Set(['', 'ip_rate']))
+})
+
+/** Minutes from one to a hundred for people; every other conversion within ten seconds for the one with injected clicks. */
+const secondsOf = (affiliate: string, index: number): number =>
+  affiliate === 'eve' && index % 2 === 0 ? index % 10 : 60 * (1 + ((index * 37) % 100))
+
+test('compares the times from click to conversion of the affiliates of an offer, for owner and advertiser', async (t) => {
+  const api = await withApi(t)
+  const affiliates = ['ann', 'bob', 'cid', 'eve']
+  const values = affiliates.flatMap((affiliate_id) =>
+    Array.from({ length: 60 }, (_, index) => ({
+      ...{ conversion_id: crypto.randomUUID(), click_id: crypto.randomUUID(), revision: 1, sign: 1, seq: index },
+      ...{ advertiser_id: 'acme', offer_id: 'acme-lamp', affiliate_id, type: 'sale', currency: 'EUR' },
+      ...{ at: NOW_MS - 1_000, revised_at: NOW_MS, click_at: NOW_MS - 1_000 - 1_000 * secondsOf(affiliate_id, index) },
+    })),
+  )
+  const later = values.slice(0, 60).map((value) => ({ ...value, revision: 2 }))
+  await api.facts.insert({ table: 'conversions', values: [...values, ...later], format: 'JSONEachRow' })
+  type Compared = { readonly affiliate_id: string; readonly conversions: number; readonly verdict: string; readonly explanation: string } // prettier-ignore
+  const ctit = async (key?: string) =>
+    (await api.ask('/v1/fraud/ctit?offer_id=acme-lamp', { key })).body['affiliates'] as readonly Compared[]
+  const compared = await ctit()
+  assert.deepEqual(compared.map(({ affiliate_id, conversions, verdict }) => [affiliate_id, conversions, verdict]), [
+    ['ann', 60, 'consistent'], ['bob', 60, 'consistent'], ['cid', 60, 'consistent'], ['eve', 60, 'too_fast'],
+  ]) // prettier-ignore
+  assert.match(compared[3]!.explanation, /^50 % of 60 conversions came within \d+ seconds after the click/)
+  assert.equal((await ctit(await api.keyFor({ role: 'advertiser', advertiser_id: 'acme' }))).length, 4)
+  assert.equal((await ctit(await api.keyFor({ role: 'advertiser', advertiser_id: 'globex' }))).length, 0)
+  const affiliate = await api.keyFor({ role: 'affiliate', affiliate_id: 'anna' })
+  assert.equal((await api.ask('/v1/fraud/ctit?offer_id=acme-lamp', { key: affiliate })).status, 403)
+  const reversed = '/v1/fraud/ctit?offer_id=acme-lamp&from=2026-11-20T00:00:00Z&to=2026-11-19T00:00:00Z'
+  assert.equal((await api.ask(reversed)).status, 400)
+  assert.equal((await api.ask('/v1/fraud/ctit?offer_id=acme-lamp&from=2020-01-01T00:00:00Z')).status, 400)
 })

@@ -20,6 +20,7 @@ import { addDeliveryRoutes } from './routes/deliveries.ts'
 import { addExplainRoute } from './routes/explain.ts'
 import { addInboundPostbackRoutes } from './routes/inbound-postbacks.ts'
 import { addOperationRoutes } from './routes/operations.ts'
+import { addFraudRoutes } from './routes/fraud.ts'
 import { addOptimizationRoutes } from './routes/optimization.ts'
 import { addPublicRoutes } from './routes/public.ts'
 import { addReportRoutes } from './routes/reports.ts'
@@ -91,6 +92,7 @@ export async function createApi({
     addExplainRoute(scope, api)
     addSimulateRoute(scope, api)
     addOptimizationRoutes(scope, api)
+    addFraudRoutes(scope, api)
     addApiKeyRoutes(scope, api)
     addOperationRoutes(scope, api)
     scope.get('/openapi.json', { schema: { hide: true } }, () => server.swagger())

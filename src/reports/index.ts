@@ -1,6 +1,8 @@
 export { askFacts, QUERY_ROWS_MAX, QUERY_SECONDS_MAX } from './ask-facts.ts'
 export { CLICK_EVENTS_MAX, findClickFacts, listEventsOfClick } from './click-facts.ts'
 export type { FactsRow } from './click-facts.ts'
+export { CTIT_AFFILIATES_MAX, CTIT_SAMPLE_MAX, readCtits } from './ctit-facts.ts'
+export type { AffiliateCtits } from './ctit-facts.ts'
 export { dimensions, findDimension } from './dimensions.ts'
 export type { Dimension } from './dimensions.ts'
 export { metrics, visibleMetrics } from './metrics.ts'
