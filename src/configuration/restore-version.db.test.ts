@@ -86,6 +86,21 @@ test('puts an earlier version in force again as a new one that is equal to it', 
   assert.deepEqual(await restore(pool, first), { kind: 'unchanged', version: 4, kept: [] })
 })
 
+test('puts lists and the scoring of fraud in force again', async (t) => {
+  const { pool } = await withDatabase(t)
+  const first = await apply(pool, {
+    ...world,
+    lists: { office: ['10.0.0.0/8'] },
+    fraud: { scores: { datacentre: 40 } },
+  })
+  await apply(pool, { lists: { office: ['192.0.2.0/24'] }, fraud: { scores: { datacentre: 10 } } })
+  const restored = await restore(pool, first)
+  assert.equal(restored.kind, 'restored', JSON.stringify(restored))
+  const { snapshot } = (await findVersion(pool, undefined))!
+  assert.deepEqual(snapshot.lists, { office: ['10.0.0.0/8'] })
+  assert.equal(snapshot.fraud?.scores?.datacentre, 40)
+})
+
 test('keeps what conversions remember, out of service, with everything that it names', async (t) => {
   const { pool } = await withDatabase(t)
   const first = await apply(pool, world)
