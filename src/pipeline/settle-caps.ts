@@ -45,8 +45,8 @@ const POLL_MS = 500
 /** Few enough that the process does other work in between. */
 const REVISIONS_PER_STEP = 500
 const SWEEP_EVERY_MS = 60_000
-/** A power cut costs reading the clicks of so long again. The whole of the counts is copied each time. */
-const SAVE_EVERY_MS = 300_000
+/** A power cut costs reading the clicks of so long again; the whole of the counts is copied each time. */
+const SAVE_EVERY_MS = 60_000
 const FORGET_EVERY_MS = 600_000
 const DAY_MS = 86_400_000
 /** Counts of a period that is over are asked for by nobody; they stay for a while for who looks into a dispute. */
