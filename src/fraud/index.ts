@@ -8,7 +8,7 @@ export {
   rateKinds,
 } from './rate-counters.ts'
 export type { RateBoard, RateBoardSize, RateCounters, RateKind } from './rate-counters.ts'
-export { scoreClick } from './score-click.ts'
+export { scoreAgain, scoreClick } from './score-click.ts'
 export type { ClickFacts, ClickVerdict } from './score-click.ts'
 export { scoreConversion } from './score-conversion.ts'
 export type { ConversionFacts, ConversionVerdict } from './score-conversion.ts'

@@ -58,6 +58,21 @@ export function scoreClick(facts: ClickFacts, settings: CompiledFraud, counters:
   return { score, reasons: found.reasons, action: actionFor(score, settings) }
 }
 
+/** Scores a click once more by the reasons that its record has, with the points and thresholds of other settings. Signs that gave no
+ * reason then are not found now: what they were seen in is not kept.
+ */
+export function scoreAgain(reasons: readonly FraudReason[], settings: CompiledFraud): ClickVerdict {
+  const kept = reasons.flatMap((reason): readonly FraudReason[] => {
+    const own = settings.ownClickRules.find((one) => one.reason.rule === reason.rule)
+    if (own !== undefined) return [own.reason]
+    const score = (settings.scores as Readonly<Record<string, number>>)[reason.rule] ?? 0
+    return score === 0 ? [] : [{ ...reason, score }]
+  })
+  if (kept.length === 0) return CLEAN
+  const score = totalScore(kept)
+  return { score, reasons: kept, action: actionFor(score, settings) }
+}
+
 function actionFor(score: number, { thresholds: { mark, divert, refuse } }: CompiledFraud): ClickVerdict['action'] {
   if (score >= refuse) return 'refuse'
   if (score >= divert) return 'divert'

@@ -175,3 +175,20 @@ test('another configuration draws as the version that decided did: only what it 
   const moved = movedBy(world(0, 'Lamp', 8))
   assert.ok(moved > 100 && moved < 200, String(moved))
 })
+
+for (const [action, refusal, offerId] of [
+  ['mark', undefined, 'o1'],
+  ['divert', undefined, 'o2'],
+  ['refuse', 'fraud_refused', 'o1'],
+] as const)
+  test(`a click whose fraud score said ${action} is decided alike, and by the thresholds of the candidate`, () => {
+    const worldWith = (thresholds: object): Snapshot =>
+      snapshot({ fraud: { thresholds, divert_to: { offer_id: 'o2' } }, offers: [offer('o1'), offer('o2')] })
+    const before = worldWith({ [action]: 40 })
+    const click = clickOn(before, '/click?o=o1', {}, { headers: { 'user-agent': 'curl/8.5.0' } })
+    assert.deepEqual([click.refusal, click.offer_id], [refusal, offerId])
+    const decided = decideAgain(click, compilePair(before, worldWith({ mark: 40 })))
+    assert.equal(decided.kind, 'decided')
+    assert.equal(decided.kind === 'decided' && decided.after.offer_id, 'o1')
+    assert.equal(decided.kind === 'decided' && decided.after.refusal, undefined)
+  })

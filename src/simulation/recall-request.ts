@@ -1,4 +1,5 @@
 import type { RoutingCaps } from '#caps'
+import { scoreAgain } from '#fraud'
 import type { ClickRecord } from '#records'
 import {
   countId,
@@ -6,6 +7,7 @@ import {
   type AskedTarget,
   type Bound,
   type Campaign,
+  type FraudJudge,
   type RequestFacts,
   type Snapshot,
   type TraceStep,
@@ -28,6 +30,7 @@ export function recallRequest(click: ClickRecord, snapshot: Snapshot): RequestFa
     visitor: click,
     parameters: click,
     caps: recallCaps(snapshot, steps),
+    fraud: recallFraud(steps),
     boundIn: (campaignId) => bounds.get(campaignId),
   }
 }
@@ -126,4 +129,11 @@ function recallCaps(snapshot: Snapshot, steps: readonly TraceStep[]): RoutingCap
       return index === -1 ? { kind: 'reserved' } : { kind: 'full', index }
     },
   }
+}
+
+/** The reasons of then, by the points and thresholds of the configuration that decides. */
+function recallFraud(steps: readonly TraceStep[]): FraudJudge {
+  const found = steps.findLast((step) => step.kind === 'fraud')
+  const reasons = found?.kind === 'fraud' ? found.verdict.reasons : []
+  return (settings) => scoreAgain(reasons, settings)
 }
