@@ -4,6 +4,7 @@ import { test } from 'node:test'
 
 import { createClient } from '@clickhouse/client'
 
+import { createMemoryCaps } from '#caps'
 import { createLogLines } from '#platform/log-lines'
 
 import { startApi } from './index.ts'
@@ -111,7 +112,7 @@ test('finds a click in the facts when the index has forgotten it, and none that 
 })
 
 test('tenants never meet: on no route does one see, find or change what is another’s', async (t) => {
-  const { ask, feed, keyFor, pool } = await withApi(t)
+  const { ask, feed, keyFor, pool } = await withApi(t, { caps: createMemoryCaps() })
   const acmeClick = clickWith({ sub1: 'acme-marker' })
   const globexClick = clickWith({ ...globexPlace, affiliate_id: 'bert', sub1: 'globex-marker' })
   await feed([
