@@ -11,7 +11,7 @@ test(
   'the memory of a process tree has a line for each descendant',
   { skip: isLinux ? false : 'no /proc here' },
   async (t) => {
-    const child = spawn('sh', ['-c', 'sleep 30 & echo up; wait'], {
+    const child = spawn('sh', ['-c', 'sleep 30 & while ! grep -q sleep /proc/$!/comm; do :; done; echo up; wait'], {
       stdio: ['ignore', 'pipe', 'ignore'],
       detached: true,
     })
@@ -26,8 +26,9 @@ test(
 
 test('processor time grows with work', { skip: isLinux ? false : 'no /proc here' }, () => {
   const before = processorMicros(process.pid)!
-  for (const end = performance.now() + 60; performance.now() < end;) Math.sqrt(Math.random())
+  // By the processor's time and not by the clock's: others may have the processor meanwhile.
+  for (const start = process.cpuUsage(); process.cpuUsage(start).user < 60_000;) Math.sqrt(Math.random())
   const used = processorMicros(process.pid)! - before
-  assert.ok(used >= 20_000 && used < 1_000_000, `${used} µs`)
+  assert.ok(used >= 20_000, `${used} µs`)
   assert.equal(processorMicros(2 ** 22 + 1), undefined)
 })

@@ -12,3 +12,6 @@ CREATE TABLE learned_weights (
   -- The last run that came to these weights.
   learned_at timestamptz NOT NULL
 );
+
+-- No policy and no grant: it names campaigns of every advertiser.
+ALTER TABLE learned_weights ENABLE ROW LEVEL SECURITY;

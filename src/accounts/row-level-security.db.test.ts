@@ -20,7 +20,7 @@ const ROWS = `
   INSERT INTO postback_endpoints (endpoint_id, advertiser_id, name, status, scope, triggers, method, url, timeout_ms, max_concurrency, max_attempts, allow_private_address)
     SELECT id, adv, id, 'active', scope::jsonb, '[]', 'GET', 'https://x/', 1, 1, 1, false FROM (VALUES ('ea', 'a', '{"advertiser_id":"a"}'), ('eb', 'b', '{"advertiser_id":"b"}'),
       ('exa', 'a', '{"advertiser_id":"a","affiliate_id":"x"}'), ('ex', NULL, '{"affiliate_id":"x"}')) v (id, adv, scope);
-  INSERT INTO settings VALUES (true, 'https://fallback/');
+  UPDATE settings SET fallback_url = 'https://fallback/';
   INSERT INTO config_versions VALUES (1, '{}', now(), 'test', '[]');
   INSERT INTO api_keys (api_key_id, name, key_sha256, role, scopes, created_at) VALUES (gen_random_uuid(), 'k', 'h', 'owner', '{read}', now());
   CREATE TEMP TABLE pairs AS SELECT * FROM (VALUES ('a', 'x', 'ax'), ('b', 'x', 'bx'), ('b', 'y', 'by')) v (adv, aff, name);

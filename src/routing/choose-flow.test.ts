@@ -69,8 +69,14 @@ describe('a flow instead of offers', () => {
         flow('f2', { kind: 'default' }),
       ],
     })
-    const { assignment } = decide(SUMMER, snapshot({ campaigns: [summer, winter] }))
+    const config = snapshot({ campaigns: [summer, { ...winter, name: 'Winter' }] })
+    const { assignment, trace } = decide(SUMMER, config)
     assert.deepEqual([assignment.campaign_id, assignment.flow_id], ['summer', 'f2'])
+    assert.deepEqual(describeTrace(trace, config).slice(2, 5), [
+      'The flow leads on to the campaign “Winter”.',
+      'Flow “w1” does not accept the visitor: “country is DE” was not met.',
+      'It has nothing for the visitor: back to the campaign “Summer”.',
+    ])
   })
 
   test('that leads in a circle is refused', () => {

@@ -134,6 +134,7 @@ function enterNextCampaign(walk: Walk, campaignId: string): Target | RefusalReas
   left.pop()
   walk.campaign = campaign
   walk.flow = flow
+  walk.steps.push({ kind: 'campaign_back', campaign: campaign!.index })
   return found
 }
 

@@ -37,6 +37,7 @@ const step: fc.Arbitrary<TraceStep> = fc.oneof(
   fc.record({ kind: kind('cap_full'), offer: index, cap: index }),
   fc.record({ kind: kind('offer_for_cap'), offer: index }),
   fc.record({ kind: kind('campaign_next'), campaign: index }),
+  fc.record({ kind: kind('campaign_back'), campaign: index }),
   fc.record({ kind: kind('weights'), version: index }),
   fc.record({ kind: kind('sent') }),
   fc.record({ kind: kind('shown') }),

@@ -31,6 +31,7 @@ export type TraceStep =
   | { readonly kind: 'offer_refused'; readonly offer: number; readonly part: number }
   | { readonly kind: 'offer_for_country'; readonly offer: number }
   | { readonly kind: 'campaign_next'; readonly campaign: number }
+  | { readonly kind: 'campaign_back'; readonly campaign: number }
   | { readonly kind: 'cap_full'; readonly offer: number; readonly cap: number }
   | { readonly kind: 'offer_for_cap'; readonly offer: number }
   | { readonly kind: 'fraud'; readonly verdict: FraudVerdict }
@@ -50,7 +51,7 @@ const LETTER = {
   link: 'k', campaign: 'c', offer_asked: 'q', flow_asked: 'a', flow_paused: 'p', flow_refused: 'r', flow_unable: 'u',
   flow_taken: 'f', flow_drawn: 'd', offer_out: 'x', offer_taken: 'o', offer_drawn: 'e', landing_asked: 'b',
   landing_taken: 'l', landing_drawn: 'g', flow_bound: 'F', offer_bound: 'O', landing_bound: 'L', offer_refused: 'v',
-  offer_for_country: 'y', campaign_next: 'n', cap_full: 'z', offer_for_cap: 'h', weights: 'w', fraud: 'i', offer_for_fraud: 'j', sent: 't', shown: 's', refused: '!', fallback: '>', not_found: '0', cut: '*',
+  offer_for_country: 'y', campaign_next: 'n', campaign_back: 'N', cap_full: 'z', offer_for_cap: 'h', weights: 'w', fraud: 'i', offer_for_fraud: 'j', sent: 't', shown: 's', refused: '!', fallback: '>', not_found: '0', cut: '*',
 } as const satisfies Record<TraceStep['kind'], string> // prettier-ignore
 
 const OWNER_LETTER = {
@@ -78,6 +79,7 @@ function encodeStep(step: TraceStep): string {
       return letter + number(step.link)
     case 'campaign':
     case 'campaign_next':
+    case 'campaign_back':
       return letter + number(step.campaign)
     case 'flow_asked':
     case 'flow_paused':
@@ -186,6 +188,7 @@ function decodeStep(text: string): TraceStep | undefined {
     case 'z': return Number.isNaN(drawn) ? undefined : { kind: 'cap_full', offer: first, cap: drawn }
     case 'h': return { kind: 'offer_for_cap', offer: first }
     case 'j': return { kind: 'offer_for_fraud', offer: first }
+    case 'N': return { kind: 'campaign_back', campaign: first }
     case 'n': return { kind: 'campaign_next', campaign: first }
     case 'w': return { kind: 'weights', version: first }
     case '*': return { kind: 'cut', steps: first }
@@ -241,6 +244,10 @@ function describeStep(step: TraceStep, snapshot: Snapshot, place: Place): string
       place.campaign = snapshot.campaigns[step.campaign]
       place.flow = undefined
       return `The flow leads on to the campaign ${quote(place.campaign?.name)}.`
+    case 'campaign_back':
+      place.campaign = snapshot.campaigns[step.campaign]
+      place.flow = undefined
+      return `It has nothing for the visitor: back to the campaign ${quote(place.campaign?.name)}.`
     case 'flow_asked':
     case 'flow_paused':
     case 'flow_refused':

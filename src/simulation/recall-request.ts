@@ -106,7 +106,8 @@ function recallBounds(click: ClickRecord, snapshot: Snapshot, steps: readonly Tr
     if (campaign !== undefined) bounds.set(campaign.campaign_id, { ...bounds.get(campaign.campaign_id), ...part })
   }
   for (const step of steps) {
-    if (step.kind === 'campaign' || step.kind === 'campaign_next') campaign = snapshot.campaigns[step.campaign]
+    if (step.kind === 'campaign' || step.kind === 'campaign_next' || step.kind === 'campaign_back')
+      campaign = snapshot.campaigns[step.campaign]
     else if (step.kind === 'flow_bound') note({ flowId: campaign?.flows[step.flow]?.flow_id })
     else if (step.kind === 'offer_bound') note({ offerId: snapshot.offers[step.offer]?.offer_id })
   }
