@@ -19,10 +19,12 @@ const SEED = 20_260_901
 const clicks = fc.sample(anyFacts, { numRuns: 60, seed: SEED }).map(
   (facts) =>
     new RuleFacts({
-      ...facts,
+      at: facts.at,
       visitor: parseIp(facts.visitor.ip ?? '') === undefined ? withoutIp(facts) : facts.visitor,
       parameters: { cost_micros: 0, ...facts.parameters },
-      conversion: undefined,
+      assigned: facts.assigned,
+      query: facts.query,
+      isUnique: facts.isUnique,
     }),
 )
 

@@ -116,7 +116,7 @@ test('no more than fifty mistakes are told at once', () => {
 test('every code comes up', () => {
   const seen = new Set(mistakes.map(([value]) => errorsOf(value)[0]?.split(' ')[1]))
   for (const code of ['rule_too_deep', 'rule_too_large', 'syntax']) seen.add(code)
-  assert.deepEqual([...seen].toSorted(), Object.keys(ruleErrorCodes).toSorted())
+  assert.deepEqual(seen, new Set(Object.keys(ruleErrorCodes)))
 })
 
 test('a rule is stored in one form', () => {

@@ -24,7 +24,7 @@ type Threads = {
   readonly port: number
   readonly dataDir: string
   readonly snapshots: RelayedSnapshots
-  stop(): Promise<void>
+  readonly stop: () => Promise<void>
 }
 
 function configFor(dataDir: string, port: number): Config {
