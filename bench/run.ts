@@ -20,7 +20,7 @@ const { values, positionals } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '5' },
-    connections: { type: 'string', default: '64' },
+    connections: { type: 'string', default: '256' },
     threads: { type: 'string', default: String(readConfig({}).edgeThreads) },
     records: { type: 'string', default: '1000000' },
   },
