@@ -34,8 +34,8 @@ export type ClickItem = {
   readonly payload: Buffer
   readonly clickId: ClickId
   readonly at: number
-  /** Whether it went to an offer as a click, not as a prefetch or a refusal. */
-  readonly isRedirected: boolean
+  /** Whether an offer or a flow took it as a click, not as a prefetch or a refusal. */
+  readonly isTaken: boolean
   readonly campaignId: string | undefined
   readonly offerId: string | undefined
   /** Code of the visitor: of the cookie, or made for this click. */

@@ -104,9 +104,12 @@ test('a visitor is unique once per campaign and offer until the time is over, by
     { ...bare, click_id: newClickId(at), at: at + 2 },
     { ...bare, click_id: newClickId(at), at: at + 3, user_agent: 'another' },
     cookie({ class: 'head', at: at + 48 * 3_600_000 + 2 }),
+    cookie({ visitor_code: 'reader', outcome: 'shown' }),
+    cookie({ visitor_code: 'reader', outcome: 'shown', at: at + 1 }),
   )
   await w.drain()
   assert.equal(await w.countFacts(`SELECT countIf(is_unique_campaign) FROM clicks WHERE visitor_code = 'v'`), 2)
+  assert.equal(await w.countFacts(`SELECT countIf(is_unique_campaign) FROM clicks WHERE visitor_code = 'reader'`), 1)
   assert.equal(await w.countFacts(`SELECT countIf(is_unique_offer) FROM clicks WHERE visitor_code = ''`), 2)
 })
 

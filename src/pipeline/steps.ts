@@ -80,7 +80,7 @@ const clickItem = (offset: number, logged: Buffer, payload: Buffer, record: Clic
   payload,
   clickId: record.click_id,
   at: record.at,
-  isRedirected: record.class === 'click' && record.outcome === 'redirected',
+  isTaken: record.class === 'click' && (record.outcome === 'redirected' || record.outcome === 'shown'),
   campaignId: record.campaign_id,
   offerId: record.offer_id,
   visitor: record.visitor_code,
@@ -196,7 +196,7 @@ async function dedupeClicks(batch: Batch, { hotState, clickIndexIsComplete }: St
 const HOUR_MS = 3_600_000
 
 async function recogniseVisitors(batch: Batch, { hotState, plan }: StepTools): Promise<void> {
-  const counting = batch.clicks.filter(({ isRedirected, isDuplicate }) => isRedirected && !isDuplicate)
+  const counting = batch.clicks.filter(({ isTaken, isDuplicate }) => isTaken && !isDuplicate)
   const ofCampaign = counting.filter(({ campaignId }) => campaignId !== undefined)
   const ofOffer = counting.filter(({ offerId }) => offerId !== undefined)
   const { partition } = batch

@@ -10,7 +10,7 @@ type Sum = { readonly table: FactsTable; readonly sql: string }
 
 /** Rows that no metric counts, so that they make no empty group: prefetches, clicks that led nowhere, refused events. */
 export const countedRows: Readonly<Record<FactsTable, string>> = {
-  clicks: `class = 'click' AND outcome IN ('redirected', 'fallback')`,
+  clicks: `class = 'click' AND outcome IN ('redirected', 'shown', 'fallback')`,
   events: `refusal = '' AND type IN ('open', 'lp_click')`,
   conversions: '1',
 }
@@ -83,7 +83,7 @@ const listed: readonly Metric[] = [
     'clicks',
     'count',
     'Visitors sent on, bots included',
-    'requests of class `click` that were redirected or sent to the fallback',
+    'requests of class `click` that were redirected, sent to the fallback or shown a page of a flow',
   ),
   sum(
     'uniques',

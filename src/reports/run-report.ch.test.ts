@@ -303,7 +303,7 @@ const clickArb = fc
     placeArb,
     fc.record({
       class: oneOf('click', 'click', 'head'),
-      outcome: oneOf('redirected', 'fallback', 'not_found'),
+      outcome: oneOf('redirected', 'shown', 'fallback', 'not_found'),
       bot: oneOf('', '', 'user_agent'),
       is_unique_campaign: fc.boolean(),
       is_unique_offer: fc.boolean(),
