@@ -127,6 +127,21 @@ describe('a click', () => {
       assert.equal(record.external_click_id, placeholder)
     })
 
+  test('that gets a new id is recorded by the decision on that one alone', async (t) => {
+    const flows = [flow('offer'), flow('address', { offers: [], action: { kind: 'url', url: 'https://own.example/' } })]
+    const config = snapshot({ campaigns: [campaign({ flows })], offers: [offer('o1'), offer('o2')] })
+    const { ask, records, indexClicks } = await withEdge(t, config)
+    const given = Array.from({ length: 10 }, () => newClickId(Date.now()))
+    for (const id of given) await ask(`/click?o=o2&clickid=${id}`)
+    await indexClicks((await records()).map(click))
+    // Each given id draws one of the two flows, and the new one that it gets draws anew.
+    for (const id of given) for (let visit = 0; visit < 4; visit++) await ask(`/click?c=summer&clickid=${id}`)
+    const others = (await records()).slice(given.length).map(click)
+    const ofAddress = others.filter(({ flow_id }) => flow_id === 'address')
+    assert.ok(ofAddress.length > 0)
+    for (const { offer_id, landing_id } of ofAddress) assert.deepEqual([offer_id, landing_id], [undefined, undefined])
+  })
+
   test('gets a new id where its own is that of a click to another target, and keeps it as a repeat to the same', async (t) => {
     const config = snapshot({ offers: [offer('o1'), offer('o2')] })
     const { ask, records, indexClicks } = await withEdge(t, config)

@@ -87,6 +87,7 @@ export function decideClick(
   if (asked.givesClickId && draft.class === 'click' && isOfAnotherTarget(edge, draft)) {
     edge.caps.giveBack(draft.click_id, decision.reserved)
     replaceClickId(draft)
+    Object.assign(draft, UNDECIDED)
     decision = decideTarget(draft, asked, live, means)
   }
   if (asked.linkCode !== undefined) draft.link_code = asked.linkCode
@@ -210,8 +211,6 @@ function addDecision(
   if (refusal !== undefined) draft.refusal = refusal
   Object.assign(draft, assignment)
   if (verdict !== undefined && verdict.reasons.length > 0) Object.assign(draft, verdictFields(verdict))
-  // Of a decision that was taken anew with another id.
-  else if (draft.fraud !== undefined) Object.assign(draft, NO_VERDICT)
 }
 
 const verdictFields = (verdict: ClickVerdict) => ({
@@ -219,4 +218,17 @@ const verdictFields = (verdict: ClickVerdict) => ({
   fraud_score: verdict.score,
   fraud_reason: mainReason(verdict),
 })
-const NO_VERDICT = { fraud: undefined, fraud_score: undefined, fraud_reason: undefined }
+
+/** What a decision may leave out: it must not stand from another one that was taken before. */
+const UNDECIDED = {
+  refusal: undefined,
+  advertiser_id: undefined,
+  campaign_id: undefined,
+  flow_id: undefined,
+  offer_id: undefined,
+  landing_id: undefined,
+  affiliate_id: undefined,
+  fraud: undefined,
+  fraud_score: undefined,
+  fraud_reason: undefined,
+}
