@@ -5,10 +5,12 @@ import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { newClickId, type ClickId } from '#platform/ids'
 import { withTempDir } from '#test-kit'
 import { testHotState } from '../hot-state.conformance.ts'
 import { openLmdbHotState } from './lmdb.ts'
+import { openLock } from './open-lock.ts'
 
 testHotState({
   name: 'LMDB',
@@ -72,6 +74,25 @@ test('a reader that started before the state exists finds what another process i
   await next.indexClicks([], { ...POSITION, nextOffset: 2 })
   assert.equal(next.indexPosition('edge-0')?.nextOffset, 2)
   await next.close()
+})
+
+test('a look-up does not wait for a commit that is under way when the state appears', async (t) => {
+  const directory = join(withTempDir(t), 'hot-state')
+  const reader = openLmdbHotState({ directory, readOnly: true })
+  t.after(() => reader.close())
+  const writer = openLmdbHotState({ directory })
+  t.after(() => writer.close())
+  const id = newClickId(1)
+  await writer.indexClicks([{ clickId: id, payload: Buffer.of(1) }], POSITION)
+
+  const lock = openLock(directory)
+  t.after(() => lock.close())
+  lock.take()
+  // Nobody else runs while it is held: a look-up that waited would fail.
+  assert.equal(reader.getClick(id), undefined)
+  lock.release()
+  while (reader.getClick(id) === undefined) await setImmediate()
+  assert.deepEqual(reader.getClick(id), Buffer.of(1))
 })
 
 test('a state that is open for reading only refuses to be written', async (t) => {

@@ -6,7 +6,7 @@ import { open, type Database, type RootDatabase } from 'lmdb'
 import type { ClickId } from '#platform/ids'
 import { decodeHolders, encodeHolders, judgeClaim } from '../claims.ts'
 import type { Claim, ClaimRequest, ClaimSpace, HotState } from '../hot-state.ts'
-import { CommitGate, openLock, whileLocked } from './open-lock.ts'
+import { CommitGate, ifUnlocked, openLock, whileLocked } from './open-lock.ts'
 
 export type LmdbHotStateOptions = {
   /** Made where it does not exist, open to its owner only. */
@@ -140,34 +140,64 @@ async function commit<T>(root: Stores['root'], gate: CommitGate, work: () => T):
 
 /** Looks up in a state that another process writes, and opens it when that process has made it. */
 function readOnlyState(directory: string): HotState {
-  let stores: Stores | undefined
-  const fresh = (): Stores | undefined => {
-    stores ??= openExisting(directory)
-    // LMDB keeps one view for a millisecond or more, however much the other process has committed since.
-    stores?.root.resetReadTxn()
-    return stores
-  }
+  const view = new LateView(directory)
   const refuse = (): never => {
     throw new Error('the hot state is open for reading only')
   }
   return {
-    getClick: (clickId) => fresh()?.clicks.getBinary(clickKey(clickId)),
-    indexPosition: (partition) => decodePosition(fresh()?.positions.getBinary(Buffer.from(partition))),
+    getClick: (clickId) => view.fresh()?.clicks.getBinary(clickKey(clickId)),
+    indexPosition: (partition) => decodePosition(view.fresh()?.positions.getBinary(Buffer.from(partition))),
     indexClicks: async () => refuse(),
     claim: async () => refuse(),
     isClaimed: (space, key, at) => {
-      const open = fresh()
-      return open !== undefined && isHeld(open, space, key, at)
+      const stores = view.fresh()
+      return stores !== undefined && isHeld(stores, space, key, at)
     },
     forgetBefore: async () => refuse(),
-    close: async () => stores?.root.close(),
+    close: () => view.close(),
   }
 }
 
-function openExisting(directory: string): Stores | undefined {
+/** The writer leaves others turns of a few milliseconds. */
+const RETRY_MS = 1
+
+/** The stores of a state that may not exist yet. Whoever starts waits for them; a look-up never does: it comes from a request, and
+ * the writer may hold the lock for as long as the disk takes to commit.
+ */
+class LateView {
+  readonly #directory: string
+  #stores: Stores | undefined
+  #triedAt = 0
+
+  constructor(directory: string) {
+    this.#directory = directory
+    this.#stores = openExisting(directory, whileLocked)
+  }
+
+  /** With all that is committed; undefined while it cannot be opened. */
+  fresh(): Stores | undefined {
+    this.#stores ??= this.#tryToOpen()
+    // LMDB keeps one view for a millisecond or more, however much the other process has committed since.
+    this.#stores?.root.resetReadTxn()
+    return this.#stores
+  }
+
+  #tryToOpen(): Stores | undefined {
+    const now = performance.now()
+    if (now - this.#triedAt < RETRY_MS) return undefined
+    this.#triedAt = now
+    return openExisting(this.#directory, ifUnlocked)
+  }
+
+  async close(): Promise<void> {
+    await this.#stores?.root.close()
+  }
+}
+
+function openExisting(directory: string, locked: typeof ifUnlocked): Stores | undefined {
   if (!existsSync(join(directory, DATA_FILE))) return undefined
   try {
-    return whileLocked(directory, () => storesOf(directory, true))
+    return locked(directory, () => storesOf(directory, true))
   } catch (error) {
     // The writer has made the file and not yet all databases in it.
     if (error instanceof Error && error.message === 'Database not found') return undefined

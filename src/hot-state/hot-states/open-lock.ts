@@ -20,10 +20,8 @@ const WAIT_MS_MAX = 10_000
 
 /** @param directory of the state, which exists */
 export function openLock(directory: string): OpenLock {
-  const path = join(directory, 'open.lock')
-  const database = new DatabaseSync(path, { timeout: 0 })
-  takeSoon(() => database.exec('PRAGMA journal_mode = MEMORY'))
-  chmodSync(path, 0o600)
+  const database = openDatabase(directory)
+  takeSoon(() => keepNoJournal(database))
   const begin = database.prepare('BEGIN EXCLUSIVE')
   const end = database.prepare('ROLLBACK')
   return {
@@ -35,24 +33,40 @@ export function openLock(directory: string): OpenLock {
   }
 }
 
-const SQLITE_BUSY = 5
+function openDatabase(directory: string): DatabaseSync {
+  const path = join(directory, 'open.lock')
+  const database = new DatabaseSync(path, { timeout: 0 })
+  chmodSync(path, 0o600)
+  return database
+}
+
+const keepNoJournal = (database: DatabaseSync): void => database.exec('PRAGMA journal_mode = MEMORY')
+
 const nobody = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
 
 /** Asks each millisecond: SQLite's own waiting asks less and less often and would miss the short moments between two commits. */
 function takeSoon(take: () => unknown): void {
-  for (const startedAt = performance.now(); ;) {
-    try {
-      take()
-      return
-    } catch (error) {
-      const isBusy = error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY
-      if (!isBusy || performance.now() - startedAt > WAIT_MS_MAX) throw error
-      Atomics.wait(nobody, 0, 0, 1)
-    }
+  for (const startedAt = performance.now(); !isTaken(take);) {
+    if (performance.now() - startedAt > WAIT_MS_MAX) throw new Error('the hot state was not free for ten seconds')
+    Atomics.wait(nobody, 0, 0, 1)
   }
 }
 
-/** Opens under the lock. */
+const SQLITE_BUSY = 5
+
+function isTaken(take: () => unknown): boolean {
+  try {
+    take()
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY) return false
+    throw error
+  }
+}
+
+/** Opens under the lock.
+ * @throws {Error} it was not free for ten seconds
+ */
 export function whileLocked<T>(directory: string, work: () => T): T {
   const lock = openLock(directory)
   try {
@@ -61,6 +75,20 @@ export function whileLocked<T>(directory: string, work: () => T): T {
   } finally {
     // Its end gives the lock back.
     lock.close()
+  }
+}
+
+/** Opens under the lock where it is free at once; else gives `undefined` and has not waited. */
+export function ifUnlocked<T>(directory: string, work: () => T): T | undefined {
+  const database = openDatabase(directory)
+  try {
+    const isFree = isTaken(() => {
+      keepNoJournal(database)
+      database.exec('BEGIN EXCLUSIVE')
+    })
+    return isFree ? work() : undefined
+  } finally {
+    database.close()
   }
 }
 
