@@ -24,16 +24,21 @@ import { edgeLimits } from '../src/edge/limits.ts'
 import { queryOf } from '../src/edge/query.ts'
 import { newClickDraft, type ClickDraft } from '../src/edge/record-drafts.ts'
 import { classifyTraffic } from '../src/edge/traffic-class.ts'
-import { clickRequests, CONFIGURATION, shortClickRequests } from './bench-site.ts'
+import { clickRequests, CONFIGURATION, largeClickRequests, shortClickRequests } from './bench-site.ts'
+import { largeConfiguration } from './large-configuration.ts'
 import type { LoadRequest } from './load.ts'
 import { median } from './statistics.ts'
 
 /** Measures what one click costs in the edge's own JavaScript: 20,000 requests decided, filled in and encoded round and
  * round, without HTTP and log, in all and by part. Prints one JSON object, microseconds of the main thread a click.
- * `node bench/click-cost.ts --rounds 15 --short`
+ * `node bench/click-cost.ts --rounds 15 --short`, or `--large` for the large configuration
  */
 const { values: settings } = parseArgs({
-  options: { rounds: { type: 'string', default: '15' }, short: { type: 'boolean', default: false } },
+  options: {
+    rounds: { type: 'string', default: '15' },
+    short: { type: 'boolean', default: false },
+    large: { type: 'boolean', default: false },
+  },
 })
 
 const SEED = 20_260_901
@@ -57,8 +62,9 @@ let bytes = 0
 const directory = mkdtempSync(join(tmpdir(), 'waypost-bench-click-'))
 try {
   const edge = openDecider(directory)
-  const live = { routing: compileSnapshot(snapshotOfBench()) }
-  const requests = settings.short ? await shortClickRequests(SEED) : await clickRequests(SEED)
+  const live = { routing: compileSnapshot(snapshotOf(settings.large ? largeConfiguration() : CONFIGURATION)) }
+  const makeRequests = settings.large ? largeClickRequests : settings.short ? shortClickRequests : clickRequests
+  const requests = await makeRequests(SEED)
   const rounds: Costs[] = []
   for (let round = -WARM_UP_ROUNDS; round < Number(settings.rounds); round += 1) {
     const costs = measureRound(edge, live, requests)
@@ -89,8 +95,8 @@ function openDecider(geoDirectory: string): Decider {
   }
 }
 
-function snapshotOfBench(): Snapshot {
-  const { wanted, issues } = planConfiguration(readFile(CONFIGURATION), emptyState())
+function snapshotOf(configuration: string): Snapshot {
+  const { wanted, issues } = planConfiguration(readFile(configuration), emptyState())
   if (issues.length > 0) throw new Error(`the configuration was refused: ${JSON.stringify(issues)}`)
   // As it comes from the disk.
   return JSON.parse(JSON.stringify(compileConfiguration(wanted, 2, Date.now()))) as Snapshot

@@ -31,8 +31,8 @@ export function chooseFlow(walk: Walk, campaign: CompiledCampaign): Target | Ref
 }
 
 function firstOf(walk: Walk, campaign: CompiledCampaign, kind: FlowKind, passedOver: PassedOver): Target | undefined {
-  for (const flow of campaign.flows) {
-    if (flow.flow.kind !== kind || !accepts(walk, flow)) continue
+  for (const flow of campaign.flowsByKind[kind]) {
+    if (!accepts(walk, flow)) continue
     const target = tryFlow(walk, flow, { kind: 'flow_taken', flow: flow.index }, passedOver)
     if (target !== undefined) return target
   }
@@ -42,17 +42,16 @@ function firstOf(walk: Walk, campaign: CompiledCampaign, kind: FlowKind, passedO
 function boundFlow(walk: Walk, campaign: CompiledCampaign, passedOver: PassedOver): Target | undefined {
   if (campaign.campaign.bind?.flow_hours === undefined) return undefined
   const flowId = walk.facts.boundIn?.(campaign.campaign.campaign_id)?.flowId
-  const flow = flowId === undefined ? undefined : campaign.flows.find((one) => one.flow.flow_id === flowId)
-  if (flow === undefined || flow.flow.kind !== 'regular' || !accepts(walk, flow)) return undefined
+  const flow =
+    flowId === undefined ? undefined : campaign.flowsByKind.regular.find((one) => one.flow.flow_id === flowId)
+  if (flow === undefined || !accepts(walk, flow)) return undefined
   return tryFlow(walk, flow, { kind: 'flow_bound', flow: flow.index }, passedOver)
 }
 
 /** Draws among the accepting regular flows; one that then has nothing for the visitor leaves the draw to the others. */
 function drawRegular(walk: Walk, campaign: CompiledCampaign, passedOver: PassedOver): Target | undefined {
   let candidates: CompiledFlow[] = []
-  for (const flow of campaign.flows) {
-    if (flow.flow.kind === 'regular' && accepts(walk, flow)) candidates.push(flow)
-  }
+  for (const flow of campaign.flowsByKind.regular) if (accepts(walk, flow)) candidates.push(flow)
   while (candidates.length > 0) {
     const { flow, step } = drawFlow(walk, campaign, candidates)
     const target = tryFlow(walk, flow, step, passedOver)
@@ -79,7 +78,7 @@ function drawFlow(
 }
 
 function accepts(walk: Walk, flow: CompiledFlow): boolean {
-  if (flow.flow.status !== 'active') {
+  if (!flow.isActive) {
     walk.steps.push({ kind: 'flow_paused', flow: flow.index })
     return false
   }

@@ -117,6 +117,8 @@ function refusalOfOffer(walk: Walk, compiled: CompiledOffer): Ending {
 
 function findRefusal(walk: Walk, compiled: CompiledOffer): Ending {
   const { facts, affiliate, steps } = walk
+  if (compiled.isOpen && (affiliate === undefined || affiliate.advertiserIds.has(compiled.offer.advertiser_id)))
+    return undefined
   const { offer, advertiser, index } = compiled
   if (advertiser?.advertiser.status !== 'active') return 'advertiser_paused'
   if (offer.status !== 'active') return 'offer_paused'
@@ -214,9 +216,9 @@ function pickLanding(walk: Walk, landings: CompiledLandings): CompiledLanding | 
     walk.steps.push({ kind: 'landing_bound', landing: bound.index })
     return bound
   }
-  const [only, ...others] = landings.open
+  const [only] = landings.open
   if (only === undefined) return undefined
-  if (others.length === 0) {
+  if (landings.open.length === 1) {
     walk.steps.push({ kind: 'landing_taken', landing: only.index })
     return only
   }

@@ -1,5 +1,5 @@
 import { compileFraud, type CompiledFraud } from '#fraud'
-import { compileRule, RuleLists, type CompiledRule } from '#rules'
+import { ruleCompiler, RuleLists, type CompiledRule, type Rule } from '#rules'
 import { drawSeed, totalWeight } from './draw.ts'
 import { compileLandingUrl, type LandingUrl } from './landing-url.ts'
 import { applyLearnedWeights } from './learned-weights.ts'
@@ -9,6 +9,7 @@ import type {
   Affiliate,
   Campaign,
   Flow,
+  FlowKind,
   Landing,
   Link,
   Offer,
@@ -61,6 +62,8 @@ export type CompiledLandings = {
 
 export type CompiledOffer = {
   readonly offer: Offer
+  /** Whether it takes everyone whom its advertiser takes: most offers ask nothing else, and a click then reads nothing else of them. */
+  readonly isOpen: boolean
   readonly index: number
   readonly advertiser: CompiledAdvertiser | undefined
   readonly landings: CompiledLandings
@@ -93,6 +96,7 @@ export type CompiledOfferAffiliate = {
 export type CompiledFlow = {
   readonly flow: Flow
   readonly index: number
+  readonly isActive: boolean
   readonly weight: number
   readonly accepts: CompiledRule | undefined
   readonly offers: readonly { readonly offer: CompiledOffer; readonly weight: number }[]
@@ -117,6 +121,7 @@ export type CompiledCampaign = {
   readonly index: number
   readonly advertiser: CompiledAdvertiser | undefined
   readonly flows: readonly CompiledFlow[]
+  readonly flowsByKind: Readonly<Record<FlowKind, readonly CompiledFlow[]>>
   readonly offerIds: ReadonlySet<string>
   readonly flowSeed: number
   readonly areFlowsLearned: boolean
@@ -151,6 +156,7 @@ export const compileSnapshot = (snapshot: Snapshot): CompiledSnapshot =>
 function compileConfigured(snapshot: Snapshot): CompiledSnapshot {
   const seedOf = (node: string): number => drawSeed(snapshot.version, node)
   const lists = snapshot.lists && new RuleLists(snapshot.lists)
+  const compileRule = ruleCompiler(lists)
   const fraud = snapshot.fraud && compileFraudPlace(snapshot.fraud, undefined, lists)
   const advertisers = mapBy(snapshot.advertisers, (one) => one.advertiser_id, compileAdvertiser)
   const offers = mapBy(
@@ -158,12 +164,13 @@ function compileConfigured(snapshot: Snapshot): CompiledSnapshot {
     (one) => one.offer_id,
     (offer, index): CompiledOffer => ({
       offer,
+      isOpen: isOpenToAll(offer, advertisers.get(offer.advertiser_id)),
       index,
       advertiser: advertisers.get(offer.advertiser_id),
       landings: compileLandings(offer.landings, seedOf(`landing:${offer.offer_id}`)),
       fallback: compileFallback(offer.fallback_url),
-      accepts: offer.rule && compileRule(offer.rule, lists),
-      blocks: offer.block && compileRule(offer.block, lists),
+      accepts: offer.rule && compileRule(offer.rule),
+      blocks: offer.block && compileRule(offer.block),
       countryFallbacks: compileCountryFallbacks(offer),
       affiliates: compileOfferAffiliates(offer, seedOf),
       caps: compileOfferCaps(offer, advertisers.get(offer.advertiser_id)?.advertiser.timezone, lists),
@@ -173,16 +180,20 @@ function compileConfigured(snapshot: Snapshot): CompiledSnapshot {
   const campaigns = mapBy(
     snapshot.campaigns,
     (one) => one.campaign_id,
-    (campaign, index): CompiledCampaign => ({
-      campaign,
-      index,
-      advertiser: advertisers.get(campaign.advertiser_id),
-      flows: campaign.flows.map((flow, position) => compileFlow(flow, position, offers, seedOf, lists)),
-      offerIds: new Set(campaign.flows.flatMap((flow) => flow.offers.map((offer) => offer.offer_id))),
-      flowSeed: seedOf(`flow:${campaign.campaign_id}`),
-      areFlowsLearned: false,
-      fallback: compileFallback(campaign.fallback_url),
-    }),
+    (campaign, index): CompiledCampaign => {
+      const flows = campaign.flows.map((flow, position) => compileFlow(flow, position, offers, seedOf, compileRule))
+      return {
+        campaign,
+        index,
+        advertiser: advertisers.get(campaign.advertiser_id),
+        flows,
+        flowsByKind: sortByKind(flows),
+        offerIds: new Set(campaign.flows.flatMap((flow) => flow.offers.map((offer) => offer.offer_id))),
+        flowSeed: seedOf(`flow:${campaign.campaign_id}`),
+        areFlowsLearned: false,
+        fallback: compileFallback(campaign.fallback_url),
+      }
+    },
   )
   return {
     version: snapshot.version,
@@ -206,6 +217,22 @@ function compileConfigured(snapshot: Snapshot): CompiledSnapshot {
     ),
   }
 }
+
+const isOpenToAll = (offer: Offer, advertiser: CompiledAdvertiser | undefined): boolean =>
+  advertiser?.advertiser.status === 'active' &&
+  offer.status === 'active' &&
+  offer.starts_at === undefined &&
+  offer.ends_at === undefined &&
+  (offer.access ?? 'public') === 'public' &&
+  offer.affiliates === undefined &&
+  offer.block === undefined &&
+  offer.rule === undefined
+
+export const sortByKind = (flows: readonly CompiledFlow[]): CompiledCampaign['flowsByKind'] => ({
+  forced: flows.filter(({ flow }) => flow.kind === 'forced'),
+  regular: flows.filter(({ flow }) => flow.kind === 'regular'),
+  default: flows.filter(({ flow }) => flow.kind === 'default'),
+})
 
 function compileFraudPlace(...parts: Parameters<typeof compileFraud>): CompiledFraudPlace {
   const settings = compileFraud(...parts)
@@ -270,13 +297,14 @@ function compileFlow(
   index: number,
   offers: ReadonlyMap<string, CompiledOffer>,
   seedOf: (node: string) => number,
-  lists: RuleLists | undefined,
+  compileRule: (rule: Rule) => CompiledRule,
 ): CompiledFlow {
   return {
     flow,
     index,
+    isActive: flow.status === 'active',
     weight: flow.weight,
-    accepts: flow.rule && compileRule(flow.rule, lists),
+    accepts: flow.rule && compileRule(flow.rule),
     offers: flow.offers.flatMap(({ offer_id, weight }) => {
       const offer = offers.get(offer_id)
       return offer === undefined ? [] : [{ offer, weight }]

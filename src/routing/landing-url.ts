@@ -2,21 +2,23 @@ import { subNames } from '#records'
 import type { MacroName } from './macros.ts'
 import { compileTemplate, encodeForUrl, fillMacros, type Template } from './template.ts'
 
+type Appended = { readonly parameter: string; readonly prefix: string; readonly macro: MacroName }
+
+const appendedAs = (parameter: string, macro: MacroName): Appended => ({ parameter, prefix: `${parameter}=`, macro })
+
 /** Sent to every landing under these names, unless its URL places them itself. */
-const appendedNames: readonly (readonly [parameter: string, macro: MacroName])[] = [
-  ['clickid', 'click_id'],
-  ...subNames.slice(0, 10).map((name) => [name, name] as const),
-  ['utm_source', 'utm_source'],
-  ['utm_medium', 'utm_medium'],
-  ['utm_campaign', 'utm_campaign'],
-  ['utm_term', 'utm_term'],
-  ['utm_content', 'utm_content'],
+const appendedNames: readonly Appended[] = [
+  appendedAs('clickid', 'click_id'),
+  ...[
+    ...subNames.slice(0, 10),
+    ...(['utm_source', 'utm_medium', 'utm_campaign', 'utm_term', 'utm_content'] as const),
+  ].map((name) => appendedAs(name, name)),
 ]
 
 /** A landing URL taken apart once: what stands before the fragment, what is added there, and the fragment. */
 export type LandingUrl = {
   readonly head: Template
-  readonly appended: readonly (readonly [prefix: string, macro: MacroName])[]
+  readonly appended: readonly Appended[]
   /** What separates the first added parameter from the head: `?`, `&` or nothing. */
   readonly separator: string
   readonly fragment: Template
@@ -61,12 +63,12 @@ export function compileLandingUrl(text: string, append: boolean): LandingUrl {
   const fragment = compileTemplate(hash === -1 ? '' : url.slice(hash), 'url')
   const placed = new Set<string>([...head.macros, ...fragment.macros])
   const named = parameterNames(headText)
-  const missing = appendedNames.filter(([parameter, macro]) => !placed.has(macro) && !named.has(parameter))
+  const missing = appendedNames.filter(({ parameter, macro }) => !placed.has(macro) && !named.has(parameter))
   return {
     head,
     fragment,
     separator: separatorAfter(headText),
-    appended: append ? missing.map(([parameter, macro]) => [`${parameter}=`, macro] as const) : [],
+    appended: append ? missing : [],
   }
 }
 
@@ -74,7 +76,7 @@ export function compileLandingUrl(text: string, append: boolean): LandingUrl {
 export function fillLandingUrl(url: LandingUrl, valueOf: (name: MacroName) => string | undefined): string {
   let text = fillMacros(url.head, valueOf)
   let separator = url.separator
-  for (const [prefix, macro] of url.appended) {
+  for (const { prefix, macro } of url.appended) {
     const value = valueOf(macro)
     if (value === undefined || value === '') continue
     text += separator + prefix + encodeForUrl(value)

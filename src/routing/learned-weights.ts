@@ -1,9 +1,10 @@
-import type {
-  CompiledCampaign,
-  CompiledFlow,
-  CompiledLanding,
-  CompiledLandings,
-  CompiledSnapshot,
+import {
+  sortByKind,
+  type CompiledCampaign,
+  type CompiledFlow,
+  type CompiledLanding,
+  type CompiledLandings,
+  type CompiledSnapshot,
 } from './compile-snapshot.ts'
 import { totalWeight } from './draw.ts'
 import type { LearnedOverlay, OptimizedWeights } from './snapshot.ts'
@@ -48,14 +49,11 @@ function applyToCampaign(campaign: CompiledCampaign, { weights }: LearnedOverlay
   const ofFlows = learnedAt('flows', learnedPlace.flows(campaign_id))
   const regular = campaign.campaign.flows.filter(({ kind }) => kind === 'regular')
   const flowWeight = ofFlows && weightOf(ofFlows, regular)
-  return {
-    ...campaign,
-    areFlowsLearned: ofFlows !== undefined,
-    flows: campaign.flows.map((flow) => ({
-      ...applyToFlow(flow, learnedAt),
-      weight: flowWeight?.(flow.flow.flow_id, flow.weight) ?? flow.weight,
-    })),
-  }
+  const flows = campaign.flows.map((flow) => ({
+    ...applyToFlow(flow, learnedAt),
+    weight: flowWeight?.(flow.flow.flow_id, flow.weight) ?? flow.weight,
+  }))
+  return { ...campaign, areFlowsLearned: ofFlows !== undefined, flows, flowsByKind: sortByKind(flows) }
 }
 
 type LearnedAt = (kind: OptimizedWeights, place: string) => Readonly<Record<string, number>> | undefined

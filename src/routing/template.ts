@@ -42,6 +42,24 @@ function parseHole(written: string, argument: string | undefined): Hole {
   }
 }
 
+/** Pieces that templates have in common, kept once: `&geo=` and `{country}` of a thousand landings then stay in the processor's cache. */
+const knownTexts = new Map<string, string>()
+const knownHoles = new Map<string, Hole>()
+const KNOWN_MAX = 4_096
+
+function sharedOf<T>(known: Map<string, T>, key: string, make: () => T): T {
+  const found = known.get(key)
+  if (found !== undefined) return found
+  const made = make()
+  if (known.size < KNOWN_MAX) known.set(key, made)
+  return made
+}
+
+const sharedText = (text: string): string => sharedOf(knownTexts, text, () => text)
+
+const sharedHole = (written: string, argument: string | undefined): Hole =>
+  sharedOf(knownHoles, `${written}:${argument ?? ''}`, () => parseHole(written, argument))
+
 /** Takes a text with macros apart: `{name}` or `{{name}}`, `{_name}` unescaped, `{name:a=b c=d}` translated.
  * Names and aliases as in docs/http-edge.md, in any case.
  * @example compileTemplate('https://x.example/?cid={click_id}', 'url').macros // ['click_id']
@@ -53,14 +71,14 @@ export function compileTemplate(text: string, context: TemplateContext): Templat
   let end = 0
   for (const match of text.matchAll(MACRO)) {
     const written = (match[1] ?? match[3])!
-    const hole = parseHole(written, match[2] ?? match[4])
-    if (match.index > end) segments.push(text.slice(end, match.index))
+    const hole = sharedHole(written, match[2] ?? match[4])
+    if (match.index > end) segments.push(sharedText(text.slice(end, match.index)))
     segments.push(hole)
     if (hole.name === undefined) unknown.add(written)
     else macros.add(hole.name)
     end = match.index + match[0].length
   }
-  if (end < text.length) segments.push(text.slice(end))
+  if (end < text.length) segments.push(sharedText(text.slice(end)))
   return { text, context, segments, macros: [...macros], unknown: [...unknown] }
 }
 

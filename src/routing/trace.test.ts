@@ -55,12 +55,34 @@ const step: fc.Arbitrary<TraceStep> = fc.oneof(
   fc.record({ kind: kind('not_found') }),
 )
 
+/** Flows of a campaign that are refused one after the other. */
+const refusedRun: fc.Arbitrary<readonly TraceStep[]> = fc
+  .tuple(fc.nat({ max: 50 }), fc.array(fc.nat({ max: 2 }), { minLength: 1, maxLength: 8 }))
+  .map(([first, parts]) => parts.map((part, at) => ({ kind: 'flow_refused', flow: first + at, part })))
+
 test('a trace decodes to the steps that were encoded', () => {
+  const runs = fc.array(
+    fc.oneof(
+      step.map((one) => [one]),
+      refusedRun,
+    ),
+    { maxLength: 40 },
+  )
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+    fc.property(runs, (parts) => {
+      const steps = parts.flat().slice(0, 60)
       assert.deepEqual(decodeTrace(encodeTrace(steps)), structuredClone(steps))
     }),
   )
+})
+
+test('flows that are refused one after the other for the same part take one step of the text', () => {
+  const steps = Array.from({ length: 9 }, (_, flow): TraceStep => ({
+    kind: 'flow_refused',
+    flow,
+    part: flow < 8 ? 1 : 0,
+  }))
+  assert.equal(encodeTrace(steps), 'r0.1.8;r8.0')
 })
 
 test('decoding and describing never throw, whatever the text', () => {

@@ -45,7 +45,8 @@ export type TraceStep =
   | { readonly kind: 'cut'; readonly steps: number }
 
 /** A letter, then numbers in base 36 with dots between, reasons as words: `c0.r0.2` would be ambiguous, so steps are
- * separated by `;`. A usual smart-link click takes 20 to 40 bytes: `c0;r0.2;d2.h.2s;o4;l0`.
+ * separated by `;`. A usual smart-link click takes 20 to 40 bytes: `c0;r0.2;d2.h.2s;o4;l0`. Flows in a row that were refused for the same part
+ * are one: `r0.1.8` stands for flows 0 to 7.
  */
 const LETTER = {
   link: 'k', campaign: 'c', offer_asked: 'q', flow_asked: 'a', flow_paused: 'p', flow_refused: 'r', flow_unable: 'u',
@@ -135,7 +136,26 @@ function encodeStep(step: TraceStep): string {
 /** The steps as text for the click record: at most 100 bytes on average, never more than 60 steps. */
 export function encodeTrace(steps: readonly TraceStep[]): string {
   // Joined at once, because a text that grows is a tree, at which JSON.stringify leaves its fast path.
-  return (steps.length > STEPS_MAX ? cutMiddle(steps) : steps).map(encodeStep).join(';')
+  const kept = steps.length > STEPS_MAX ? cutMiddle(steps) : steps
+  const texts: string[] = []
+  for (let index = 0; index < kept.length; index += 1) {
+    const step = kept[index]!
+    const run = step.kind === 'flow_refused' ? refusedAlike(kept, index) : 1
+    texts.push(run === 1 ? encodeStep(step) : `${encodeStep(step)}.${number(run)}`)
+    index += run - 1
+  }
+  return texts.join(';')
+}
+
+/** How many flows in a row were refused for the same part: those of a campaign often ask the same of everyone, as for a country. */
+function refusedAlike(steps: readonly TraceStep[], from: number): number {
+  const first = steps[from]!
+  let run = 1
+  for (; first.kind === 'flow_refused' && from + run < steps.length; run += 1) {
+    const next = steps[from + run]!
+    if (next.kind !== 'flow_refused' || next.part !== first.part || next.flow !== first.flow + run) break
+  }
+  return run
 }
 
 function cutMiddle(steps: readonly TraceStep[]): readonly TraceStep[] {
@@ -149,6 +169,14 @@ const isReason = (text: string | undefined): text is RefusalReason =>
 
 const ownerOf = (letter: string): FallbackOwner | undefined =>
   (Object.keys(OWNER_LETTER) as FallbackOwner[]).find((owner) => OWNER_LETTER[owner] === letter)
+
+function decodeSteps(text: string): readonly TraceStep[] {
+  const step = decodeStep(text)
+  if (step === undefined) return []
+  if (step.kind !== 'flow_refused') return [step]
+  const run = Math.min(Number.parseInt(text.split('.')[2] ?? '1', 36), STEPS_MAX)
+  return Array.from({ length: Number.isNaN(run) ? 1 : run }, (_, index) => ({ ...step, flow: step.flow + index }))
+}
 
 function decodeStep(text: string): TraceStep | undefined {
   const rest = text.slice(1)
@@ -202,8 +230,7 @@ function verdictStep(text: string): TraceStep | undefined {
 }
 
 /** The steps of a trace; parts that are not understood (a newer version wrote them) are left out. Never throws. */
-export const decodeTrace = (trace: string): readonly TraceStep[] =>
-  trace.split(';').flatMap((text) => decodeStep(text) ?? [])
+export const decodeTrace = (trace: string): readonly TraceStep[] => trace.split(';').flatMap(decodeSteps)
 
 const WEIGHTS_STEP = /(?:^|;)w([0-9a-z]+)/
 

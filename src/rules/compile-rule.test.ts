@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { compileRule, MET } from './compile-rule.ts'
+import { compileRule, MET, ruleCompiler } from './compile-rule.ts'
 import { InvalidRuleError } from './errors.ts'
 import { ruleFields, SLOTS } from './fields.ts'
+import { RuleLists } from './lists.ts'
 import { parseRule } from './parse-rule.ts'
 import type { Rule, RuleContext } from './rule.ts'
 import { AT, testFacts, testLists } from './test-rules.ts'
@@ -248,4 +249,40 @@ test('a tested rule shows what was seen', () => {
   assert.deepEqual(seen('unique'), ['campaign', 'offer'])
   assert.equal(seen('ctit_seconds'), 90.5)
   assert.equal(seen('query.nothing'), null)
+})
+
+test('a text is searched for each of many parts as it is written, whatever it means in a pattern', () => {
+  const facts = testFacts({ parameters: { sub1: 'a.b', sub2: 'x|y', sub3: 'C:\\d+' } })
+  const search = (field: string, op: 'contains' | 'starts_with' | 'ends_with', value: readonly string[]): boolean =>
+    compileRule({ field, op, value })(facts) === MET
+  assert.equal(search('sub1', 'contains', ['a.b', 'zz']), true)
+  assert.equal(search('sub1', 'contains', ['a+b', 'a[.]b', '^a', '.*']), false)
+  assert.equal(search('sub2', 'ends_with', ['|y', '(']), true)
+  assert.equal(search('sub2', 'starts_with', ['y', '|']), false)
+  assert.equal(search('sub3', 'contains', ['\\d+', 'none']), true)
+  assert.equal(
+    search(
+      'sub3',
+      'contains',
+      Array.from({ length: 1_000 }, (_, index) => `none-${index}`),
+    ),
+    false,
+  )
+  assert.equal(
+    search('sub3', 'ends_with', [...Array.from({ length: 1_000 }, (_, index) => `none-${index}`), 'd+']),
+    true,
+  )
+  assert.equal(search('sub9', 'contains', ['a', 'b']), false)
+})
+
+test('a search for the parts of an empty list finds nothing', () => {
+  const lists = new RuleLists({ empty: [] })
+  assert.notEqual(compileRule({ field: 'sub1', op: 'contains', value: '@empty' }, lists)(testFacts()), MET)
+})
+
+test('rules that are equal are compiled once', () => {
+  const compile = ruleCompiler(testLists)
+  const rule = (): Rule => ({ all: [{ field: 'country', op: 'in', value: ['DE', 'AT'] }] })
+  assert.equal(compile(rule()), compile(rule()))
+  assert.notEqual(compile(rule()), compile({ field: 'country', op: 'in', value: ['AT', 'DE'] }))
 })

@@ -4,10 +4,12 @@ import { InvalidRuleError, type RuleErrorCode } from './errors.ts'
 import { fold, type RuleFacts, type UniqueScope } from './facts.ts'
 import { findField, SLOTS, type RuleField } from './fields.ts'
 import { HostSet } from './hosts.ts'
+import { joinAlternatives } from './join-alternatives.ts'
 import { readBlocks, readReference, type RuleLists } from './lists.ts'
 import { readPattern } from './patterns.ts'
 import { valuesOf, type Condition, type Rule, type RuleScalar } from './rule.ts'
 import { compileTimeTable, readDate, readTimeTable } from './time-table.ts'
+import { testAlternatives, type ReadText, type WordAlternative } from './word-alternatives.ts'
 import { compareVersion, parseVersion } from './versions.ts'
 
 /** A rule as a function: MET, else the number of the part that was not met (see listParts). */
@@ -16,7 +18,12 @@ export type CompiledRule = (facts: RuleFacts) => number
 export const MET = -1
 
 type Test = (facts: RuleFacts) => boolean
-type Numbered = { readonly evaluate: CompiledRule; readonly nextNumber: number }
+type Numbered = {
+  readonly evaluate: CompiledRule
+  /** Of a condition: the same, without its number. */
+  readonly test: Test | undefined
+  readonly nextNumber: number
+}
 
 /** Compiles a rule to closures once, so that a click compares and does not interpret.
  * @param lists the lists that `@name` refers to; left out: `@name` is a text like any other
@@ -25,50 +32,90 @@ type Numbered = { readonly evaluate: CompiledRule; readonly nextNumber: number }
 export const compileRule = (rule: Rule, lists?: RuleLists): CompiledRule =>
   compilePart(rule, 0, { path: 'rule', lists }).evaluate
 
+/** Compiles rules that are equal once: a configuration says the same in thousands of flows, and what is asked often stays in the
+ * processor's cache.
+ * @throws {InvalidRuleError} see compileRule
+ */
+export function ruleCompiler(lists: RuleLists | undefined): (rule: Rule) => CompiledRule {
+  const compiled = new Map<string, CompiledRule>()
+  return (rule) => {
+    const key = JSON.stringify(rule)
+    const known = compiled.get(key)
+    if (known !== undefined) return known
+    const made = compileRule(rule, lists)
+    compiled.set(key, made)
+    return made
+  }
+}
+
 type Compiling = { readonly path: string; readonly lists: RuleLists | undefined }
 
 function compilePart(rule: Rule, number: number, at: Compiling): Numbered {
-  if ('all' in rule) return compileAll(compileParts(rule.all, number + 1, { ...at, path: `${at.path}.all` }))
-  if ('any' in rule) return compileAny(compileParts(rule.any, number + 1, { ...at, path: `${at.path}.any` }), number)
+  if ('all' in rule) return compileAll(rule.all, number, { ...at, path: `${at.path}.all` })
+  if ('any' in rule) return compileAny(rule.any, number, { ...at, path: `${at.path}.any` })
   if ('not' in rule) {
-    const inner = compilePart(rule.not, number + 1, { ...at, path: `${at.path}.not` })
-    const { evaluate } = inner
-    return { evaluate: (facts) => (evaluate(facts) === MET ? number : MET), nextNumber: inner.nextNumber }
+    const { evaluate, nextNumber } = compilePart(rule.not, number + 1, { ...at, path: `${at.path}.not` })
+    return { evaluate: (facts) => (evaluate(facts) === MET ? number : MET), test: undefined, nextNumber }
   }
-  const isMet = compileCondition(rule, at)
-  return { evaluate: (facts) => (isMet(facts) ? MET : number), nextNumber: number + 1 }
+  const test = compileCondition(rule, at)
+  return { evaluate: (facts) => (test(facts) ? MET : number), test, nextNumber: number + 1 }
 }
 
-type Parts = { readonly parts: readonly CompiledRule[]; readonly nextNumber: number }
+type Parts = { readonly parts: readonly Numbered[]; readonly nextNumber: number }
 
 function compileParts(rules: readonly Rule[], firstNumber: number, at: Compiling): Parts {
-  const parts: CompiledRule[] = []
+  const parts: Numbered[] = []
   let nextNumber = firstNumber
   for (const [index, rule] of rules.entries()) {
     const part = compilePart(rule, nextNumber, { ...at, path: `${at.path}[${index}]` })
-    parts.push(part.evaluate)
+    parts.push(part)
     nextNumber = part.nextNumber
   }
   return { parts, nextNumber }
 }
 
-function compileAll({ parts, nextNumber }: Parts): Numbered {
+function compileAll(rules: readonly Rule[], number: number, at: Compiling): Numbered {
+  const { parts, nextNumber } = compileParts(rules, number + 1, at)
+  const rest = parts.map(({ evaluate }) => evaluate)
   const evaluate: CompiledRule = (facts) => {
-    for (const part of parts) {
+    for (const part of rest) {
       const answer = part(facts)
       if (answer !== MET) return answer
     }
     return MET
   }
-  return { evaluate, nextNumber }
+  return { evaluate, test: undefined, nextNumber }
 }
 
-function compileAny({ parts, nextNumber }: Parts, number: number): Numbered {
-  const evaluate: CompiledRule = (facts) => {
-    for (const part of parts) if (part(facts) === MET) return MET
-    return number
+/** Which of the alternatives was met is not told, so that they may be joined; errors name them as they were written. */
+function compileAny(rules: readonly Rule[], number: number, at: Compiling): Numbered {
+  const { parts, nextNumber } = compileParts(rules, number + 1, at)
+  const joined = joinAlternatives(rules)
+  const isMet = joined.length < rules.length ? testJoined(joined, number + 1, at) : anyOf(parts.map(testOf))
+  return { evaluate: (facts) => (isMet(facts) ? MET : number), test: undefined, nextNumber }
+}
+
+const testOf = ({ evaluate, test }: Numbered): Test => test ?? ((facts) => evaluate(facts) === MET)
+
+function testJoined(rules: readonly Rule[], number: number, at: Compiling): Test {
+  const words: WordAlternative[] = []
+  const tests: Test[] = []
+  for (const rule of rules) {
+    const word = 'field' in rule ? wordAlternativeOf(rule, at) : undefined
+    if (word === undefined) tests.push(testOf(compilePart(rule, number, at)))
+    else words.push(word)
   }
-  return { evaluate, nextNumber }
+  if (words.length > 0) tests.unshift(testAlternatives(words))
+  return anyOf(tests)
+}
+
+/** Undefined: something else than a comparison with whole words that stand in the rule itself. */
+function wordAlternativeOf(condition: Condition, at: Compiling): WordAlternative | undefined {
+  const field = findField(condition.field)
+  if (condition.op !== 'in' || (field?.kind !== 'text' && field?.kind !== 'word')) return undefined
+  const { own, listNames } = splitValues(condition, at)
+  if (listNames.length > 0) return undefined
+  return { read: textReader(field), words: new Set(own.map((value) => fold(String(value)))) }
 }
 
 function fail(at: Compiling, code: RuleErrorCode, message: string): never {
@@ -88,11 +135,9 @@ function compileCondition(condition: Condition, at: Compiling): Test {
     case 'not_in':
       return negate(compileEqual(field, condition, inValue))
     case 'contains':
-      return compileSearch(field, condition, inValue, (text, part) => text.includes(part))
     case 'starts_with':
-      return compileSearch(field, condition, inValue, (text, part) => text.startsWith(part))
     case 'ends_with':
-      return compileSearch(field, condition, inValue, (text, part) => text.endsWith(part))
+      return compileSearch(field, condition.op, condition, inValue)
     case 'matches':
       return compileMatches(field, condition, inValue)
     case 'between':
@@ -140,8 +185,19 @@ const textsOf = ({ own, listNames }: Values, lists: RuleLists | undefined): read
   ...listNames.flatMap((name) => lists!.entries(name)),
 ]
 
+/** One for each field, so that it stays in the processor's cache whatever rule asks. */
+const readers = new WeakMap<RuleField, ReadText>()
+
 /** The text of a field in lower case; empty where it is not known, `true` or `false` for a flag. */
-export function textReader(field: RuleField): (facts: RuleFacts) => string {
+export function textReader(field: RuleField): ReadText {
+  const known = readers.get(field)
+  if (known !== undefined) return known
+  const reader = newTextReader(field)
+  readers.set(field, reader)
+  return reader
+}
+
+function newTextReader(field: RuleField): ReadText {
   switch (field.kind) {
     case 'number':
     case 'money':
@@ -208,8 +264,6 @@ function compileEqual(field: RuleField, condition: Condition, at: Compiling): Te
       return field satisfies never
   }
 }
-
-type ReadText = (facts: RuleFacts) => string
 
 function compileWords(read: ReadText, { own, listNames }: Values, lists: RuleLists | undefined): Test {
   const words = own.map((value) => fold(String(value)))
@@ -332,21 +386,37 @@ const compileScopes = (scopes: readonly UniqueScope[]): Test =>
     ),
   )
 
-function compileSearch(
-  field: RuleField,
-  condition: Condition,
-  at: Compiling,
-  isFound: (text: string, part: string) => boolean,
-): Test {
+type SearchOp = 'contains' | 'starts_with' | 'ends_with'
+
+const IS_FOUND: Readonly<Record<SearchOp, (text: string, part: string) => boolean>> = {
+  contains: (text, part) => text.includes(part),
+  starts_with: (text, part) => text.startsWith(part),
+  ends_with: (text, part) => text.endsWith(part),
+}
+
+/** Longer alternatives are looked for one by one: V8 refuses expressions of some hundred thousand characters, and translates long ones
+ * slowly.
+ */
+const JOINED_CHARACTERS_MAX = 4_000
+
+function compileSearch(field: RuleField, op: SearchOp, condition: Condition, at: Compiling): Test {
   const read = textReader(field)
+  const isFound = IS_FOUND[op]
   const parts = textsOf(splitValues(condition, at), at.lists).map(fold)
   const [only] = parts
   if (parts.length === 1 && only !== undefined) return (facts) => isFound(read(facts), only)
-  return (facts) => {
-    const text = read(facts)
-    return parts.some((part) => isFound(text, part))
+  const alternatives = parts.map(escapePattern).join('|')
+  if (parts.length === 0 || alternatives.length > JOINED_CHARACTERS_MAX) {
+    return (facts) => {
+      const text = read(facts)
+      return parts.some((part) => isFound(text, part))
+    }
   }
+  const pattern = new RegExp(`${op === 'starts_with' ? '^' : ''}(?:${alternatives})${op === 'ends_with' ? '$' : ''}`)
+  return (facts) => pattern.test(read(facts))
 }
+
+const escapePattern = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, String.raw`\$&`)
 
 /** Patterns see the text as it came: what they say of upper and lower case counts. */
 function compileMatches(field: RuleField, { value }: Condition, at: Compiling): Test {

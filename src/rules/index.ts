@@ -1,4 +1,4 @@
-export { compileRule, MET } from './compile-rule.ts'
+export { compileRule, MET, ruleCompiler } from './compile-rule.ts'
 export type { CompiledRule } from './compile-rule.ts'
 export { InvalidRuleError, ruleErrorCodes } from './errors.ts'
 export type { RuleErrorCode, RuleProblem } from './errors.ts'

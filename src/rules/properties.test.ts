@@ -32,6 +32,36 @@ test('compiled and interpreted rules agree, also when the facts were asked befor
   assert.ok(met > all / 5 && met < (all * 4) / 5, `${met} of ${all} rules were met`)
 })
 
+test('alternatives that ask much of a few fields agree with the interpreted ones', () => {
+  const fields = new Set([
+    'city',
+    'sub1',
+    'utm_source',
+    'referrer',
+    'referrer_host',
+    'asn',
+    'ip',
+    'language',
+    'os_version',
+    'country',
+  ])
+  const condition = anyCondition(findField)
+    .filter(({ field }) => fields.has(field))
+    .map((written) => validateRule(written, 'rule', { context: 'click', lists: testLists }))
+    .filter((verdict) => verdict.kind === 'valid')
+    .map((verdict) => verdict.rule)
+  let met = 0
+  fc.assert(
+    fc.property(fc.array(condition, { minLength: 2, maxLength: 12 }), anyFacts, (any, facts) => {
+      const isMet = evaluateRule({ any }, facts, testLists)
+      assert.equal(compileRule({ any }, testLists)(facts) === MET, isMet, JSON.stringify(any))
+      met += isMet ? 1 : 0
+    }),
+    { numRuns: 2_000 },
+  )
+  assert.ok(met > 300 && met < 1_900, `${met} of 2,000 rules were met`)
+})
+
 test('single conditions of every field and comparison agree too', () => {
   const seen = new Set<string>()
   fc.assert(
