@@ -11,6 +11,7 @@ import type { Clock } from '#platform/clock'
 import type { LogLines } from '#platform/log-lines'
 import type { SnapshotFollower } from '#snapshots'
 import { edgeCaps } from './caps.ts'
+import { takeClicksFirst } from './click-shortcut.ts'
 import { makeClientOrigin } from './client-address.ts'
 import type { Edge } from './edge.ts'
 import { edgeLimits, type EdgeLimits } from './limits.ts'
@@ -77,8 +78,11 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
   const writer = await options.log.openWriter(options.partition)
   const edge = assemble(options, limits, writer)
   const server = createServer(limits)
+  const fixedWords = new Set<string>()
+  server.addHook('onRoute', ({ url }) => void fixedWords.add(url.split('/')[1]!))
   addErrorAnswers(server, edge)
   addRoutes(server, edge, options.snapshots, snippet)
+  takeClicksFirst(server, edge, fixedWords)
   try {
     const { edgeHost: host, edgePort: port } = options.config
     // Fastify hands on what its types do not name.

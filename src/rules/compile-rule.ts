@@ -1,5 +1,6 @@
 import { parseAmount } from '#platform/money'
 import { IpSet } from './addresses.ts'
+import { isFilterable, testAlternatives, type Alternative, type Likeness, type ReadText } from './alternatives.ts'
 import { InvalidRuleError, type RuleErrorCode } from './errors.ts'
 import { fold, type RuleFacts, type UniqueScope } from './facts.ts'
 import { findField, SLOTS, type RuleField } from './fields.ts'
@@ -7,9 +8,8 @@ import { HostSet } from './hosts.ts'
 import { joinAlternatives } from './join-alternatives.ts'
 import { readBlocks, readReference, type RuleLists } from './lists.ts'
 import { readPattern } from './patterns.ts'
-import { valuesOf, type Condition, type Rule, type RuleScalar } from './rule.ts'
+import { valuesOf, type Condition, type Rule, type RuleOp, type RuleScalar } from './rule.ts'
 import { compileTimeTable, readDate, readTimeTable } from './time-table.ts'
-import { testAlternatives, type ReadText, type WordAlternative } from './word-alternatives.ts'
 import { compareVersion, parseVersion } from './versions.ts'
 
 /** A rule as a function: MET, else the number of the part that was not met (see listParts). */
@@ -98,24 +98,36 @@ function compileAny(rules: readonly Rule[], number: number, at: Compiling): Numb
 const testOf = ({ evaluate, test }: Numbered): Test => test ?? ((facts) => evaluate(facts) === MET)
 
 function testJoined(rules: readonly Rule[], number: number, at: Compiling): Test {
-  const words: WordAlternative[] = []
+  const filtered: Alternative[] = []
   const tests: Test[] = []
   for (const rule of rules) {
-    const word = 'field' in rule ? wordAlternativeOf(rule, at) : undefined
-    if (word === undefined) tests.push(testOf(compilePart(rule, number, at)))
-    else words.push(word)
+    const test = testOf(compilePart(rule, number, at))
+    const alternative = 'field' in rule ? alternativeOf(rule, test, at) : undefined
+    if (alternative === undefined) tests.push(test)
+    else filtered.push(alternative)
   }
-  if (words.length > 0) tests.unshift(testAlternatives(words))
+  if (filtered.length > 0) tests.unshift(testAlternatives(filtered))
   return anyOf(tests)
 }
 
-/** Undefined: something else than a comparison with whole words that stand in the rule itself. */
-function wordAlternativeOf(condition: Condition, at: Compiling): WordAlternative | undefined {
+const LIKENESS_OF: Readonly<Partial<Record<RuleOp, Likeness>>> = {
+  is: 'is',
+  in: 'is',
+  contains: 'contains',
+  starts_with: 'starts_with',
+  ends_with: 'ends_with',
+}
+
+/** Undefined: no comparison of a text that is kept with texts that stand in the rule itself. */
+function alternativeOf(condition: Condition, test: Test, at: Compiling): Alternative | undefined {
   const field = findField(condition.field)
-  if (condition.op !== 'in' || (field?.kind !== 'text' && field?.kind !== 'word')) return undefined
+  const likeness = LIKENESS_OF[condition.op]
+  if (field === undefined || !('slot' in field) || likeness === undefined) return undefined
+  if (likeness === 'is' && field.kind !== 'text' && field.kind !== 'word') return undefined
   const { own, listNames } = splitValues(condition, at)
   if (listNames.length > 0) return undefined
-  return { read: textReader(field), words: new Set(own.map((value) => fold(String(value)))) }
+  const texts = own.map((value) => fold(String(value)))
+  return isFilterable({ likeness, texts }) ? { read: textReader(field), likeness, texts, test } : undefined
 }
 
 function fail(at: Compiling, code: RuleErrorCode, message: string): never {
