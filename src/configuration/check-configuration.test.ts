@@ -119,6 +119,7 @@ const cases: readonly Case[] = [
   ['country_invalid', 'a country in words', offerWith('    rule: { country: DE }\n    country_fallbacks: { France: { url: https://a.example/ } }\n'), 9, 'offers.lamp.country_fallbacks.France'],
   ['value_out_of_range', 'half a click in a cap', offerWith('    caps: [{ cap_id: daily, metric: clicks, period: day, limit: 10.5 }]\n'), 8, 'offers.lamp.caps[0].limit'],
   ['rule_invalid', 'a cap for new visitors', offerWith('    caps: [{ cap_id: a, metric: clicks, period: day, limit: 1, rule: { unique: offer } }]\n'), 8, 'offers.lamp.caps[0].rule'],
+  ['rule_invalid', 'a cap for a parameter that is not kept', offerWith('    caps: [{ cap_id: a, metric: clicks, period: day, limit: 1, rule: query.place is top }]\n'), 8, 'offers.lamp.caps[0].rule'],
   ['id_duplicate', 'the same cap twice', offerWith('    caps: [{ cap_id: a, metric: clicks, period: day, limit: 1 }, { cap_id: a, metric: clicks, period: day, limit: 1 }]\n'), 8, 'offers.lamp.caps[1].cap_id'],
   ['reference_foreign', 'an offer in its own place', offerWith('    cap_fallbacks: [lamp]\n'), 8, 'offers.lamp.cap_fallbacks'],
   ['reference_unknown', 'an affiliate of an offer that is nowhere', offerWith('    affiliates: { anna: { status: approved } }\n'), 8, 'offers.lamp.affiliates.anna'],
