@@ -121,6 +121,8 @@ const cases: readonly Case[] = [
   ['rule_invalid', 'a cap for new visitors', offerWith('    caps: [{ cap_id: a, metric: clicks, period: day, limit: 1, rule: { unique: offer } }]\n'), 8, 'offers.lamp.caps[0].rule'],
   ['rule_invalid', 'a cap for a parameter that is not kept', offerWith('    caps: [{ cap_id: a, metric: clicks, period: day, limit: 1, rule: query.place is top }]\n'), 8, 'offers.lamp.caps[0].rule'],
   ['id_duplicate', 'the same cap twice', offerWith('    caps: [{ cap_id: a, metric: clicks, period: day, limit: 1 }, { cap_id: a, metric: clicks, period: day, limit: 1 }]\n'), 8, 'offers.lamp.caps[1].cap_id'],
+  ['id_duplicate', 'a dimension of a cap twice', offerWith('    caps: [{ cap_id: a, metric: clicks, period: day, limit: 1, per: [sub1, sub1] }]\n'), 8, 'offers.lamp.caps[0].per'],
+  ['combination_invalid', 'a hold of a cap on clicks', offerWith('    caps: [{ cap_id: a, metric: clicks, period: day, limit: 1, hold_minutes: 5 }]\n'), 8, 'offers.lamp.caps[0].hold_minutes'],
   ['reference_foreign', 'an offer in its own place', offerWith('    cap_fallbacks: [lamp]\n'), 8, 'offers.lamp.cap_fallbacks'],
   ['reference_unknown', 'an affiliate of an offer that is nowhere', offerWith('    affiliates: { anna: { status: approved } }\n'), 8, 'offers.lamp.affiliates.anna'],
   ['reference_foreign', 'an affiliate of an offer that is no member', `${offerWith('    affiliates: { anna: { status: approved } }\n')}affiliates:\n  anna: {}\n`, 8, 'offers.lamp.affiliates.anna'],
