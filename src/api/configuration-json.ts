@@ -34,6 +34,9 @@ export const issuesSchema = Type.Object({
 
 /** The answer 422 with every mistake of a file. */
 export const issuesBody = (issues: readonly Issue[]) => ({
-  ...(errorBody('configuration_invalid', `There are ${issues.length} mistakes.`) as { error: never }),
+  ...(errorBody(
+    'configuration_invalid',
+    issues.length === 1 ? 'There is 1 mistake.' : `There are ${issues.length} mistakes.`,
+  ) as { error: never }),
   issues: [...issues],
 })

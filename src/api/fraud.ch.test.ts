@@ -63,7 +63,9 @@ test('compares the times from click to conversion of the affiliates of an offer,
     })),
   )
   const later = values.slice(0, 60).map((value) => ({ ...value, revision: 2 }))
-  await api.facts.insert({ table: 'conversions', values: [...values, ...later], format: 'JSONEachRow' })
+  // A click that converts again says nothing new: counted twice, its times would look twice as certain.
+  const again = values.map((value) => ({ ...value, conversion_id: crypto.randomUUID(), at: NOW_MS - 500 }))
+  await api.facts.insert({ table: 'conversions', values: [...values, ...later, ...again], format: 'JSONEachRow' })
   type Compared = { readonly affiliate_id: string; readonly conversions: number; readonly verdict: string; readonly explanation: string } // prettier-ignore
   const ctit = async (key?: string) =>
     (await api.ask('/v1/fraud/ctit?offer_id=acme-lamp', { key })).body['affiliates'] as readonly Compared[]

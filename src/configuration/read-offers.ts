@@ -112,6 +112,7 @@ function readCaps(files: readonly FileCap[], reading: Reading): NonNullable<Offe
         problem('value_out_of_range', `"${cap.limit}" is no count of ${cap.metric}.`, 'Write a whole number.'),
         'limit',
       )
+    reportUnused(cap, reading)
     return withoutEmpty<NonNullable<Offer['caps']>[number]>({
       cap_id: cap.cap_id,
       metric: cap.metric,
@@ -125,6 +126,17 @@ function readCaps(files: readonly FileCap[], reading: Reading): NonNullable<Offe
       hold_minutes: cap.metric === 'clicks' ? undefined : (cap.hold_minutes ?? 60),
     })
   })
+}
+
+/** What is written of a cap and would mean nothing. */
+function reportUnused(cap: FileCap, reading: Reading): void {
+  const place = reading.treeOf.get(cap)
+  const repeated = cap.per?.find((dimension, index) => cap.per!.indexOf(dimension) < index)
+  if (repeated !== undefined)
+    report(reading, place, problem('id_duplicate', `"${repeated}" is in the list twice.`), 'per')
+  if (cap.metric !== 'clicks' || cap.hold_minutes === undefined) return
+  const message = 'A click is counted at once: a cap on clicks holds nothing.'
+  report(reading, place, problem('combination_invalid', message, 'Leave out hold_minutes.'), 'hold_minutes')
 }
 
 function readDates(file: FileOffer, timezone: string, reading: Reading): { starts_at?: number; ends_at?: number } {

@@ -8,7 +8,7 @@ export type RuleScope = {
   readonly context: RuleContext
   /** Left out: there are no named lists. */
   readonly lists?: RuleLists | undefined
-  /** The rule is asked again with the conversion of a click, when it is no longer known whether the visitor was new. */
+  /** The rule is asked again with the conversion of a click, when only what the record of the click holds is known. */
   readonly isAskedAgain?: boolean
 }
 
@@ -27,13 +27,10 @@ export function readRule(
   if (draft.isRefused) return undefined
   const verdict = validateRule(value, ROOT, scope)
   if (verdict.kind === 'valid') {
-    if (
-      scope.isAskedAgain !== true ||
-      !listParts(verdict.rule).some((part) => 'field' in part && part.field === 'unique')
-    )
-      return verdict.rule
+    const forgotten = scope.isAskedAgain === true ? listParts(verdict.rule).flatMap(forgottenIn)[0] : undefined
+    if (forgotten === undefined) return verdict.rule
     // Asked again with the conversion, it would not hold any more, and the cap would count elsewhere.
-    draft.reportAt(ROOT, 'Whether a visitor is new is known only when they click: a cap cannot ask for it.')
+    draft.reportAt(ROOT, forgotten)
     return undefined
   }
   for (const { path, message } of verdict.errors) draft.reportAt(path, message)
@@ -41,6 +38,18 @@ export function readRule(
 }
 
 const ROOT = 'rule'
+
+/** What a part of a rule asks for that the record of a click does not hold, as a sentence. */
+function forgottenIn(part: Rule): readonly string[] {
+  if (!('field' in part)) return []
+  if (part.field === 'unique')
+    return ['Whether a visitor is new is known only when they click: a cap cannot ask for it.']
+  return part.field.startsWith('query.')
+    ? [
+        `Parameters such as ${part.field} are known only when they click: a cap can ask for those that are kept, as sub1.`,
+      ]
+    : []
+}
 
 /** Where a part of the rule stands in the file. */
 type Place = { readonly tree: Tree; readonly key?: string }

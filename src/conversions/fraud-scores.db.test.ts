@@ -121,6 +121,15 @@ test('conversions of an address and of a device are counted over batches and wit
   assert.deepEqual(await marks([same({ visitor_code: 'v' }), same({ visitor_code: 'v' })]), [undefined, 'm50 dv.2'])
 })
 
+test('a conversion that came a moment later and was booked before counts too', async (t) => {
+  const tx = await withTx(t)
+  const fraud = { conversions: { per_ip: 1 } }
+  const ip = '198.51.100.10'
+  const bookAt = async (at: number) => verdictOf(await book(tx, fraud, [saleOf(clickOf({ ip }), { at })]))[1]
+  assert.equal(await bookAt(AT + MINUTE_MS + 1_000), undefined)
+  assert.equal(await bookAt(AT + MINUTE_MS), 'm50 ic.2')
+})
+
 test('conversions before the window do not count', async (t) => {
   const tx = await withTx(t)
   const fraud = { conversions: { per_ip: 1, window_hours: 1 } }

@@ -9,6 +9,10 @@ import type { ConversionRequest, ConversionScores } from './decide-conversions.t
 /** Of one address or device so many conversions are counted at most; a limit is no higher. */
 const COUNTED_MAX = 1_001
 const HOUR_MS = 3_600_000
+/** Each thread of an edge writes a log of its own, and they are booked in turns: of conversions that come at once, one that came later
+ * may be booked before. It is counted as well, or a burst of many would be seen as several bursts of few.
+ */
+const AHEAD_MS = 600_000
 
 /** When the conversions of a key were made, milliseconds since the epoch. */
 type Times = Map<string, number[]>
@@ -83,7 +87,7 @@ async function readTimes(
     keys(({ click }) => click.ip),
     keys(({ click }) => click.visitor_code),
     new Date(from),
-    new Date(to),
+    new Date(to + AHEAD_MS),
   ])
   const ips: Times = new Map()
   const devices: Times = new Map()
@@ -112,7 +116,7 @@ function scoreOne(
     if (key === undefined) return undefined
     note(times, key, convertedAt)
     const since = convertedAt - windowMs(settings)
-    return times.get(key)!.filter((at) => at > since && at <= convertedAt).length
+    return times.get(key)!.filter((at) => at > since && at <= convertedAt + AHEAD_MS).length
   }
   return scoreConversion(
     {

@@ -5,7 +5,7 @@ import { createMemoryCaps, type CapCounters } from '#caps'
 import { WaypostError } from '#platform/errors'
 import { newClickId } from '#platform/ids'
 import type { ClickRecord } from '#records'
-import { offer, snapshot } from '#routing/test-snapshots'
+import { campaign, flow, offer, snapshot } from '#routing/test-snapshots'
 import { withEdge } from './test-edge.ts'
 
 const cap = { cap_id: 'daily', metric: 'clicks', period: 'day', limit: 1, mode: 'hard' } as const
@@ -48,6 +48,36 @@ test('a click whose given id is that of another target takes room once', async (
   await ask(`/click?o=o2&clickid=${given}`)
   await indexClicks([(await records())[0] as ClickRecord])
   assert.equal((await ask(`/click?o=o1&clickid=${given}`)).status, 302)
-  assert.equal(taken.length, 2)
+  assert.equal(taken.length, 1)
   assert.equal((await ask('/click?o=o1')).status, 404)
+})
+
+const held = snapshot({
+  offers: [offer('o1', { caps: [{ ...cap, metric: 'conversions', hold_minutes: 60 }] })],
+  campaigns: ['spring', 'summer'].map((campaign_id) =>
+    campaign({ campaign_id, flows: [flow(`f-${campaign_id}`, { offers: [{ offer_id: 'o1', weight: 1 }] })] }),
+  ),
+})
+
+test('a click that gets another id leaves the hold of the click that has the given one', async (t) => {
+  const { ask, records, indexClicks } = await withEdge(t, held)
+  const given = newClickId(Date.now())
+  assert.equal((await ask(`/click?c=spring&clickid=${given}`)).status, 302)
+  await indexClicks([(await records())[0] as ClickRecord])
+  // Another campaign of the same offer: two clicks under way would be one too many.
+  assert.equal((await ask(`/click?c=summer&clickid=${given}`)).status, 404)
+})
+
+test('a repeat that could not be recorded leaves the hold of the first', async (t) => {
+  let isFull = false
+  const { ask, records, indexClicks } = await withEdge(t, held, {
+    append: (append) => (payload) => (isFull ? Promise.reject(new WaypostError('log_full')) : append(payload)),
+  })
+  const given = newClickId(Date.now())
+  await ask(`/click?c=spring&clickid=${given}`)
+  await indexClicks([(await records())[0] as ClickRecord])
+  isFull = true
+  assert.equal((await ask(`/click?c=spring&clickid=${given}`)).status, 503)
+  isFull = false
+  assert.equal((await ask('/click?c=spring')).status, 404)
 })

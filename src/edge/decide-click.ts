@@ -83,13 +83,10 @@ export function decideClick(
     // A prefetch, preview or HEAD says nothing of the visitor: it is neither scored nor counted.
     fraud: draft.class === 'click' ? judgeOf(draft, request, origin.isHttps, edge.rates) : undefined,
   }
-  let decision = decideTarget(draft, asked, live, means)
-  if (asked.givesClickId && draft.class === 'click' && isOfAnotherTarget(edge, draft)) {
-    edge.caps.giveBack(draft.click_id, decision.reserved)
-    replaceClickId(draft)
-    Object.assign(draft, UNDECIDED)
-    decision = decideTarget(draft, asked, live, means)
-  }
+  const first = asked.givesClickId && draft.class === 'click' ? lookUpClick(edge.hotState, draft.click_id) : undefined
+  const isRepeat = first !== undefined && isOfSameTarget(first, draft, asked, live, { ...means, caps: edge.caps.dry })
+  if (first !== undefined && !isRepeat) replaceClickId(draft)
+  const decision = decideTarget(draft, asked, live, means)
   if (asked.linkCode !== undefined) draft.link_code = asked.linkCode
   const { html, redirect, referrerPolicy, reserved } = decision
   return {
@@ -98,7 +95,8 @@ export function decideClick(
     html: html && fillMacros(html, (name) => clickMacro(draft, live.routing, name)),
     redirect,
     referrerPolicy,
-    reserved,
+    // The hold is that of the first click, whatever becomes of the repeat.
+    reserved: isRepeat ? reserved.filter(({ counting }) => counting === 'at_click') : reserved,
     wantsAnswer: asked.wantsAnswer,
     bound: boundOf(draft, decision, cookie),
     isHttps: origin.isHttps,
@@ -163,17 +161,25 @@ const uniqueness =
     return !hotState.isClaimed(CLAIM_SPACES[scope], key, draft.at)
   }
 
-/** Whether the id that came with the link is that of a click to another target. To the same one it is a repeat, which the
- * pipeline tells from the first. A click of the last moments may not be in the index yet: it counts as none.
+/** Whether a click whose id is known goes where the first one with the id went: then it is a repeat, which the pipeline tells from
+ * the first; else it must have an id of its own. A click of the last moments may not be in the index yet: it counts as none.
+ *
+ * Found by a decision that takes no room: the holds of the id are the first click's, and giving them back would give its place away.
  */
-function isOfAnotherTarget({ hotState }: Decider, draft: ClickDraft): boolean {
-  const first = lookUpClick(hotState, draft.click_id)
-  return (
-    first !== undefined &&
-    (first.advertiser_id !== draft.advertiser_id ||
-      first.campaign_id !== draft.campaign_id ||
-      first.offer_id !== draft.offer_id)
-  )
+function isOfSameTarget(
+  first: ClickRecord,
+  draft: ClickDraft,
+  asked: AskedTarget,
+  live: Routes,
+  means: DecisionMeans,
+): boolean {
+  decideTarget(draft, asked, live, means)
+  const isSame =
+    first.advertiser_id === draft.advertiser_id &&
+    first.campaign_id === draft.campaign_id &&
+    first.offer_id === draft.offer_id
+  Object.assign(draft, UNDECIDED)
+  return isSame
 }
 
 /** The given id is kept as the sender's own, where it named none. */

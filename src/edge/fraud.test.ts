@@ -202,3 +202,18 @@ test('a window ends by the clock of the edge', async (t) => {
     [undefined, undefined],
   )
 })
+
+test('who clicks twice without a cookie is a duplicate by address and user agent, and so is one whose cookie came in between', async (t) => {
+  const { ask, records } = await withEdge(t, config({}))
+  const OTHER = { ...PERSON, 'user-agent': `${PERSON['user-agent']}.1` }
+  const first = await ask('/click?c=summer', { headers: PERSON })
+  const cookie = String(first.headers['set-cookie']).split(';')[0]!
+  await ask('/click?c=summer', { headers: PERSON })
+  await ask('/click?c=summer', { headers: { ...PERSON, cookie } })
+  await ask('/click?c=summer', { headers: OTHER })
+  const clicks = (await records()) as readonly ClickRecord[]
+  assert.deepEqual(
+    clicks.map(({ fraud }) => fraud),
+    [undefined, 'm30 du', 'm30 du', undefined],
+  )
+})

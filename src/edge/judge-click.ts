@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 
 import { scoreClick, type RateCounters } from '#fraud'
+import { newcomerOf } from '#hot-state'
 import type { FraudJudge } from '#routing'
 import type { ClickDraft } from './record-drafts.ts'
 
@@ -23,7 +24,16 @@ export function judgeOf(
       platform: textOf(headers['sec-ch-ua-platform']),
     }
     return scoreClick(
-      { at, visitor: draft, hints, isHttps, visitorCode: visitor_code, referrer, ...place },
+      {
+        at,
+        visitor: draft,
+        hints,
+        isHttps,
+        visitorCode: visitor_code,
+        newcomer: newcomerOf(draft),
+        referrer,
+        ...place,
+      },
       settings,
       counted,
     )
@@ -39,7 +49,7 @@ function countOnce(rates: RateCounters): RateCounters {
   return {
     count: (kind, key, windowSeconds, at) => remembered(counts, kind, () => rates.count(kind, key, windowSeconds, at)),
     isRepeat: (visitor, campaign, windowSeconds, at) =>
-      remembered(repeats, campaign, () => rates.isRepeat(visitor, campaign, windowSeconds, at)),
+      remembered(repeats, `${visitor} ${campaign}`, () => rates.isRepeat(visitor, campaign, windowSeconds, at)),
   }
 }
 

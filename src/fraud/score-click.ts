@@ -25,6 +25,8 @@ export type ClickFacts = {
   /** Whether the request came by HTTPS; browsers send no client hints otherwise. */
   readonly isHttps: boolean
   readonly visitorCode?: string | undefined
+  /** By what a visitor is known who brought no code; undefined for one who brought one. */
+  readonly newcomer?: string | undefined
   readonly campaignId?: string | undefined
   readonly affiliateId?: string | undefined
   readonly referrer?: string | undefined
@@ -135,7 +137,7 @@ function findReferrerSigns({ referrer }: ClickFacts, { allowed, denied }: Compil
 }
 
 function findRates(facts: ClickFacts, settings: CompiledFraud, counters: RateCounters, found: Findings) {
-  const { visitor, visitorCode, campaignId, affiliateId, at } = facts
+  const { visitor, visitorCode, newcomer, campaignId, affiliateId, at } = facts
   const { scores, duplicateSeconds } = settings
   const countBy = (rule: ClickRuleName, kind: RateKind, key: string | undefined): void => {
     if (scores[rule] === 0 || key === undefined) return
@@ -148,5 +150,8 @@ function findRates(facts: ClickFacts, settings: CompiledFraud, counters: RateCou
   countBy('visitor_rate', 'visitor', visitorCode)
   countBy('affiliate_rate', 'affiliate', affiliateId)
   if (scores.duplicate === 0 || visitorCode === undefined || campaignId === undefined) return
-  if (counters.isRepeat(visitorCode, campaignId, duplicateSeconds, at)) found.add('duplicate')
+  // Who clicks twice before the first answer has come brings no code either time: both names are noted, and either tells.
+  const isRepeat = (name: string): boolean => counters.isRepeat(name, campaignId, duplicateSeconds, at)
+  const isKnown = isRepeat(visitorCode)
+  if ((newcomer !== undefined && isRepeat(newcomer)) || isKnown) found.add('duplicate')
 }

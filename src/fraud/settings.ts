@@ -151,6 +151,12 @@ export function checkFraudSettings(
   }
   const expectInteger = (value: number | undefined, min: number, max: number, ...path: (string | number)[]): void =>
     expect(value === undefined || isIntegerIn(value, min, max), path, `a whole number from ${min} to ${max}`)
+  /** Of those that are given none is above a later one: what it asks for would never come about. */
+  const expectRising = (values: Readonly<Record<string, number>> | undefined, names: string[], group: string): void => {
+    const given = names.filter((name) => values?.[name] !== undefined)
+    for (const [index, name] of given.slice(1).entries())
+      expect(values![given[index]!]! <= values![name]!, [group, name], `no less than ${given[index]}`)
+  }
 
   for (const [rule, score] of Object.entries(settings.scores ?? {})) {
     expect(Object.hasOwn(fraudRules, rule), ['scores', rule], `one of ${fraudRuleNames.join(', ')}`)
@@ -159,6 +165,9 @@ export function checkFraudSettings(
   for (const group of ['thresholds', 'conversion_thresholds'] as const) {
     for (const [action, points] of Object.entries(settings[group] ?? {})) expectInteger(points, 1, 100, group, action)
   }
+  expectRising(settings.thresholds, ['mark', 'divert', 'refuse'], 'thresholds')
+  expectRising(settings.conversion_thresholds, ['mark', 'hold', 'reject'], 'conversion_thresholds')
+  expectRising(settings.ctit, ['seconds_min', 'seconds_max'], 'ctit')
   for (const kind of rateKinds) {
     const rate: { limit?: number; window_seconds?: number } = settings.rates?.[kind] ?? {}
     expectInteger(rate.limit, 1, fraudLimits.clicksOfWindowMax, 'rates', kind, 'limit')

@@ -124,3 +124,18 @@ test('wrong settings are named with their path and what is expected', () => {
     'duplicate_seconds', 'referrers.allow.0', 'referrers.allow.1', 'ctit.seconds_min', 'ctit.seconds_max', 'conversions.per_ip', 'own_rules.0.name', 'own_rules.0.score', 'own_rules.0.rule.field', 'own_rules.2.name',
   ]) // prettier-ignore
 })
+
+test('a threshold below that of a softer action, or a time that ends before it begins, is named', () => {
+  const found = checkFraudSettings({
+    thresholds: { mark: 50, refuse: 20 },
+    conversion_thresholds: { mark: 30, hold: 60, reject: 59 },
+    ctit: { seconds_min: 100, seconds_max: 10 },
+  })
+  assert.deepEqual(found.map(({ path, message }) => [path.join('.'), message]), [
+    ['thresholds.refuse', 'Expected no less than mark.'],
+    ['conversion_thresholds.reject', 'Expected no less than hold.'],
+    ['ctit.seconds_max', 'Expected no less than seconds_min.'],
+  ]) // prettier-ignore
+  const level = { thresholds: { mark: 30, divert: 30, refuse: 30 }, ctit: { seconds_max: 1 } }
+  assert.deepEqual(checkFraudSettings(level), [])
+})

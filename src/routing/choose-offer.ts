@@ -3,7 +3,7 @@ import { MET } from '#rules'
 import type { CompiledFlow, CompiledLanding, CompiledLandings, CompiledOffer } from './compile-snapshot.ts'
 import { candidateAt, drawNumber, totalWeight } from './draw.ts'
 import { isDivertible, judgeFraud } from './judge-fraud.ts'
-import { evaluate, noteLearned, type Ending, type Target, type Walk } from './walk.ts'
+import { assignmentOf, evaluate, noteLearned, type Ending, type Target, type Walk } from './walk.ts'
 
 /** From the flow, or from a named offer, to an offer and a landing. */
 export function finishFlow(walk: Walk): Target | RefusalReason {
@@ -61,7 +61,7 @@ function takeOffer(walk: Walk, offer: CompiledOffer): Target | RefusalReason {
   const target = chooseLanding(walk)
   if (typeof target === 'string') return target
   const judged = walk.isDiverted ? undefined : judgeFraud(walk, offer.fraud)
-  if (judged === undefined) return reserveCaps(walk, offer) ?? target
+  if (judged === undefined) return reserveCaps(walk, offer, target) ?? target
   return judged.kind === 'offer' ? divert(walk, offer, judged.offerId) : judged
 }
 
@@ -81,10 +81,11 @@ function divert(walk: Walk, from: CompiledOffer, offerId: string): Target {
 }
 
 /** @returns undefined where there is room, which the click then has taken */
-function reserveCaps(walk: Walk, { caps, index }: CompiledOffer): Ending {
-  const { facts, affiliate, steps } = walk
+function reserveCaps(walk: Walk, { caps, index }: CompiledOffer, target: Target): Ending {
+  const { facts, steps } = walk
   if (caps === undefined || facts.caps === undefined) return undefined
-  const keys = caps.keysOfClick(facts, affiliate?.affiliate.affiliate_id)
+  // As the record will have it: the conversion is counted by what the record says.
+  const keys = caps.keysOfClick(facts, { ...assignmentOf(walk, target), link_code: facts.asked.linkCode })
   const verdict = facts.caps.reserve(facts.clickId, facts.at, keys)
   switch (verdict.kind) {
     case 'reserved':

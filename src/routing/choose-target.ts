@@ -10,7 +10,7 @@ import type { AskedTarget, RequestFacts } from './request-facts.ts'
 import type { RedirectKind, ReferrerPolicy } from './snapshot.ts'
 import type { Template } from './template.ts'
 import { encodeTrace, type FallbackOwner } from './trace.ts'
-import type { Ending, Target, Walk } from './walk.ts'
+import { assignmentOf, type Ending, type Target, type Walk } from './walk.ts'
 
 /** Where a request goes, what it belongs to and why. */
 export type Decision = {
@@ -76,7 +76,7 @@ function sendOn(walk: Walk, target: Exclude<Target, { kind: 'fallback' | 'refuse
   if (target.kind !== 'landing') steps.push({ kind: target.kind === 'url' ? 'sent' : 'shown' })
   return {
     outcome: target.kind === 'html' ? 'shown' : 'redirected',
-    assignment: assign(walk, target.kind === 'landing' ? target.landing.landing.landing_id : undefined),
+    assignment: assignmentOf(walk, target),
     refusal: undefined,
     url: target.kind === 'html' ? undefined : target.kind === 'url' ? target.url : target.landing.url,
     html: target.kind === 'html' ? target.html : undefined,
@@ -105,7 +105,7 @@ function sendElsewhere(walk: Walk, { owner, url, reason }: Fallback): Decision {
 }
 
 const ending = (walk: Walk, reason: RefusalReason): Omit<Decision, 'outcome' | 'url'> => ({
-  assignment: assign(walk, undefined),
+  assignment: assignmentOf(walk, undefined),
   refusal: reason,
   html: undefined,
   redirect: '302',
@@ -123,20 +123,6 @@ function findFallback({ offer, campaign, config }: Walk): Omit<Fallback, 'reason
   const advertiser = offer?.advertiser ?? campaign?.advertiser
   if (advertiser?.fallback !== undefined) return { owner: 'advertiser', url: advertiser.fallback }
   return config.fallback === undefined ? undefined : { owner: 'installation', url: config.fallback }
-}
-
-type Mutable<T> = { -readonly [key in keyof T]: T[key] }
-
-function assign({ offer, campaign, flow, affiliate }: Walk, landingId: string | undefined): Assignment {
-  const assignment: Mutable<Assignment> = {}
-  const advertiser = offer?.advertiser ?? campaign?.advertiser
-  if (advertiser !== undefined) assignment.advertiser_id = advertiser.advertiser.advertiser_id
-  if (campaign !== undefined) assignment.campaign_id = campaign.campaign.campaign_id
-  if (flow !== undefined) assignment.flow_id = flow.flow.flow_id
-  if (offer !== undefined) assignment.offer_id = offer.offer.offer_id
-  if (landingId !== undefined) assignment.landing_id = landingId
-  if (affiliate !== undefined) assignment.affiliate_id = affiliate.affiliate.affiliate_id
-  return assignment
 }
 
 function findTarget(walk: Walk): Target | RefusalReason {

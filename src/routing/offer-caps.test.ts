@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 
 import { createMemoryCaps, dryCaps, liveCaps, type CapCounters } from '#caps'
 import { newClickId } from '#platform/ids'
+import { parseRule } from '#rules'
 import { chooseTarget, type Decision } from './choose-target.ts'
 import { compileSnapshot, type CompiledSnapshot } from './compile-snapshot.ts'
 import type { AskedTarget } from './request-facts.ts'
@@ -166,6 +167,29 @@ test('the keys of a conversion are those that its click held', () => {
   const worth = { payoutMicros: 0, revenueMicros: 0 }
   assert.deepEqual(config.offers.get('o1')?.caps?.keysOfConversion(click, TEST_TIME, worth), reserved)
 })
+
+for (const rule of [
+  'campaign_id is summer',
+  'flow_id is f1',
+  'offer_id is o1',
+  'landing_id is o1-land',
+  'advertiser_id is acme',
+  'affiliate_id is ann',
+  'link_code is go',
+]) {
+  test(`a cap with the rule “${rule}” is for the clicks that have it, and for their conversions`, () => {
+    const parsed = parseRule(rule, { context: 'click' })
+    assert.ok(parsed.kind === 'parsed')
+    const caps = [cap({ metric: 'conversions', hold_minutes: 60, rule: parsed.rule })]
+    const source = configWith([offer('o1', { caps })])
+    const config = compileSnapshot({ ...source, links: [{ code: 'go', campaign_id: 'summer' }] })
+    const { reserved, assignment } = decider(config)({ linkCode: 'go', affiliateId: 'ann' })
+    assert.equal(reserved.length, 1)
+    const click = { kind: 'click', at: TEST_TIME, ip: '192.0.2.1', link_code: 'go', ...assignment } as never
+    const worth = { payoutMicros: 0, revenueMicros: 0 }
+    assert.deepEqual(config.offers.get('o1')?.caps?.keysOfConversion(click, TEST_TIME, worth), reserved)
+  })
+}
 
 test('the log tells what a click took: nothing of one that was not sent on', () => {
   const capped = configWith([

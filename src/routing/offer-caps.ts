@@ -2,15 +2,17 @@ import { createHash } from 'node:crypto'
 
 import { compileCaps, type CapCounts, type CapFacts, type CapKey, type ExpectedAmounts } from '#caps'
 import type { ClickRecord } from '#records'
-import { compileRule, MET, RuleLists, type Rule } from '#rules'
+import { compileRule, MET, RuleLists, type Rule, type RuleAssignment } from '#rules'
 import type { RequestFacts } from './request-facts.ts'
 import { newRuleFacts } from './rule-facts.ts'
 import type { Offer, Price, Snapshot } from './snapshot.ts'
 
 /** The caps of an offer. */
 export type CompiledOfferCaps = {
-  /** What a click touches; see `CompiledCaps.keysOfClick`. */
-  readonly keysOfClick: (facts: RequestFacts, affiliateId: string | undefined) => readonly CapKey[]
+  /** What a click touches; see `CompiledCaps.keysOfClick`.
+   * @param assigned where it is about to go, as its record will have it
+   */
+  readonly keysOfClick: (facts: RequestFacts, assigned: Readonly<RuleAssignment>) => readonly CapKey[]
   /** What a click took that the log tells of; nothing where it was not sent on. */
   readonly keysOfRecordedClick: (click: ClickRecord) => readonly CapKey[]
   /** What a conversion touches.
@@ -31,7 +33,7 @@ export const countId = (offerId: string, capId: string): string =>
     .digest('base64url')
     .slice(0, 22)
 
-type Facts = CapFacts & { readonly request: RequestFacts }
+type Facts = CapFacts & { readonly request: RequestFacts; readonly assigned: Readonly<RuleAssignment> }
 
 /** @param timezone of the advertiser, in which periods begin
  * @returns undefined where the offer has no caps
@@ -45,19 +47,16 @@ export function compileOfferCaps(offer: Offer, timezone = 'UTC', lists?: RuleLis
     timezone,
     (rule) => {
       const evaluate = compileRule(rule, lists)
-      return ({ request, affiliate_id }) => evaluate(newRuleFacts(request, { affiliate_id, offer_id })) === MET
+      return ({ request, assigned }) => evaluate(newRuleFacts(request, assigned)) === MET
     },
   )
-  const keysOfClick: CompiledOfferCaps['keysOfClick'] = (request, affiliateId) =>
-    compiled.keysOfClick(factsOf(request, affiliateId), request.at, expectedOf(offer, affiliateId))
+  const keysOfClick: CompiledOfferCaps['keysOfClick'] = (request, assigned) =>
+    compiled.keysOfClick(factsOf(request, assigned), request.at, expectedOf(offer, assigned.affiliate_id))
   return {
     keysOfClick,
     keysOfRecordedClick: (click) =>
-      click.class === 'click' && click.outcome === 'redirected'
-        ? keysOfClick(requestOf(click), click.affiliate_id)
-        : NO_KEYS,
-    keysOfConversion: (click, atMs, worth) =>
-      compiled.keysOfConversion(factsOf(requestOf(click), click.affiliate_id), atMs, worth),
+      click.class === 'click' && click.outcome === 'redirected' ? keysOfClick(requestOf(click), click) : NO_KEYS,
+    keysOfConversion: (click, atMs, worth) => compiled.keysOfConversion(factsOf(requestOf(click), click), atMs, worth),
     countsAt: (atMs) => compiled.countsAt(atMs),
     indexOf: ({ cap_id }) => ids.indexOf(cap_id),
   }
@@ -86,12 +85,14 @@ const requestOf = (click: ClickRecord): RequestFacts => ({
 })
 
 /** Only a capped offer's clicks pay for the copy. */
-function factsOf(request: RequestFacts, affiliateId: string | undefined): Facts {
+function factsOf(request: RequestFacts, assigned: Readonly<RuleAssignment>): Facts {
   const { country } = request.visitor
+  const { affiliate_id } = assigned
   return {
     ...request.parameters,
     request,
-    ...(affiliateId !== undefined && { affiliate_id: affiliateId }),
+    assigned,
+    ...(affiliate_id !== undefined && { affiliate_id }),
     ...(country !== undefined && { country }),
   }
 }

@@ -1,6 +1,6 @@
 import type { CapKey } from '#caps'
 import type { ClickVerdict } from '#fraud'
-import type { RefusalReason } from '#records'
+import type { Assignment, RefusalReason } from '#records'
 import { MET, type CompiledRule, type RuleFacts } from '#rules'
 import type {
   CompiledAffiliate,
@@ -59,6 +59,23 @@ export type Target =
     }
   /** Nowhere else is looked for a place. */
   | { readonly kind: 'refused'; readonly reason: RefusalReason }
+
+type Mutable<T> = { -readonly [key in keyof T]: T[key] }
+
+/** What the way has come to, as the record of the click will have it.
+ * @param target undefined: none was found
+ */
+export function assignmentOf({ offer, campaign, flow, affiliate }: Walk, target: Target | undefined): Assignment {
+  const assignment: Mutable<Assignment> = {}
+  const advertiser = offer?.advertiser ?? campaign?.advertiser
+  if (advertiser !== undefined) assignment.advertiser_id = advertiser.advertiser.advertiser_id
+  if (campaign !== undefined) assignment.campaign_id = campaign.campaign.campaign_id
+  if (flow !== undefined) assignment.flow_id = flow.flow.flow_id
+  if (offer !== undefined) assignment.offer_id = offer.offer.offer_id
+  if (target?.kind === 'landing') assignment.landing_id = target.landing.landing.landing_id
+  if (affiliate !== undefined) assignment.affiliate_id = affiliate.affiliate.affiliate_id
+  return assignment
+}
 
 /** @returns MET, else the number of the part that was not met; no rule is met by everyone */
 export const evaluate = (rule: CompiledRule | undefined, walk: Walk): number =>

@@ -48,3 +48,15 @@ test('says so where caps are not looked at', () => {
   assert.equal(outcome, 'redirected')
   assert.ok(notes.includes('Caps were not asked here: each is taken to have room.'))
 })
+
+test('says so where the fraud score reads what was not given', () => {
+  const scored = compileSnapshot(snapshot({ fraud: {} }))
+  const notesOf = (headers: Readonly<Record<string, string>>) =>
+    explainClick({ enricher, sub2AllowedKeys: new Set(), clickOf: () => undefined }, scored, {
+      ...{ parameters: { o: 'o1' }, visitor: {}, headers, at: TEST_TIME },
+    })!.notes.filter((note) => note.startsWith('No '))
+  const tail = 'was given: the fraud score takes it for a visitor who sends none.'
+  assert.deepEqual(notesOf({}), [`No user agent and no language ${tail}`])
+  assert.deepEqual(notesOf({ 'user-agent': 'Mozilla/5.0' }), [`No language ${tail}`])
+  assert.deepEqual(notesOf({ 'user-agent': 'Mozilla/5.0', 'accept-language': 'de' }), [])
+})

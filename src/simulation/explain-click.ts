@@ -93,7 +93,7 @@ export function explainClick(
     trace,
     decision: describeTrace(trace, routing.snapshot, affiliate_id),
     click: withoutUndefined(rest),
-    notes: notesOn(explainer, click, trafficClass, isScoring(routing)),
+    notes: notesOn(explainer, click, record, isScoring(routing)),
   }) as Explanation
 }
 
@@ -184,9 +184,10 @@ const isScoring = ({ fraud, offers }: CompiledSnapshot): boolean =>
 function notesOn(
   { caps }: Explainer,
   { parameters, visitor, url }: HypotheticalClick,
-  trafficClass: ClickRecord['class'],
+  { class: trafficClass, user_agent, language }: ClickRecord,
   isScored: boolean,
 ): string[] {
+  const missing = [...(user_agent ? [] : ['user agent']), ...(language ? [] : ['language'])].join(' and no ')
   const hasId = 'clickid' in parameters || /[?&]click_?id=/.test(url ?? '')
   return [
     'Nothing was recorded, counted or reserved.',
@@ -194,6 +195,7 @@ function notesOn(
     ...(visitor.ip === undefined && visitor.country === undefined ? ['Neither address nor country were given: rules see no place.'] : []),
     ...(caps === undefined ? ['Caps were not asked here: each is taken to have room.'] : []),
     ...(isScored ? ['The fraud score takes it for the first click of its address, network, visitor and affiliate: only the edge counts them.'] : []),
+    ...(isScored && missing !== '' ? [`No ${missing} was given: the fraud score takes it for a visitor who sends none.`] : []),
     ...(trafficClass === 'click' ? [] : [`The edge would not count it as a click: it is a ${trafficClass}.`]),
   ] // prettier-ignore
 }

@@ -16,7 +16,7 @@ const DAY_MS = 86_400_000
 
 const comparison = Type.Object({
   affiliate_id: Type.String(),
-  conversions: Type.Integer({ description: 'Of the period' }),
+  conversions: Type.Integer({ description: 'Of the period, of each click the first' }),
   verdict: oneWord(['consistent', 'too_fast', 'too_slow', 'too_few'], 'Whether its times are like those of the others'),
   explanation: Type.String({ description: 'For a person' }),
   p_value: Type.Number({ description: 'How often chance makes such a difference, corrected for all affiliates' }),
