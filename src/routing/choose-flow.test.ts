@@ -47,6 +47,19 @@ describe('a flow instead of offers', () => {
     assert.deepEqual([decision.outcome, decision.refusal, decision.url], ['not_found', 'flow_not_found', undefined])
   })
 
+  test('that answers “not found” leaves its visitors to no other flow', () => {
+    const forBots = flow('f1', { kind: 'forced', rule: isGerman, offers: [], action: { kind: 'not_found' } })
+    const config = withFlows([forBots, flow('f2'), flow('f3', { kind: 'default' })])
+    const { outcome, assignment, trace } = decide(SUMMER, config, from('DE'))
+    assert.deepEqual([outcome, assignment.flow_id, assignment.offer_id], ['not_found', 'f1', undefined])
+    assert.deepEqual(describeTrace(trace, config).slice(1), [
+      'The forced flow “f1” took the visitor.',
+      'Refused: The flow answers with the page “not found”.',
+      'The visitor got the plain page “not found”.',
+    ])
+    assert.equal(decide(SUMMER, config, from('FR')).assignment.flow_id, 'f2')
+  })
+
   test('leads to another campaign, which the click then belongs to', () => {
     const winter = campaign({ campaign_id: 'winter', flows: [flow('w1', { offers: [{ offer_id: 'o2', weight: 1 }] })] })
     const summer = campaign({

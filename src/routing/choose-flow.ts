@@ -113,7 +113,8 @@ export function takeFlow(walk: Walk, { action }: CompiledFlow): Target | Refusal
     case 'html':
       return judgeWithoutOffer(walk) ?? { kind: 'html', html: action.html }
     case 'not_found':
-      return 'flow_not_found'
+      // An answer like the others: a flow that is passed over would leave its visitors to the next one.
+      return { kind: 'refused', reason: 'flow_not_found' }
     default:
       return action satisfies never
   }

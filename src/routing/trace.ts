@@ -219,6 +219,8 @@ type Place = {
   flow: Flow | undefined
   offer: Offer | undefined
   isDiverted: boolean
+  /** Its flow answers so: no fallback was looked for. */
+  isAnswered: boolean
   readonly affiliateId: string | undefined
 }
 
@@ -229,7 +231,7 @@ const quote = (name: string | undefined): string => (name === undefined ? '(gone
  * @param affiliateId of the click, who may have landings of their own
  */
 export function describeTrace(trace: string, snapshot: Snapshot, affiliateId?: string): string[] {
-  const place: Place = { campaign: undefined, flow: undefined, offer: undefined, isDiverted: false, affiliateId }
+  const place: Place = { campaign: undefined, flow: undefined, offer: undefined, isDiverted: false, isAnswered: false, affiliateId }
   return decodeTrace(trace).map((step) => describeStep(step, snapshot, place))
 }
 
@@ -281,11 +283,12 @@ function describeStep(step: TraceStep, snapshot: Snapshot, place: Place): string
     case 'shown':
       return 'The flow shows a page of its own.'
     case 'refused':
+      place.isAnswered = step.reason === 'flow_not_found'
       return `Refused: ${refusalReasons[step.reason]}`
     case 'fallback':
       return describeFallback(step.owner)
     case 'not_found':
-      return 'There is no fallback; the visitor got the plain page “not found”.'
+      return `${place.isAnswered ? 'T' : 'There is no fallback; t'}he visitor got the plain page “not found”.`
     case 'cut':
       return `${step.steps} further steps were left out.`
     default:
