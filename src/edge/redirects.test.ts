@@ -86,6 +86,8 @@ describe('a redirect', () => {
     const elsewhere = Buffer.from('https://evil.example/').toString('base64url')
     assert.equal((await edge.ask(way.replace(/u=[^&]+/, `u=${elsewhere}`))).status, 404)
     assert.equal((await edge.ask('/hop')).status, 404)
+    // As many characters as a signature has, and more bytes.
+    assert.equal((await edge.ask(`/hop?u=aHR0cHM6Ly9ldmlsLmV4YW1wbGU&s=${encodeURIComponent('é'.repeat(22))}`)).status, 404)
     // The second page is no click.
     assert.equal((await edge.records()).length, 1)
   })
