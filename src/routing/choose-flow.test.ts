@@ -92,6 +92,27 @@ describe('a flow instead of offers', () => {
     ])
   })
 
+  test('is kept by a campaign that binds its visitors, beside what the other campaign keeps', () => {
+    const winter = campaign({ campaign_id: 'winter', bind: { offer_hours: 2 }, flows: [flow('w1')] })
+    const toWinter = { offers: [], action: { kind: 'campaign', campaign_id: 'winter' } } as const
+    const summer = campaign({
+      bind: { flow_hours: 1 },
+      flows: [flow('f1', { ...toWinter, weight: 1 }), flow('f2', { ...toWinter, weight: 0 })],
+    })
+    const config = snapshot({ campaigns: [summer, winter] })
+    assert.deepEqual(decide(SUMMER, config).binds, [
+      { assignment: { campaign_id: 'summer', flow_id: 'f1' }, hours: { flow_hours: 1 } },
+      {
+        assignment: {
+          advertiser_id: 'acme', campaign_id: 'winter', flow_id: 'w1', offer_id: 'o1', landing_id: 'o1-land',
+        },
+        hours: { offer_hours: 2 },
+      },
+    ]) // prettier-ignore
+    const again = decide(SUMMER, config, { boundIn: (id) => (id === 'summer' ? { flowId: 'f2' } : undefined) })
+    assert.deepEqual(again.binds[0]?.assignment, { campaign_id: 'summer', flow_id: 'f2' })
+  })
+
   test('that leads in a circle is refused', () => {
     const toWinter = campaign({
       flows: [flow('f1', { offers: [], action: { kind: 'campaign', campaign_id: 'winter' } })],
@@ -142,6 +163,15 @@ describe('a redirect', () => {
     assert.equal(kindOf({}, { redirect: 'meta' }), 'meta')
     assert.equal(kindOf({ redirect: 'js' }, { redirect: 'meta' }), 'js')
   })
+})
+
+test('the referrer policy of the flow, else of the offer, holds on the way to a fallback too', () => {
+  const picky = offer('o1', { rule: isGerman, country_fallbacks: { '*': { url: 'https://any.example/' } } })
+  const policyOf = (parts: Partial<Flow>, ofOffer: Partial<Offer>): string | undefined =>
+    decide(SUMMER, withFlows([flow('f1', parts)], {}, [{ ...picky, ...ofOffer }]), from('FR')).referrerPolicy
+  assert.equal(policyOf({}, {}), undefined)
+  assert.equal(policyOf({}, { referrer_policy: 'origin' }), 'origin')
+  assert.equal(policyOf({ referrer_policy: 'no-referrer' }, { referrer_policy: 'origin' }), 'no-referrer')
 })
 
 describe('a visitor who was here before', () => {

@@ -125,8 +125,9 @@ function enterNextCampaign(walk: Walk, campaignId: string): Target | RefusalReas
   const { campaign, flow, config, left } = walk
   const next = config.campaigns.get(campaignId)
   if (next === undefined) return 'campaign_unknown'
-  if (left.length + 2 > CAMPAIGNS_MAX || next === campaign || left.includes(next)) return 'campaign_loop'
-  left.push(campaign!)
+  if (left.length + 2 > CAMPAIGNS_MAX || next === campaign || left.some((one) => one.campaign === next))
+    return 'campaign_loop'
+  left.push({ campaign: campaign!, flow })
   walk.campaign = next
   walk.flow = undefined
   walk.steps.push({ kind: 'campaign_next', campaign: next.index })

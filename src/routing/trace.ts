@@ -231,7 +231,14 @@ const quote = (name: string | undefined): string => (name === undefined ? '(gone
  * @param affiliateId of the click, who may have landings of their own
  */
 export function describeTrace(trace: string, snapshot: Snapshot, affiliateId?: string): string[] {
-  const place: Place = { campaign: undefined, flow: undefined, offer: undefined, isDiverted: false, isAnswered: false, affiliateId }
+  const place: Place = {
+    campaign: undefined,
+    flow: undefined,
+    offer: undefined,
+    isDiverted: false,
+    isAnswered: false,
+    affiliateId,
+  }
   return decodeTrace(trace).map((step) => describeStep(step, snapshot, place))
 }
 
