@@ -85,6 +85,8 @@ const cases: readonly Case[] = [
   ['macro_malformed', 'a foreign macro in a postback', endpointWith('').replace('{click_id}', '{{click_id}}'), 3, 'endpoints.crm.url'],
   ['macro_map_invalid', 'a map that is none', endpointWith('').replace('{click_id}', '{status:lead}'), 3, 'endpoints.crm.url'],
   ['macro_in_host', 'a host that comes from a macro', endpointWith('').replace('crm.example', '{sub1}.example'), 3, 'endpoints.crm.url'],
+  ['macro_in_host', 'a landing whose host the link chooses', offer.replace('acme.example/', 'acme.example{sub1}/'), 6, 'offers.lamp.landing_url'],
+  ['macro_misplaced', 'a page whose script the link writes', campaignWith("    flows: [{ flow_id: f, show_html: '<script>a = \"{sub1}\"</script>' }]\n"), 11, 'campaigns.main.flows[0].show_html'],
   ['macro_misplaced', 'a signature where none is made', endpointWith('').replace('{click_id}', '{sig}'), 3, 'endpoints.crm.url'],
   ['macro_confidential', 'our revenue in the postback of an affiliate', `affiliates:\n  anna: {}\n${endpointWith('    affiliate_id: anna\n').replace('{click_id}', '{advertiser_revenue}')}`, 5, 'endpoints.crm.url'],
   ['url_fragment', 'a fragment in a postback', endpointWith('').replace('{click_id}', '1#top'), 3, 'endpoints.crm.url'],
