@@ -119,6 +119,7 @@ const cases: readonly Case[] = [
   ['combination_invalid', 'a country fallback with two targets', offerWith('    rule: { country: DE }\n    country_fallbacks: { FR: { offer_id: lamp, url: https://a.example/ } }\n'), 9, 'offers.lamp.country_fallbacks.FR'],
   ['key_missing', 'country fallbacks without a rule', offerWith('    country_fallbacks: { FR: { url: https://a.example/ } }\n'), 8, 'offers.lamp.country_fallbacks'],
   ['country_invalid', 'a country in words', offerWith('    rule: { country: DE }\n    country_fallbacks: { France: { url: https://a.example/ } }\n'), 9, 'offers.lamp.country_fallbacks.France'],
+  ['country_invalid', 'a code that no country has', offerWith('    rule: { country: DE }\n    country_fallbacks: { UK: { url: https://a.example/ } }\n'), 9, 'offers.lamp.country_fallbacks.UK'],
   ['value_out_of_range', 'half a click in a cap', offerWith('    caps: [{ cap_id: daily, metric: clicks, period: day, limit: 10.5 }]\n'), 8, 'offers.lamp.caps[0].limit'],
   ['rule_invalid', 'a cap for new visitors', offerWith('    caps: [{ cap_id: a, metric: clicks, period: day, limit: 1, rule: { unique: offer } }]\n'), 8, 'offers.lamp.caps[0].rule'],
   ['id_duplicate', 'the same cap twice', offerWith('    caps: [{ cap_id: a, metric: clicks, period: day, limit: 1 }, { cap_id: a, metric: clicks, period: day, limit: 1 }]\n'), 8, 'offers.lamp.caps[1].cap_id'],

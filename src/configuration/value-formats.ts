@@ -2,7 +2,7 @@ import ipaddr from 'ipaddr.js'
 import { fraudRules, rateKinds } from '#fraud'
 import { parseAmount, parseCurrency } from '#platform/money'
 import { compileTemplate, isClickMacro, macroNames, type Template } from '#routing'
-import { LIST_NAME } from '#rules'
+import { countries, LIST_NAME } from '#rules'
 import { problem, type Problem } from './issues.ts'
 import { didYouMean, suggestWord } from './suggest.ts'
 import { isHostChosen, isScriptChosen } from './unsafe-macros.ts'
@@ -77,12 +77,12 @@ export const formats = {
       ? undefined
       : problem('date_invalid', `"${cut(text)}" is no date.`, 'Write 2026-09-01 or 2026-09-01T09:00:00Z.'),
   country_or_any: (text) =>
-    text === '*' || /^[A-Z]{2}$/.test(text)
+    text === '*' || countries.includes(text)
       ? undefined
       : problem(
           'country_invalid',
           `"${cut(text)}" is no country code.`,
-          'Write ISO 3166-1 alpha-2 in upper case, like DE, or "*".',
+          'Write ISO 3166-1 alpha-2 in upper case, like DE or GB, or "*".',
         ),
   fraud_rule: (text) => checkWord(text, Object.keys(fraudRules), 'rule of fraud'),
   rate_kind: (text) => checkWord(text, rateKinds, 'kind of rate'),

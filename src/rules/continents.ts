@@ -21,6 +21,9 @@ const continentOfCountry: ReadonlyMap<string, string> = new Map(
   ),
 )
 
+/** Codes of all countries. */
+export const countries: readonly string[] = [...continentOfCountry.keys()]
+
 /** @param country ISO 3166-1 alpha-2, upper case */
 export const continentOf = (country: string): string | undefined => continentOfCountry.get(country)
 
