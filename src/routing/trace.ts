@@ -132,7 +132,7 @@ function encodeStep(step: TraceStep): string {
   }
 }
 
-/** The steps as text for the click record: at most 100 bytes on average, never more than 60 steps. */
+/** The steps as text for the click record: at most 100 bytes on average, never more than 64 steps. */
 export function encodeTrace(steps: readonly TraceStep[]): string {
   // Joined at once, because a text that grows is a tree, at which JSON.stringify leaves its fast path.
   return (steps.length > STEPS_MAX ? cutMiddle(steps) : steps).map(encodeStep).join(';')
@@ -140,9 +140,25 @@ export function encodeTrace(steps: readonly TraceStep[]): string {
 
 function cutMiddle(steps: readonly TraceStep[]): readonly TraceStep[] {
   const keptAtStart = STEPS_MAX - STEPS_KEPT_AT_END - 1
-  const cut = { kind: 'cut', steps: steps.length - keptAtStart - STEPS_KEPT_AT_END } as const
-  return [...steps.slice(0, keptAtStart), cut, ...steps.slice(-STEPS_KEPT_AT_END)]
+  const middle = steps.slice(keptAtStart, -STEPS_KEPT_AT_END)
+  const kept = keptOfMiddle(middle)
+  const cut = { kind: 'cut', steps: middle.length - kept.length } as const
+  return [...steps.slice(0, keptAtStart), cut, ...kept, ...steps.slice(-STEPS_KEPT_AT_END)]
 }
+
+/** What the steps after the cut hang on: the campaign whose flows they number, the flow and the offer whose landings, and that learned
+ * weights were used.
+ */
+const keptOfMiddle = (middle: readonly TraceStep[]): readonly TraceStep[] => {
+  const last = (kinds: ReadonlySet<TraceStep['kind']>): number => middle.findLastIndex(({ kind }) => kinds.has(kind))
+  const places = [ENTERS_CAMPAIGN, ENTERS_FLOW, ENTERS_OFFER, NOTES_WEIGHTS].map(last)
+  return middle.filter((_, index) => places.includes(index))
+}
+
+const ENTERS_CAMPAIGN: ReadonlySet<TraceStep['kind']> = new Set(['campaign', 'campaign_next', 'campaign_back'])
+const ENTERS_FLOW: ReadonlySet<TraceStep['kind']> = new Set(['flow_asked', 'flow_taken', 'flow_bound', 'flow_drawn'])
+const ENTERS_OFFER: ReadonlySet<TraceStep['kind']> = new Set(['offer_asked', 'offer_taken', 'offer_bound', 'offer_drawn', 'offer_for_country', 'offer_for_cap', 'offer_for_fraud']) // prettier-ignore
+const NOTES_WEIGHTS: ReadonlySet<TraceStep['kind']> = new Set(['weights'])
 
 const isReason = (text: string | undefined): text is RefusalReason =>
   text !== undefined && Object.hasOwn(refusalReasons, text)
