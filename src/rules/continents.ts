@@ -21,7 +21,7 @@ const continentOfCountry: ReadonlyMap<string, string> = new Map(
   ),
 )
 
-/** Codes of all countries. */
+/** ISO 3166-1 alpha-2 codes of all countries, as the geo databases use them. */
 export const countries: readonly string[] = [...continentOfCountry.keys()]
 
 /** @param country ISO 3166-1 alpha-2, upper case */

@@ -1,6 +1,5 @@
 export { compileRule, MET } from './compile-rule.ts'
 export type { CompiledRule } from './compile-rule.ts'
-/** ISO 3166-1 alpha-2 codes of all countries, as the geo databases use them. */
 export { countries } from './continents.ts'
 export { InvalidRuleError, ruleErrorCodes } from './errors.ts'
 export type { RuleErrorCode, RuleProblem } from './errors.ts'
