@@ -55,7 +55,7 @@ test('mistakes are told at their place in the file', () => {
     '{ any: DE }': 'any: "any" takes a list of rules.',
     '{ not: [] }': 'not: A rule is a text like "country in (DE, AT) and not bot", or an object like {country: [DE, AT], device_type: mobile}.',
     'country is DE or': ': Character 17 of the rule: Expected a field, "not" or "(", but the rule ends here.',
-    '{ any: [country is de] }': 'any[0]: Character 12 of the rule: "de" does not fit country: expected a country code: ISO 3166-1 alpha-2 in upper case, like DE.',
+    '{ any: [country is de] }': 'any[0]: Character 12 of the rule: "de" does not fit country: expected a country code: ISO 3166-1 alpha-2 in upper case, like DE or GB.',
     '{ field: os }': ': os is needs a value to compare with.',
     '{ payout: 1 }': 'payout: payout is not known for a click: only for conversion, report.',
     '{ ip: "@office" }': 'ip: "@office" does not fit ip: expected an address or a block of addresses, like 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32.',

@@ -2,9 +2,10 @@ import ipaddr from 'ipaddr.js'
 import { fraudRules, rateKinds } from '#fraud'
 import { parseAmount, parseCurrency } from '#platform/money'
 import { compileTemplate, isClickMacro, macroNames, type Template } from '#routing'
-import { LIST_NAME } from '#rules'
+import { countries, LIST_NAME } from '#rules'
 import { problem, type Problem } from './issues.ts'
 import { didYouMean, suggestWord } from './suggest.ts'
+import { isHostChosen, isScriptChosen } from './unsafe-macros.ts'
 
 /** The checks of one value that the schema calls `format`. Each takes the text as written and says what is wrong with it. */
 export type FormatName = keyof typeof formats
@@ -76,12 +77,12 @@ export const formats = {
       ? undefined
       : problem('date_invalid', `"${cut(text)}" is no date.`, 'Write 2026-09-01 or 2026-09-01T09:00:00Z.'),
   country_or_any: (text) =>
-    text === '*' || /^[A-Z]{2}$/.test(text)
+    text === '*' || countries.includes(text)
       ? undefined
       : problem(
           'country_invalid',
           `"${cut(text)}" is no country code.`,
-          'Write ISO 3166-1 alpha-2 in upper case, like DE, or "*".',
+          'Write ISO 3166-1 alpha-2 in upper case, like DE or GB, or "*".',
         ),
   fraud_rule: (text) => checkWord(text, Object.keys(fraudRules), 'rule of fraud'),
   rate_kind: (text) => checkWord(text, rateKinds, 'kind of rate'),
@@ -166,11 +167,26 @@ function checkUrl(text: string): Problem | undefined {
       'The URL has a user name or password in it.',
       'Put secrets into the query or a signature.',
     )
+  if (isHostChosen(template))
+    return problem(
+      'macro_in_host',
+      'Whoever writes a link could choose the host.',
+      'Write the host, or use a macro of ours there, like {country} or {domain}.',
+    )
   return checkMacros(template)
 }
 
 /** A page of ours, whose macros are those of a click. */
-const checkHtml = (text: string): Problem | undefined => checkMacros(compileTemplate(text, 'html'))
+function checkHtml(text: string): Problem | undefined {
+  const template = compileTemplate(text, 'html')
+  if (isScriptChosen(template))
+    return problem(
+      'macro_misplaced',
+      'Whoever writes a link could write a script here.',
+      'Use what a link gives as text, in quoted attributes such as data-name="{sub1}", and after the host of addresses.',
+    )
+  return checkMacros(template)
+}
 
 /** A macro without a value would be filled with nothing, which nobody notices until the numbers are missing. */
 function checkMacros({ macros, unknown }: Template): Problem | undefined {

@@ -51,7 +51,7 @@ function answerDecided(
   const { location, html, redirect } = click
   const cookies = cookiesOf(click)
   if (click.wantsAnswer) return answerTarget(live, request, response, click, cookies)
-  if (html !== undefined) return answerPage(response, html, undefined, cookies)
+  if (html !== undefined) return answerPage(response, html, click.referrerPolicy, cookies)
   if (location === undefined) return answerNotFoundPage(response, cookies)
   if (redirect === '302' && click.referrerPolicy === undefined) return answerFound(response, location, cookies)
   answerRedirect(edge, live, response, { location, redirect, policy: click.referrerPolicy, cookies })

@@ -104,10 +104,13 @@ export function decideClick(
 }
 
 /** A prefetch decides nothing for the visitor. */
-const boundOf = (draft: ClickDraft, decision: Decision, cookie: string | undefined): DecidedClick['bound'] =>
-  decision.bind === undefined || draft.class !== 'click'
-    ? undefined
-    : bind(readCookie(cookie, BOUND_COOKIE), decision.assignment, decision.bind, draft.at)
+function boundOf(draft: ClickDraft, { binds }: Decision, cookie: string | undefined): DecidedClick['bound'] {
+  if (binds.length === 0 || draft.class !== 'click') return undefined
+  let bound: DecidedClick['bound']
+  for (const { assignment, hours } of binds)
+    bound = bind(bound?.value ?? readCookie(cookie, BOUND_COOKIE), assignment, hours, draft.at) ?? bound
+  return bound
+}
 
 export const locationOf = (draft: ClickDraft, { url }: Decision, { routing }: Routes): string | undefined =>
   url && fillLandingUrl(url, (name) => clickMacro(draft, routing, name))

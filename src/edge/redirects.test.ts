@@ -86,6 +86,11 @@ describe('a redirect', () => {
     const elsewhere = Buffer.from('https://evil.example/').toString('base64url')
     assert.equal((await edge.ask(way.replace(/u=[^&]+/, `u=${elsewhere}`))).status, 404)
     assert.equal((await edge.ask('/hop')).status, 404)
+    // As many characters as a signature has, and more bytes.
+    assert.equal(
+      (await edge.ask(`/hop?u=aHR0cHM6Ly9ldmlsLmV4YW1wbGU&s=${encodeURIComponent('é'.repeat(22))}`)).status,
+      404,
+    )
     // The second page is no click.
     assert.equal((await edge.records()).length, 1)
   })
@@ -113,6 +118,12 @@ describe('a page that a flow shows', () => {
     const { status, body } = await ask(edge, `sub1=${encodeURIComponent('<b>"')}`)
     assert.deepEqual([status, body], [200, '<p>&lt;b&gt;&quot; &lt;b&gt;&quot;</p>'])
     assert.equal((await recordOf(edge)).outcome, 'shown')
+  })
+
+  test('is sent with the referrer policy of the flow', async (t) => {
+    const action = { kind: 'html', html: '<a href="https://land.example/">on</a>' } as const
+    const { headers } = await ask(await open(t, configWith({ offers: [], action, referrer_policy: 'no-referrer' })))
+    assert.equal(headers['referrer-policy'], 'no-referrer')
   })
 })
 
@@ -171,6 +182,24 @@ describe('a campaign that binds its visitors', () => {
     for (let visit = 0; visit < 12; visit++) await ask(edge, '', { headers: { cookie: cookie.split(';')[0]! } })
     const flows = (await edge.records()).map((record) => (record as ClickRecord).flow_id)
     assert.equal(new Set(flows).size, 1)
+  })
+
+  test('also where the flow leads on to another campaign', async (t) => {
+    const toWinter = { offers: [], action: { kind: 'campaign', campaign_id: 'winter' }, weight: 1 } as const
+    const bind = { flow_hours: 24 }
+    const winter = campaign({ campaign_id: 'winter', bind, flows: [flow('w1', { weight: 1 }), flow('w2', { weight: 1 })] }) // prettier-ignore
+    const summer = campaign({ bind, flows: [flow('f1', toWinter), flow('f2', { weight: 1 }), flow('f3', toWinter)] })
+    const edge = await open(t, snapshot({ campaigns: [summer, winter] }))
+    let cookie: string | undefined
+    for (let visit = 0; cookie === undefined && visit < 100; visit++) {
+      const made = boundCookieOf((await ask(edge)).headers)!
+      if (made.includes('winter|')) cookie = made.split(';')[0]!
+    }
+    assert.match(cookie!, /^wp_b=winter\|w[12]\|\w+\|{4}~summer\|f[13]\|/)
+    const before = (await edge.records()).length
+    for (let visit = 0; visit < 12; visit++) await ask(edge, '', { headers: { cookie: cookie! } })
+    const flows = (await edge.records()).slice(before).map((record) => (record as ClickRecord).flow_id)
+    assert.deepEqual([flows.length, new Set(flows).size], [12, 1])
   })
 
   test('binds nobody by a prefetch, and other campaigns set no such cookie', async (t) => {

@@ -118,5 +118,8 @@ export function answerHop(edge: Edge, request: IncomingMessage, response: Server
   answerPage(response, metaPage(location, 'no-referrer'), 'no-referrer', [])
 }
 
-const isSame = (expected: string, given: string): boolean =>
-  expected.length === given.length && timingSafeEqual(Buffer.from(expected), Buffer.from(given))
+/** Compared as bytes: other characters than those of a signature take several each. */
+function isSame(expected: string, given: string): boolean {
+  const [left, right] = [Buffer.from(expected), Buffer.from(given)]
+  return left.length === right.length && timingSafeEqual(left, right)
+}

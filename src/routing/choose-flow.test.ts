@@ -47,6 +47,19 @@ describe('a flow instead of offers', () => {
     assert.deepEqual([decision.outcome, decision.refusal, decision.url], ['not_found', 'flow_not_found', undefined])
   })
 
+  test('that answers “not found” leaves its visitors to no other flow', () => {
+    const forBots = flow('f1', { kind: 'forced', rule: isGerman, offers: [], action: { kind: 'not_found' } })
+    const config = withFlows([forBots, flow('f2'), flow('f3', { kind: 'default' })])
+    const { outcome, assignment, trace } = decide(SUMMER, config, from('DE'))
+    assert.deepEqual([outcome, assignment.flow_id, assignment.offer_id], ['not_found', 'f1', undefined])
+    assert.deepEqual(describeTrace(trace, config).slice(1), [
+      'The forced flow “f1” took the visitor.',
+      'Refused: The flow answers with the page “not found”.',
+      'The visitor got the plain page “not found”.',
+    ])
+    assert.equal(decide(SUMMER, config, from('FR')).assignment.flow_id, 'f2')
+  })
+
   test('leads to another campaign, which the click then belongs to', () => {
     const winter = campaign({ campaign_id: 'winter', flows: [flow('w1', { offers: [{ offer_id: 'o2', weight: 1 }] })] })
     const summer = campaign({
@@ -77,6 +90,27 @@ describe('a flow instead of offers', () => {
       'Flow “w1” does not accept the visitor: “country is DE” was not met.',
       'It has nothing for the visitor: back to the campaign “Summer”.',
     ])
+  })
+
+  test('is kept by a campaign that binds its visitors, beside what the other campaign keeps', () => {
+    const winter = campaign({ campaign_id: 'winter', bind: { offer_hours: 2 }, flows: [flow('w1')] })
+    const toWinter = { offers: [], action: { kind: 'campaign', campaign_id: 'winter' } } as const
+    const summer = campaign({
+      bind: { flow_hours: 1 },
+      flows: [flow('f1', { ...toWinter, weight: 1 }), flow('f2', { ...toWinter, weight: 0 })],
+    })
+    const config = snapshot({ campaigns: [summer, winter] })
+    assert.deepEqual(decide(SUMMER, config).binds, [
+      { assignment: { campaign_id: 'summer', flow_id: 'f1' }, hours: { flow_hours: 1 } },
+      {
+        assignment: {
+          advertiser_id: 'acme', campaign_id: 'winter', flow_id: 'w1', offer_id: 'o1', landing_id: 'o1-land',
+        },
+        hours: { offer_hours: 2 },
+      },
+    ]) // prettier-ignore
+    const again = decide(SUMMER, config, { boundIn: (id) => (id === 'summer' ? { flowId: 'f2' } : undefined) })
+    assert.deepEqual(again.binds[0]?.assignment, { campaign_id: 'summer', flow_id: 'f2' })
   })
 
   test('that leads in a circle is refused', () => {
@@ -129,6 +163,15 @@ describe('a redirect', () => {
     assert.equal(kindOf({}, { redirect: 'meta' }), 'meta')
     assert.equal(kindOf({ redirect: 'js' }, { redirect: 'meta' }), 'js')
   })
+})
+
+test('the referrer policy of the flow, else of the offer, holds on the way to a fallback too', () => {
+  const picky = offer('o1', { rule: isGerman, country_fallbacks: { '*': { url: 'https://any.example/' } } })
+  const policyOf = (parts: Partial<Flow>, ofOffer: Partial<Offer>): string | undefined =>
+    decide(SUMMER, withFlows([flow('f1', parts)], {}, [{ ...picky, ...ofOffer }]), from('FR')).referrerPolicy
+  assert.equal(policyOf({}, {}), undefined)
+  assert.equal(policyOf({}, { referrer_policy: 'origin' }), 'origin')
+  assert.equal(policyOf({ referrer_policy: 'no-referrer' }, { referrer_policy: 'origin' }), 'no-referrer')
 })
 
 describe('a visitor who was here before', () => {

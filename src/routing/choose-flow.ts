@@ -112,7 +112,8 @@ export function takeFlow(walk: Walk, { action }: CompiledFlow): Target | Refusal
     case 'html':
       return judgeWithoutOffer(walk) ?? { kind: 'html', html: action.html }
     case 'not_found':
-      return 'flow_not_found'
+      // An answer like the others: a flow that is passed over would leave its visitors to the next one.
+      return { kind: 'refused', reason: 'flow_not_found' }
     default:
       return action satisfies never
   }
@@ -123,8 +124,9 @@ function enterNextCampaign(walk: Walk, campaignId: string): Target | RefusalReas
   const { campaign, flow, config, left } = walk
   const next = config.campaigns.get(campaignId)
   if (next === undefined) return 'campaign_unknown'
-  if (left.length + 2 > CAMPAIGNS_MAX || next === campaign || left.includes(next)) return 'campaign_loop'
-  left.push(campaign!)
+  if (left.length + 2 > CAMPAIGNS_MAX || next === campaign || left.some((one) => one.campaign === next))
+    return 'campaign_loop'
+  left.push({ campaign: campaign!, flow })
   walk.campaign = next
   walk.flow = undefined
   walk.steps.push({ kind: 'campaign_next', campaign: next.index })

@@ -112,7 +112,8 @@ export function enterNamedOffer(walk: Walk, offer: CompiledOffer): Target | Endi
 function refusalOfOffer(walk: Walk, compiled: CompiledOffer): Ending {
   const refusal = findRefusal(walk, compiled)
   if (refusal === undefined) return undefined
-  walk.steps.push({ kind: 'offer_out', offer: compiled.index, reason: refusal })
+  // The part of the rule that was not met is noted already, and a smart link has many such offers.
+  if (refusal !== 'offer_rule_refused') walk.steps.push({ kind: 'offer_out', offer: compiled.index, reason: refusal })
   return refusal
 }
 

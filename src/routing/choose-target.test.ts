@@ -293,6 +293,19 @@ describe('a decision', () => {
     assert.ok(isMoved)
   })
 
+  test('takes at most 100 bytes of trace where a smart link has ten offers and one takes the country', () => {
+    const codes = ['US', 'DE', 'FR', 'ES', 'IT', 'PL', 'BR', 'MX', 'IN', 'JP']
+    const many = codes.map((value, number) => offer(`o${number}`, { rule: { field: 'country', op: 'is', value } }))
+    const smart = flow('smart', { offers: many.map(({ offer_id }) => ({ offer_id, weight: 1 })) })
+    const compiled = compileSnapshot(snapshot({ offers: many, campaigns: [campaign({ flows: [smart] })] }))
+    const { trace, assignment } = chooseTarget(
+      facts({ campaignId: 'summer' }, { visitor: { country: 'PL' } }),
+      compiled,
+    )
+    assert.equal(assignment.offer_id, 'o5')
+    assert.ok(trace.length <= 100, trace)
+  })
+
   test('takes at most 100 bytes of trace on average', () => {
     const compiled = compileSnapshot(config)
     const lengths = Array.from(

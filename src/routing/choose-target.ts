@@ -28,11 +28,14 @@ export type Decision = {
   readonly reserved: readonly CapKey[]
   /** Undefined: the click was not scored. */
   readonly verdict: ClickVerdict | undefined
-  /** What the campaign keeps for the visitor; undefined: nothing. */
-  readonly bind: BindHours | undefined
+  /** What campaigns keep for the visitor, in the order in which the click went through them. */
+  readonly binds: readonly Binding[]
   /** See encodeTrace. */
   readonly trace: string
 }
+
+/** What a campaign (`campaign_id`) keeps of a decision, and for how long. */
+type Binding = { readonly assignment: Assignment; readonly hours: BindHours }
 
 export type BindHours = { readonly flow_hours?: number; readonly offer_hours?: number; readonly landing_hours?: number }
 
@@ -72,21 +75,37 @@ export function chooseTarget(facts: RequestFacts, config: CompiledSnapshot): Dec
 }
 
 function sendOn(walk: Walk, target: Exclude<Target, { kind: 'fallback' | 'refused' }>): Decision {
-  const { flow, offer, campaign, steps } = walk
+  const { flow, offer, steps } = walk
+  const assignment = assignmentOf(walk, target)
   if (target.kind !== 'landing') steps.push({ kind: target.kind === 'url' ? 'sent' : 'shown' })
   return {
     outcome: target.kind === 'html' ? 'shown' : 'redirected',
-    assignment: assignmentOf(walk, target),
+    assignment,
     refusal: undefined,
     url: target.kind === 'html' ? undefined : target.kind === 'url' ? target.url : target.landing.url,
     html: target.kind === 'html' ? target.html : undefined,
     redirect: flow?.flow.redirect ?? offer?.offer.redirect ?? '302',
-    referrerPolicy: flow?.flow.referrer_policy ?? offer?.offer.referrer_policy,
+    referrerPolicy: referrerPolicyOf(walk),
     reserved: walk.reserved,
     verdict: walk.verdict,
-    bind: campaign?.campaign.bind,
+    binds: bindingsOf(walk, assignment),
     trace: encodeTrace(steps),
   }
+}
+
+const NO_BINDINGS: readonly Binding[] = []
+
+/** A campaign that the click only went through keeps the flow that led on: else its visitors would be drawn anew each time. */
+function bindingsOf({ campaign, left }: Walk, assignment: Assignment): readonly Binding[] {
+  const hours = campaign?.campaign.bind
+  const last = hours === undefined ? NO_BINDINGS : [{ assignment, hours }]
+  if (left.length === 0) return last
+  const before = left.flatMap(({ campaign: { campaign: one }, flow }) =>
+    one.bind?.flow_hours === undefined || flow === undefined
+      ? []
+      : [{ assignment: { campaign_id: one.campaign_id, flow_id: flow.flow.flow_id }, hours: one.bind }],
+  )
+  return [...before, ...last]
 }
 
 function refuse(walk: Walk, reason: RefusalReason): Decision {
@@ -96,6 +115,10 @@ function refuse(walk: Walk, reason: RefusalReason): Decision {
   walk.steps.push({ kind: 'refused', reason }, { kind: 'not_found' })
   return { ...ending(walk, reason), outcome: 'not_found', url: undefined }
 }
+
+/** A page that is to be told nothing of where its visitors come from is told nothing by way of a fallback either. */
+const referrerPolicyOf = ({ flow, offer }: Walk): ReferrerPolicy | undefined =>
+  flow?.flow.referrer_policy ?? offer?.offer.referrer_policy
 
 type Fallback = { readonly owner: FallbackOwner; readonly url: LandingUrl; readonly reason: RefusalReason }
 
@@ -109,10 +132,10 @@ const ending = (walk: Walk, reason: RefusalReason): Omit<Decision, 'outcome' | '
   refusal: reason,
   html: undefined,
   redirect: '302',
-  referrerPolicy: undefined,
+  referrerPolicy: referrerPolicyOf(walk),
   reserved: walk.reserved,
   verdict: walk.verdict,
-  bind: undefined,
+  binds: NO_BINDINGS,
   trace: encodeTrace(walk.steps),
 })
 

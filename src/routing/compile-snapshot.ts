@@ -1,6 +1,7 @@
 import { compileFraud, type CompiledFraud } from '#fraud'
 import { ruleCompiler, RuleLists, type CompiledRule, type Rule } from '#rules'
 import { drawSeed, totalWeight } from './draw.ts'
+import { sortByKind, type FlowsByKind } from './flows-by-kind.ts'
 import { compileLandingUrl, type LandingUrl } from './landing-url.ts'
 import { applyLearnedWeights } from './learned-weights.ts'
 import { compileOfferCaps, type CompiledOfferCaps } from './offer-caps.ts'
@@ -9,7 +10,6 @@ import type {
   Affiliate,
   Campaign,
   Flow,
-  FlowKind,
   Landing,
   Link,
   Offer,
@@ -121,7 +121,7 @@ export type CompiledCampaign = {
   readonly index: number
   readonly advertiser: CompiledAdvertiser | undefined
   readonly flows: readonly CompiledFlow[]
-  readonly flowsByKind: Readonly<Record<FlowKind, readonly CompiledFlow[]>>
+  readonly flowsByKind: FlowsByKind
   readonly offerIds: ReadonlySet<string>
   readonly flowSeed: number
   readonly areFlowsLearned: boolean
@@ -227,12 +227,6 @@ const isOpenToAll = (offer: Offer, advertiser: CompiledAdvertiser | undefined): 
   offer.affiliates === undefined &&
   offer.block === undefined &&
   offer.rule === undefined
-
-export const sortByKind = (flows: readonly CompiledFlow[]): CompiledCampaign['flowsByKind'] => ({
-  forced: flows.filter(({ flow }) => flow.kind === 'forced'),
-  regular: flows.filter(({ flow }) => flow.kind === 'regular'),
-  default: flows.filter(({ flow }) => flow.kind === 'default'),
-})
 
 function compileFraudPlace(...parts: Parameters<typeof compileFraud>): CompiledFraudPlace {
   const settings = compileFraud(...parts)

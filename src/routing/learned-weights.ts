@@ -1,12 +1,12 @@
-import {
-  sortByKind,
-  type CompiledCampaign,
-  type CompiledFlow,
-  type CompiledLanding,
-  type CompiledLandings,
-  type CompiledSnapshot,
+import type {
+  CompiledCampaign,
+  CompiledFlow,
+  CompiledLanding,
+  CompiledLandings,
+  CompiledSnapshot,
 } from './compile-snapshot.ts'
 import { totalWeight } from './draw.ts'
+import { sortByKind } from './flows-by-kind.ts'
 import type { LearnedOverlay, OptimizedWeights } from './snapshot.ts'
 
 /** Names of the places whose weights are learned. Ids have no `:`. */

@@ -6,7 +6,7 @@ import { refusalReasons, type RefusalReason } from '#records'
 import { chooseTarget } from './choose-target.ts'
 import { compileSnapshot } from './compile-snapshot.ts'
 import { campaign, facts, flow, landing, offer, snapshot } from './test-snapshots.ts'
-import { decodeTrace, describeTrace, encodeTrace, type TraceStep } from './trace.ts'
+import { decodeTrace, describeTrace, encodeTrace, learnedVersionOf, type TraceStep } from './trace.ts'
 
 const index = fc.nat({ max: 100_000 })
 const reason = fc.constantFrom(...(Object.keys(refusalReasons) as RefusalReason[]))
@@ -100,6 +100,19 @@ test('the middle of a very long trace is counted, not kept', () => {
   assert.equal(decoded.length, 60)
   assert.deepEqual(decoded.at(47), { kind: 'cut', steps: 441 })
   assert.deepEqual(decoded.at(-1), steps.at(-1))
+})
+
+test('what the end of a very long trace hangs on is kept of its middle', () => {
+  const refused = Array.from({ length: 80 }, (_, flow): TraceStep => ({ kind: 'flow_refused', flow, part: 0 }))
+  const steps: TraceStep[] = [
+    ...refused, { kind: 'weights', version: 7 }, { kind: 'campaign_next', campaign: 1 }, ...refused, { kind: 'flow_taken', flow: 0 },
+  ] // prettier-ignore
+  const trace = encodeTrace(steps)
+  assert.equal(learnedVersionOf(trace), 7)
+  const winter = campaign({ campaign_id: 'winter', name: 'Winter', flows: [flow('w1')] })
+  const sentences = describeTrace(trace, snapshot({ campaigns: [campaign(), winter] }))
+  assert.ok(sentences.includes('The flow leads on to the campaign “Winter”.'))
+  assert.equal(sentences.at(-1), 'Flow “w1” took the visitor.')
 })
 
 test('a trace reads as sentences in the order of the decision', () => {

@@ -133,7 +133,7 @@ function encodeStep(step: TraceStep): string {
   }
 }
 
-/** The steps as text for the click record: at most 100 bytes on average, never more than 60 steps. */
+/** The steps as text for the click record: at most 100 bytes on average, never more than 64 steps. */
 export function encodeTrace(steps: readonly TraceStep[]): string {
   // Joined at once, because a text that grows is a tree, at which JSON.stringify leaves its fast path.
   const kept = steps.length > STEPS_MAX ? cutMiddle(steps) : steps
@@ -160,9 +160,25 @@ function refusedAlike(steps: readonly TraceStep[], from: number): number {
 
 function cutMiddle(steps: readonly TraceStep[]): readonly TraceStep[] {
   const keptAtStart = STEPS_MAX - STEPS_KEPT_AT_END - 1
-  const cut = { kind: 'cut', steps: steps.length - keptAtStart - STEPS_KEPT_AT_END } as const
-  return [...steps.slice(0, keptAtStart), cut, ...steps.slice(-STEPS_KEPT_AT_END)]
+  const middle = steps.slice(keptAtStart, -STEPS_KEPT_AT_END)
+  const kept = keptOfMiddle(middle)
+  const cut = { kind: 'cut', steps: middle.length - kept.length } as const
+  return [...steps.slice(0, keptAtStart), cut, ...kept, ...steps.slice(-STEPS_KEPT_AT_END)]
 }
+
+/** What the steps after the cut hang on: the campaign whose flows they number, the flow and the offer whose landings, and that learned
+ * weights were used.
+ */
+const keptOfMiddle = (middle: readonly TraceStep[]): readonly TraceStep[] => {
+  const last = (kinds: ReadonlySet<TraceStep['kind']>): number => middle.findLastIndex(({ kind }) => kinds.has(kind))
+  const places = [ENTERS_CAMPAIGN, ENTERS_FLOW, ENTERS_OFFER, NOTES_WEIGHTS].map(last)
+  return middle.filter((_, index) => places.includes(index))
+}
+
+const ENTERS_CAMPAIGN: ReadonlySet<TraceStep['kind']> = new Set(['campaign', 'campaign_next', 'campaign_back'])
+const ENTERS_FLOW: ReadonlySet<TraceStep['kind']> = new Set(['flow_asked', 'flow_taken', 'flow_bound', 'flow_drawn'])
+const ENTERS_OFFER: ReadonlySet<TraceStep['kind']> = new Set(['offer_asked', 'offer_taken', 'offer_bound', 'offer_drawn', 'offer_for_country', 'offer_for_cap', 'offer_for_fraud']) // prettier-ignore
+const NOTES_WEIGHTS: ReadonlySet<TraceStep['kind']> = new Set(['weights'])
 
 const isReason = (text: string | undefined): text is RefusalReason =>
   text !== undefined && Object.hasOwn(refusalReasons, text)
@@ -246,6 +262,8 @@ type Place = {
   flow: Flow | undefined
   offer: Offer | undefined
   isDiverted: boolean
+  /** Its flow answers so: no fallback was looked for. */
+  isAnswered: boolean
   readonly affiliateId: string | undefined
 }
 
@@ -256,7 +274,14 @@ const quote = (name: string | undefined): string => (name === undefined ? '(gone
  * @param affiliateId of the click, who may have landings of their own
  */
 export function describeTrace(trace: string, snapshot: Snapshot, affiliateId?: string): string[] {
-  const place: Place = { campaign: undefined, flow: undefined, offer: undefined, isDiverted: false, affiliateId }
+  const place: Place = {
+    campaign: undefined,
+    flow: undefined,
+    offer: undefined,
+    isDiverted: false,
+    isAnswered: false,
+    affiliateId,
+  }
   return decodeTrace(trace).map((step) => describeStep(step, snapshot, place))
 }
 
@@ -308,11 +333,12 @@ function describeStep(step: TraceStep, snapshot: Snapshot, place: Place): string
     case 'shown':
       return 'The flow shows a page of its own.'
     case 'refused':
+      place.isAnswered = step.reason === 'flow_not_found'
       return `Refused: ${refusalReasons[step.reason]}`
     case 'fallback':
       return describeFallback(step.owner)
     case 'not_found':
-      return 'There is no fallback; the visitor got the plain page “not found”.'
+      return `${place.isAnswered ? 'T' : 'There is no fallback; t'}he visitor got the plain page “not found”.`
     case 'cut':
       return `${step.steps} further steps were left out.`
     default:

@@ -28,8 +28,8 @@ export type Walk = {
   campaign: CompiledCampaign | undefined
   flow: CompiledFlow | undefined
   offer: CompiledOffer | undefined
-  /** Campaigns left behind on the way, by flows that lead to another one. */
-  readonly left: CompiledCampaign[]
+  /** Campaigns left behind on the way, by which flow that leads to another one. */
+  readonly left: { readonly campaign: CompiledCampaign; readonly flow: CompiledFlow | undefined }[]
   /** What the offer's caps took for the click. */
   reserved: readonly CapKey[]
   /** The link is one that no person can see. */

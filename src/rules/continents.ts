@@ -21,6 +21,9 @@ const continentOfCountry: ReadonlyMap<string, string> = new Map(
   ),
 )
 
+/** ISO 3166-1 alpha-2 codes of all countries, as the geo databases use them. */
+export const countries: readonly string[] = [...continentOfCountry.keys()]
+
 /** @param country ISO 3166-1 alpha-2, upper case */
 export const continentOf = (country: string): string | undefined => continentOfCountry.get(country)
 

@@ -1,5 +1,5 @@
-import { subNames } from '#records'
-import { continentOf, continents } from './continents.ts'
+import { subNames, type BotReason } from '#records'
+import { continentOf, continents, countries } from './continents.ts'
 import type { RuleFacts, RuleParameters, RuleVisitor, UniqueScope } from './facts.ts'
 import { hostOfUrl, pathOfUrl } from './hosts.ts'
 import type { RuleContext, RuleOp } from './rule.ts'
@@ -199,10 +199,11 @@ function readCtitSeconds({ conversion }: RuleFacts): number | undefined {
 }
 
 const countryForm: WordForm = {
-  pattern: /^[A-Z]{2}$/,
-  expected: 'a country code: ISO 3166-1 alpha-2 in upper case, like DE',
+  pattern: new RegExp(`^(?:${countries.join('|')})$`),
+  expected: 'a country code: ISO 3166-1 alpha-2 in upper case, like DE or GB',
 }
 const currencyForm: WordForm = { pattern: /^[A-Z]{3}$/, expected: 'a currency code: ISO 4217 in upper case, like USD' }
+const botReasons: readonly BotReason[] = ['user_agent', 'empty_user_agent', 'datacentre']
 const deviceTypes = ['desktop', 'mobile', 'tablet', 'tv', 'console', 'wearable', 'bot', 'other']
 
 /** Every field that has a name of its own, in the order of docs/rules.md. */
@@ -237,7 +238,7 @@ export const ruleFields: readonly RuleField[] = [
   visitorText('language', 'First language of the browser: `en` takes every `en-…`, `en-gb` only itself', ({ language }) => language, { kind: 'language' }),
   visitorText('user_agent', 'User agent as sent', ({ user_agent }) => user_agent, { tables: clicksAndEvents }),
   {
-    kind: 'reason', name: 'bot', aliases: [], contexts: everywhere, column: 'bot',
+    kind: 'reason', name: 'bot', aliases: [], contexts: everywhere, column: 'bot', words: botReasons,
     description: 'Why the visitor is taken for a bot: `any`, `none` or a reason such as `user_agent`, `empty_user_agent`, `datacentre`',
     read: (facts) => facts.visitor.bot, slot: nextSlot(),
   },

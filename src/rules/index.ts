@@ -1,5 +1,6 @@
 export { compileRule, MET, ruleCompiler } from './compile-rule.ts'
 export type { CompiledRule } from './compile-rule.ts'
+export { countries } from './continents.ts'
 export { InvalidRuleError, ruleErrorCodes } from './errors.ts'
 export type { RuleErrorCode, RuleProblem } from './errors.ts'
 export { evaluateRule } from './evaluate-rule.ts'

@@ -37,14 +37,15 @@ export function readValue(field: RuleField, op: RuleOp, value: unknown): ReadVal
 function readComparedValue(field: RuleField, op: RuleOp, value: RuleScalar): ReadValue {
   switch (field.kind) {
     case 'text':
-    case 'language':
       return readText(value)
+    case 'language':
+      return readLanguage(value)
     case 'word':
       return readWord(value, field)
     case 'host':
       return readHost(value)
     case 'reason':
-      return readReason(value)
+      return readReason(value, field.words ?? [])
     case 'number':
       return readNumber(value)
     case 'money':
@@ -86,11 +87,17 @@ const readHost = (value: RuleScalar): ReadValue =>
     ? read(value)
     : refused('a host name, like facebook.com or *.facebook.com')
 
-function readReason(value: RuleScalar): ReadValue {
-  if (typeof value === 'number') return refused('any, none or a reason')
+/** As browsers send them; `en_GB` and `english` are met by nobody. */
+const readLanguage = (value: RuleScalar): ReadValue =>
+  typeof value === 'string' && /^[a-z]{2,3}(?:-[a-z0-9]{1,8}){0,3}$/i.test(value)
+    ? read(value)
+    : refused('a language, like en or en-gb')
+
+function readReason(value: RuleScalar, reasons: readonly string[]): ReadValue {
   if (value === 'any' || value === 'true') return read(true)
   if (value === 'none' || value === 'false') return read(false)
-  return read(value)
+  const isReason = typeof value === 'boolean' || (typeof value === 'string' && hasWord(reasons, value))
+  return isReason ? read(value) : refused(oneOf(['any', 'none', ...reasons]))
 }
 
 function readNumber(value: RuleScalar): ReadValue {
