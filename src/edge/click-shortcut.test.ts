@@ -3,10 +3,9 @@ import { createConnection } from 'node:net'
 import { once } from 'node:events'
 import { describe, test } from 'node:test'
 
-import type { LogWriter } from '#log'
 import type { ClickRecord } from '#records'
 import { snapshot } from '#routing/test-snapshots'
-import { withEdge } from './test-edge.ts'
+import { heldAppends, withEdge } from './test-edge.ts'
 
 const config = snapshot({ links: [{ code: 'go-1_A', campaign_id: 'summer', affiliate_id: 'ann' }] })
 
@@ -41,24 +40,16 @@ test('an address of the edge itself is no link, and neither is another method, a
 })
 
 test('a click that comes on an open connection while the edge stops is sent to another one', async (t) => {
-  const asked = Promise.withResolvers<void>()
-  const released = Promise.withResolvers<void>()
-  const append =
-    (append: LogWriter['append']): LogWriter['append'] =>
-    async (payload) => {
-      asked.resolve()
-      await released.promise
-      return append(payload)
-    }
+  const { append, asked, release } = heldAppends()
   const { edge, records } = await withEdge(t, config, { append })
   const socket = createConnection({ port: edge.port, host: '127.0.0.1' })
   let answers = ''
   socket.setEncoding('utf8').on('data', (text: string) => (answers += text))
   socket.write('GET /go-1_A HTTP/1.1\r\nHost: x\r\n\r\n')
-  await asked.promise
+  await asked
   const stopping = edge.stop()
   socket.write('GET /go-1_A HTTP/1.1\r\nHost: x\r\n\r\n')
-  released.resolve()
+  release()
   await once(socket, 'close')
   await stopping
   assert.deepEqual(answers.match(/^HTTP\/1.1 \d+/gm), ['HTTP/1.1 302', 'HTTP/1.1 503'])

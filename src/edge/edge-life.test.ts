@@ -4,11 +4,10 @@ import { request } from 'node:http'
 import { describe, test } from 'node:test'
 import { gunzipSync, gzipSync } from 'node:zlib'
 
-import type { LogWriter } from '#log'
 import { WaypostError } from '#platform/errors'
 import { newClickId } from '#platform/ids'
 import { snapshot } from '#routing/test-snapshots'
-import { withEdge, type Answer, type Ask } from './test-edge.ts'
+import { heldAppends, withEdge, type Answer, type Ask } from './test-edge.ts'
 
 const clickId = newClickId(Date.now())
 const event: Ask = {
@@ -60,21 +59,13 @@ describe('while the log takes nothing', () => {
 
 describe('a stop', () => {
   test('answers what is under way, takes nothing new and gives the partition free', async (t) => {
-    const asked = Promise.withResolvers<void>()
-    const released = Promise.withResolvers<void>()
-    const append =
-      (append: LogWriter['append']): LogWriter['append'] =>
-      async (payload) => {
-        asked.resolve()
-        await released.promise
-        return append(payload)
-      }
+    const { append, asked, release } = heldAppends()
     const { ask, edge, log, records } = await withEdge(t, snapshot(), { append })
     const answering = ask('/click?o=o1')
-    await asked.promise
+    await asked
     const stopping = edge.stop()
     await assert.rejects(ask('/healthz'), { code: 'ECONNREFUSED' })
-    released.resolve()
+    release()
     assert.equal((await answering).status, 302)
     await stopping
     assert.equal((await records()).length, 1)

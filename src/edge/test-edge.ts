@@ -140,3 +140,23 @@ async function indexClicks(log: EventLog, hotState: HotState, clicks: readonly C
   const indexed = clicks.map((click) => ({ clickId: click.click_id, payload: encodeRecord(click) }))
   await hotState.indexClicks(indexed, { partition: PARTITION, nextOffset, appendedAt: Date.now() })
 }
+
+/** Appends that wait until they are released, to see what the edge does meanwhile. */
+export function heldAppends(): {
+  readonly append: NonNullable<TestEdgeOptions['append']>
+  /** Resolves when the first record came. */
+  readonly asked: Promise<void>
+  readonly release: () => void
+} {
+  const asked = Promise.withResolvers<void>()
+  const released = Promise.withResolvers<void>()
+  return {
+    append: (append) => async (payload) => {
+      asked.resolve()
+      await released.promise
+      return append(payload)
+    },
+    asked: asked.promise,
+    release: released.resolve,
+  }
+}

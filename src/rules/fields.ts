@@ -95,23 +95,31 @@ type VisitorText = Exclude<keyof RuleVisitor, 'asn' | 'is_proxy' | 'is_hosting' 
 type ParameterText = Exclude<keyof RuleParameters, 'sub2_keys' | 'cost_micros'>
 type More = Partial<Pick<Texts, 'kind' | 'aliases' | 'contexts' | 'words' | 'form' | 'tables'>>
 
+const factText = (
+  name: string,
+  column: string,
+  description: string,
+  read: (facts: RuleFacts) => string | undefined,
+  more: More,
+): RuleField => ({
+  kind: 'text',
+  name,
+  aliases: [],
+  contexts: everywhere,
+  column,
+  description,
+  read,
+  slot: nextSlot(),
+  ...more,
+})
+
 /** A field of the visitor that has the name of its column. */
 const visitorText = (
   name: VisitorText,
   description: string,
   read: (visitor: RuleVisitor) => string | undefined,
   more: More = {},
-): RuleField => ({
-  kind: 'text',
-  name,
-  aliases: [],
-  contexts: everywhere,
-  column: name,
-  description,
-  read: (facts) => read(facts.visitor),
-  slot: nextSlot(),
-  ...more,
-})
+): RuleField => factText(name, name, description, (facts) => read(facts.visitor), more)
 
 const parameterText = (
   name: string,
@@ -119,17 +127,7 @@ const parameterText = (
   description: string,
   read: (parameters: RuleParameters) => string | undefined,
   more: More = {},
-): RuleField => ({
-  kind: 'text',
-  name,
-  aliases: [],
-  contexts: everywhere,
-  column: of,
-  description,
-  read: (facts) => read(facts.parameters),
-  slot: nextSlot(),
-  ...more,
-})
+): RuleField => factText(name, of, description, (facts) => read(facts.parameters), more)
 
 const assignedText = (
   name: 'advertiser_id' | 'campaign_id' | 'flow_id' | 'landing_id' | 'offer_id' | 'affiliate_id' | 'link_code',

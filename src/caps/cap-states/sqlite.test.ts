@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { fixedClock } from '#platform/clock'
 import { newClickId, type ClickId } from '#platform/ids'
-import { withTempDir } from '#test-kit'
+import { runOnMount, withTempDir } from '#test-kit'
 import { testCapCounters } from '../cap-state.conformance.ts'
 import type { Cap, CapKey } from '../cap.ts'
 import type { BookedConversion, CapEvent, CapState } from '../cap-state.ts'
@@ -254,14 +253,15 @@ const FILL = `
 
 test('a full disk fails the reservation with its reason, keeps what was counted, and goes on when there is space', (t) => {
   const disk = withTempDir(t)
-  const inNamespace = ['--user', '--map-root-user', '--mount', 'sh', '-c']
-  const mount = 'mount -t tmpfs -o size=6m tmpfs "$0" && exec "$@"'
-  if (spawnSync('unshare', [...inNamespace, mount, disk, 'true']).status !== 0) {
-    t.skip('a small file system cannot be mounted here: user namespaces are refused')
-    return
-  }
-  const script = ['--input-type=module', '--eval', FILL, '--', join(disk, 'caps'), join(disk, 'ballast')]
-  const run = spawnSync('unshare', [...inNamespace, mount, disk, process.execPath, ...script], { encoding: 'utf8' })
+  const run = runOnMount(t, disk, { type: 'tmpfs', options: 'size=6m' }, [
+    '--input-type=module',
+    '--eval',
+    FILL,
+    '--',
+    join(disk, 'caps'),
+    join(disk, 'ballast'),
+  ])
+  if (run === undefined) return
   assert.equal(run.status, 0, run.stderr)
   const report = JSON.parse(run.stdout) as {
     readonly atFull: readonly [reserved: number, held: number]

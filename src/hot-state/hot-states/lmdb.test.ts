@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { newClickId, type ClickId } from '#platform/ids'
-import { withTempDir } from '#test-kit'
+import { runOnMount, withTempDir } from '#test-kit'
 import { testHotState } from '../hot-state.conformance.ts'
 import { openLmdbHotState } from './lmdb.ts'
 import { openLock } from './open-lock.ts'
@@ -141,14 +141,15 @@ const FILL = `
 
 test('a full disk fails the commit with its reason, keeps what was committed, and goes on when there is space', (t) => {
   const disk = withTempDir(t)
-  const inNamespace = ['--user', '--map-root-user', '--mount', 'sh', '-c']
-  const mount = 'mount -t tmpfs -o size=6m tmpfs "$0" && exec "$@"'
-  if (spawnSync('unshare', [...inNamespace, mount, disk, 'true']).status !== 0) {
-    t.skip('a small file system cannot be mounted here: user namespaces are refused')
-    return
-  }
-  const script = ['--input-type=module', '--eval', FILL, '--', join(disk, 'hot-state'), join(disk, 'ballast')]
-  const run = spawnSync('unshare', [...inNamespace, mount, disk, process.execPath, ...script], { encoding: 'utf8' })
+  const run = runOnMount(t, disk, { type: 'tmpfs', options: 'size=6m' }, [
+    '--input-type=module',
+    '--eval',
+    FILL,
+    '--',
+    join(disk, 'hot-state'),
+    join(disk, 'ballast'),
+  ])
+  if (run === undefined) return
   assert.equal(run.status, 0, run.stderr)
   const report = JSON.parse(run.stdout) as {
     readonly full: { readonly kept: number; readonly position: number }

@@ -9,7 +9,7 @@ import { setImmediate } from 'node:timers/promises'
 import { pino } from 'pino'
 import { fixedClock } from '#platform/clock'
 import { createLogLines } from '#platform/log-lines'
-import { withTempDir } from '#test-kit'
+import { runOnMount, withTempDir } from '#test-kit'
 import { readToEnd } from '../event-log.conformance.ts'
 import type { EventLog } from '../event-log.ts'
 import { decideBlockWriting } from './segment-files/block-writer.ts'
@@ -159,26 +159,13 @@ type FillReport = {
 
 const WAYS = ['where_possible', 'never'] as const
 
-/** The arguments of `unshare` that run a command with a file system of that type mounted on a directory. */
-const onMount = (type: string, options: string, directory: string): readonly string[] => {
-  const mount = `mount -t ${type} -o ${options} ${type} "$0" && exec "$@"`
-  return ['--user', '--map-root-user', '--mount', 'sh', '-c', mount, directory]
-}
-
-function skipWithoutMounts(t: TestContext, mounted: readonly string[]): boolean {
-  const isRefused = spawnSync('unshare', [...mounted, 'true']).status !== 0
-  if (isRefused) t.skip('a file system cannot be mounted here: user namespaces are refused')
-  return isRefused
-}
-
 for (const directIo of WAYS) {
   test(`a full disk refuses with log_full, keeps exactly what was acknowledged, and goes on when there is space (direct access: ${directIo})`, async (t) => {
     const directory = withTempDir(t)
     const copy = join(withTempDir(t), 'log')
-    const mounted = onMount('tmpfs', 'size=2m', directory)
-    if (skipWithoutMounts(t, mounted)) return
     const script = nodeArguments(FILL, directIo, directory, join(directory, 'filler'), copy)
-    const run = spawnSync('unshare', [...mounted, process.execPath, ...script], { encoding: 'utf8' })
+    const run = runOnMount(t, directory, { type: 'tmpfs', options: 'size=2m' }, script)
+    if (run === undefined) return
     const report = JSON.parse(run.stdout || run.stderr) as FillReport
     assert.deepEqual(report.codes, ['log_full'])
     assert.deepEqual(report.kept, report.acknowledged)
@@ -222,10 +209,8 @@ test('the log goes through the page cache on a file system that refuses direct w
     ['tmpfs', 'where_proven'],
   ] as const) {
     const directory = withTempDir(t)
-    const mounted = onMount(type, 'mode=0700', directory)
-    if (skipWithoutMounts(t, mounted)) return
-    const script = nodeArguments(TELL_WAY, directIo, directory)
-    const run = spawnSync('unshare', [...mounted, process.execPath, ...script], { encoding: 'utf8' })
+    const run = runOnMount(t, directory, { type, options: 'mode=0700' }, nodeArguments(TELL_WAY, directIo, directory))
+    if (run === undefined) return
     assert.deepEqual(JSON.parse(run.stdout || run.stderr), {
       ways: ['the log is written through the page cache'],
       payloads: ['a', 'b', 'c'],
