@@ -124,15 +124,27 @@ function metricTable(): string {
     unit,
     description,
     formula,
-    visibleTo.includes('affiliate') ? 'everybody' : 'owner, advertiser',
+    whoSees(visibleTo),
   ])
   return table(['Metric', 'Unit', 'What it is', 'How it is counted', 'Who sees it'], rows)
 }
 
+function whoSees(roles: readonly string[]): string {
+  return roles.includes('affiliate') ? 'everybody' : 'owner, advertiser'
+}
+
 function dimensionTable(): string {
-  const listed = [...dimensions.values()].map(({ name, description }) => [name, description])
-  const sub2Key = ['sub2.<key>', 'Value of a key of sub2, e.g. sub2.geo for sub2=geo-TR|dev-mobile']
-  return table(['Dimension', 'What it is'], [...listed, sub2Key])
+  const listed = [...dimensions.values()].map(({ name, description, visibleTo }) => [
+    name,
+    description,
+    whoSees(visibleTo),
+  ])
+  const sub2Key = [
+    'sub2.<key>',
+    'Value of a key of sub2, e.g. sub2.geo for sub2=geo-TR|dev-mobile',
+    whoSees(['affiliate']),
+  ]
+  return table(['Dimension', 'What it is', 'Who sees it'], [...listed, sub2Key])
 }
 
 function keyTable(name: string): string {
