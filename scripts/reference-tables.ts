@@ -1,14 +1,15 @@
 /** Tables of the documentation that are made from the code, so that they cannot say anything else. */
 import { environmentVariables } from '#config'
 import { apiLimits, apiLimitMeanings } from '#api'
+import { capLimitMeanings, capLimits } from '#caps'
 import { configurationFileSchema, describeFileSchema, issueCodes } from '#configuration'
 import { clickParameterNames, edgeLimitEffects, edgeLimits, postbackParameterNames, refusalStatuses } from '#edge'
-import { clickRules, conversionRules, fraudDefaults, type FraudRule } from '#fraud'
+import { clickRules, conversionRules, fraudDefaults, fraudLimitMeanings, fraudLimits, type FraudRule } from '#fraud'
 import { errorCatalogue } from '#platform/errors'
 import { attemptErrors, deliveryChecks, giveUpReasons, macroMeanings, whyNotReasons } from '#postbacks'
 import { refusalReasons, type RefusalReason } from '#records'
 import { dimensions, metrics } from '#reports'
-import { macroNames } from '#routing'
+import { macroNames, routingLimitMeanings, routingLimits } from '#routing'
 import {
   fieldFamilies,
   kindWords,
@@ -20,6 +21,7 @@ import {
   type FieldKind,
   type RuleContext,
 } from '#rules'
+import { simulationLimitMeanings, simulationLimits } from '#simulation'
 
 export type ReferenceTable = {
   /** Path from the root of the repository. */
@@ -43,8 +45,13 @@ export const referenceTables: readonly ReferenceTable[] = [
   { file: 'docs/http-edge.md', name: 'postback-parameters', text: aliasTable('Meaning', postbackParameterNames) },
   { file: 'docs/http-edge.md', name: 'macros', text: aliasTable('Macro', aliasesOf(macroNames)) },
   { file: 'docs/http-edge.md', name: 'postback-statuses', text: statusTable() },
-  { file: 'docs/limits.md', name: 'edge-limits', text: limitTable() },
-  { file: 'docs/api.md', name: 'api-limits', text: apiLimitTable() },
+  { file: 'docs/limits.md', name: 'edge-limits', text: limitTable(edgeLimits, edgeLimitEffects) },
+  { file: 'docs/limits.md', name: 'routing-limits', text: limitTable(routingLimits, routingLimitMeanings) },
+  { file: 'docs/limits.md', name: 'rule-limits', text: limitTable(ruleLimits, ruleLimitMeanings) },
+  { file: 'docs/limits.md', name: 'cap-limits', text: limitTable(capLimits, capLimitMeanings) },
+  { file: 'docs/limits.md', name: 'fraud-limits', text: limitTable(fraudLimits, fraudLimitMeanings) },
+  { file: 'docs/limits.md', name: 'simulation-limits', text: limitTable(simulationLimits, simulationLimitMeanings) },
+  { file: 'docs/api.md', name: 'api-limits', text: limitTable(apiLimits, apiLimitMeanings, 'What it bounds') },
   { file: 'docs/reports.md', name: 'metrics', text: metricTable() },
   { file: 'docs/reports.md', name: 'dimensions', text: dimensionTable() },
   { file: 'docs/fraud.md', name: 'click-rules', text: fraudTable(clickRules) },
@@ -52,7 +59,7 @@ export const referenceTables: readonly ReferenceTable[] = [
   { file: 'docs/fraud.md', name: 'defaults', text: fraudDefaultTable() },
   { file: 'docs/rules.md', name: 'fields', text: ruleFieldTable() },
   { file: 'docs/rules.md', name: 'comparisons', text: ruleOpTable() },
-  { file: 'docs/rules.md', name: 'limits', text: ruleLimitTable() },
+  { file: 'docs/rules.md', name: 'limits', text: limitTable(ruleLimits, ruleLimitMeanings, 'What it bounds') },
   { file: 'docs/rules.md', name: 'mistakes', text: meaningTable('Code', ruleErrorCodes) },
   ...[...describeFileSchema().keys()].map((name) => ({ file: 'docs/configuration.md', name, text: keyTable(name) })),
 ]
@@ -98,24 +105,6 @@ function ruleOpTable(): string {
   const shown = kinds.filter((kind) => kind !== 'reason' && kind !== 'scope')
   const rows = shown.map((kind) => [kindWords[kind], opsOfKind[kind].map((op) => `\`${op}\``).join(', ')])
   return table(['Kind', 'Comparisons'], rows)
-}
-
-function ruleLimitTable(): string {
-  const rows = Object.entries(ruleLimitMeanings).map(([name, meaning]) => [
-    name,
-    ruleLimits[name as keyof typeof ruleLimits].toLocaleString('en-US'),
-    meaning,
-  ])
-  return table(['Limit', 'Value', 'What it bounds'], rows)
-}
-
-function apiLimitTable(): string {
-  const rows = Object.entries(apiLimitMeanings).map(([name, meaning]) => [
-    name,
-    apiLimits[name as keyof typeof apiLimits].toLocaleString('en-US'),
-    meaning,
-  ])
-  return table(['Limit', 'Value', 'What it bounds'], rows)
 }
 
 function metricTable(): string {
@@ -213,13 +202,17 @@ function statusTable(): string {
   return table(['Reason', 'Status', 'Meaning'], rows)
 }
 
-function limitTable(): string {
-  const rows = Object.entries(edgeLimits).map(([name, value]) => [
+function limitTable<Name extends string>(
+  limits: Readonly<Record<Name, number>>,
+  meanings: Readonly<Record<Name, string>>,
+  head = 'What it is, and what happens beyond',
+): string {
+  const rows = (Object.keys(meanings) as Name[]).map((name) => [
     name,
-    value.toLocaleString('en-US'),
-    edgeLimitEffects[name as keyof typeof edgeLimitEffects],
+    limits[name].toLocaleString('en-US'),
+    meanings[name],
   ])
-  return table(['Limit', 'Value', 'What it is, and what happens beyond'], rows)
+  return table(['Limit', 'Value', head], rows)
 }
 
 function environmentTable(): string {

@@ -95,7 +95,7 @@ export async function createApi({
     addConfigurationRoutes(scope, api)
     addConfigurationVersionRoutes(scope, api)
     addExplainRoute(scope, api)
-    addSimulateRoute(scope, api)
+    addSimulateRoute(scope, api, limits)
     addTestRuleRoute(scope, api)
     addOptimizationRoutes(scope, api)
     addFraudRoutes(scope, api)

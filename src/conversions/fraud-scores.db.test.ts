@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import type { FraudSettings } from '#fraud'
+import { fraudLimits, type FraudSettings } from '#fraud'
 import { newClickId } from '#platform/ids'
 import type { Tx } from '#platform/postgres'
 import type { ClickRecord } from '#records'
@@ -119,6 +119,18 @@ test('conversions of an address and of a device are counted over batches and wit
   assert.deepEqual(await marks([same({ ip }), same({ ip })]), [undefined, undefined])
   assert.deepEqual(await marks([same({ ip }), same({ ip })]), ['m50 ic.3', 'm50 ic.4'])
   assert.deepEqual(await marks([same({ visitor_code: 'v' }), same({ visitor_code: 'v' })]), [undefined, 'm50 dv.2'])
+})
+
+test('earlier conversions are counted up to the limit of counting, which is past every limit that can be set', async (t) => {
+  const tx = await withTx(t)
+  const { conversionsCountedMax, conversionsLimitMax } = fraudLimits
+  const fraud = { conversions: { per_ip: conversionsLimitMax } }
+  const ip = '198.51.100.9'
+  const many = Array.from({ length: conversionsCountedMax + 5 }, () => saleOf(clickOf({ ip })))
+  await book(tx, fraud, many)
+  const counted = verdictOf(await book(tx, fraud, [saleOf(clickOf({ ip }))]))[1]
+  // The one that is scored counts beside the earlier ones.
+  assert.equal(counted, `m50 ic.${(conversionsCountedMax + 1).toString(36)}`)
 })
 
 test('conversions before the window do not count', async (t) => {

@@ -1,6 +1,7 @@
 import { decodeVerdict, describeVerdict, encodeVerdict, type FraudVerdict } from '#fraud'
 import { refusalReasons, type RefusalReason } from '#records'
 import { listParts, printCondition, type Rule } from '#rules'
+import { routingLimits } from './limits.ts'
 import type { Campaign, Flow, Landing, Offer, Snapshot } from './snapshot.ts'
 
 /** Whose fallback a refused visitor was sent to. */
@@ -62,10 +63,6 @@ const OWNER_LETTER = {
   advertiser: 'a',
   installation: 'i',
 } as const
-
-/** A campaign with hundreds of flows may not blow up its records: the steps in the middle are counted, not kept. */
-const STEPS_MAX = 60
-const STEPS_KEPT_AT_END = 12
 
 /** The usual numbers: toString in base 36 takes 0.1 µs, and a click has half a dozen of them. */
 const SMALL_NUMBERS = Array.from({ length: 36 * 36 }, (_, value) => value.toString(36))
@@ -135,13 +132,13 @@ function encodeStep(step: TraceStep): string {
 /** The steps as text for the click record: at most 100 bytes on average, never more than 60 steps. */
 export function encodeTrace(steps: readonly TraceStep[]): string {
   // Joined at once, because a text that grows is a tree, at which JSON.stringify leaves its fast path.
-  return (steps.length > STEPS_MAX ? cutMiddle(steps) : steps).map(encodeStep).join(';')
+  return (steps.length > routingLimits.traceStepsMax ? cutMiddle(steps) : steps).map(encodeStep).join(';')
 }
 
 function cutMiddle(steps: readonly TraceStep[]): readonly TraceStep[] {
-  const keptAtStart = STEPS_MAX - STEPS_KEPT_AT_END - 1
-  const cut = { kind: 'cut', steps: steps.length - keptAtStart - STEPS_KEPT_AT_END } as const
-  return [...steps.slice(0, keptAtStart), cut, ...steps.slice(-STEPS_KEPT_AT_END)]
+  const keptAtStart = routingLimits.traceStepsMax - routingLimits.traceStepsKeptAtEnd - 1
+  const cut = { kind: 'cut', steps: steps.length - keptAtStart - routingLimits.traceStepsKeptAtEnd } as const
+  return [...steps.slice(0, keptAtStart), cut, ...steps.slice(-routingLimits.traceStepsKeptAtEnd)]
 }
 
 const isReason = (text: string | undefined): text is RefusalReason =>
@@ -385,9 +382,6 @@ function describeLandingStep(step: LandingStep, place: Place): string {
   }
 }
 
-/** Characters of a condition that are shown: it may hold a long list. */
-const CONDITION_CHARACTERS_MAX = 200
-
 function describePart(rule: Rule | undefined, part: number): string {
   const found = rule === undefined ? undefined : listParts(rule)[part]
   if (found === undefined) return 'its rule was not met'
@@ -395,6 +389,9 @@ function describePart(rule: Rule | undefined, part: number): string {
   if ('any' in found) return 'none of its alternatives was met'
   if ('not' in found) return 'what its rule excludes was the case'
   const text = printCondition(found)
-  const shown = text.length > CONDITION_CHARACTERS_MAX ? `${text.slice(0, CONDITION_CHARACTERS_MAX)}…` : text
+  const shown =
+    text.length > routingLimits.conditionCharactersMax
+      ? `${text.slice(0, routingLimits.conditionCharactersMax)}…`
+      : text
   return `“${shown}” was not met`
 }

@@ -20,7 +20,6 @@ type KeyKind = 'c' | 's' | 'k' | 't' | 'v' | 'w' | 'g'
 
 const TIME_BYTES = 8
 const CLICK_ID_BYTES = 16
-export const SLOT_BYTES_MAX = 200
 export const CONVERSION_ID_BYTES_MAX = 64
 /** An index that no key has. */
 const NO_INDEX = 0xffff
