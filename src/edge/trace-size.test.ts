@@ -114,6 +114,17 @@ function worldOf(random: Random): Snapshot {
   })
 }
 
+/** A UUIDv7: draws by weight hang on it, and are to be the same in each run. */
+function clickIdOf(at: number, random: Random): string {
+  const hex = (digits: number): string =>
+    random
+      .below(16 ** digits)
+      .toString(16)
+      .padStart(digits, '0')
+  const time = at.toString(16).padStart(12, '0')
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${hex(3)}-8${hex(3)}-${hex(6)}${hex(6)}`
+}
+
 type Decider = Parameters<typeof decideClick>[0]
 
 /** The country of 10.0.c.x is the c-th. */
@@ -141,14 +152,20 @@ function visitsTo(world: Snapshot, random: Random): () => DecidedClick {
     clock,
     originOf: () => ({ address, isHttps: true }),
   }
-  const earlier: { readonly address: string; readonly cookie: string; readonly code: string | undefined }[] = []
+  const earlier: {
+    readonly address: string
+    readonly cookie: string
+    readonly visitor: string
+    readonly code: string | undefined
+  }[] = []
   return () => {
     const known = random.chance(0.2) && earlier.length > 0 ? random.pick(earlier) : undefined
     address = known?.address ?? `10.0.${random.below(COUNTRIES.length)}.${random.below(256)}`
     const request = new IncomingMessage(new Socket())
     request.method = 'GET'
     const target = random.chance(0.03) ? `o=${offerId(random.below(OFFERS + 20))}` : ''
-    request.url = `/click?sub1=s${random.below(40)}&a=${random.chance(0.01) ? 'nobody' : random.pick(['ann', 'bob'])}&${target}`
+    const visitor = known?.visitor ?? `v${decided}`
+    request.url = `/click?clickid=${clickIdOf(clock.now(), random)}&visitor_code=${visitor}&sub1=s${random.below(40)}&a=${random.chance(0.01) ? 'nobody' : random.pick(['ann', 'bob'])}&${target}`
     request.headers = {
       host: 'go.example',
       'user-agent': random.pick(AGENTS),
@@ -158,8 +175,7 @@ function visitsTo(world: Snapshot, random: Random): () => DecidedClick {
     const code = target === '' ? (known?.code ?? `l${random.skewed(CAMPAIGNS + 5)}`) : undefined
     const click = decideClick(decider, { routing }, request, code)
     decided += 1
-    const cookies = [`wp_v=${click.record.visitor_code!}`, ...(click.bound ? [`wp_b=${click.bound.value}`] : [])]
-    if (known === undefined) earlier.push({ address, cookie: cookies.join('; '), code })
+    if (known === undefined) earlier.push({ address, visitor, cookie: `wp_b=${click.bound?.value ?? ''}`, code })
     return click
   }
 }
