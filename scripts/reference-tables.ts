@@ -3,7 +3,14 @@ import { environmentVariables } from '#config'
 import { apiLimits, apiLimitMeanings } from '#api'
 import { capLimitMeanings, capLimits } from '#caps'
 import { configurationFileSchema, describeFileSchema, issueCodes } from '#configuration'
-import { clickParameterNames, edgeLimitEffects, edgeLimits, postbackParameterNames, refusalStatuses } from '#edge'
+import {
+  clickParameterNames,
+  edgeCookies,
+  edgeLimitEffects,
+  edgeLimits,
+  postbackParameterNames,
+  refusalStatuses,
+} from '#edge'
 import { clickRules, conversionRules, fraudDefaults, fraudLimitMeanings, fraudLimits, type FraudRule } from '#fraud'
 import { errorCatalogue } from '#platform/errors'
 import { attemptErrors, deliveryChecks, giveUpReasons, macroMeanings, whyNotReasons } from '#postbacks'
@@ -44,6 +51,7 @@ export const referenceTables: readonly ReferenceTable[] = [
   { file: 'docs/http-edge.md', name: 'click-parameters', text: aliasTable('Parameter', clickParameterNames) },
   { file: 'docs/http-edge.md', name: 'postback-parameters', text: aliasTable('Meaning', postbackParameterNames) },
   { file: 'docs/http-edge.md', name: 'macros', text: aliasTable('Macro', aliasesOf(macroNames)) },
+  { file: 'docs/http-edge.md', name: 'cookies', text: cookieTable() },
   { file: 'docs/http-edge.md', name: 'postback-statuses', text: statusTable() },
   { file: 'docs/limits.md', name: 'edge-limits', text: limitTable(edgeLimits, edgeLimitEffects) },
   { file: 'docs/limits.md', name: 'routing-limits', text: limitTable(routingLimits, routingLimitMeanings) },
@@ -191,6 +199,11 @@ function aliasesOf(names: ReadonlyMap<string, string>): Readonly<Record<string, 
   const groups: Record<string, string[]> = {}
   for (const [alias, name] of names) (groups[name] ??= []).push(...(alias === name ? [] : [alias]))
   return groups
+}
+
+function cookieTable(): string {
+  const rows = Object.entries(edgeCookies).map(([name, { life, purpose, without }]) => [name, life, purpose, without])
+  return table(['Cookie', 'Lives', 'What for', 'Without it'], rows)
 }
 
 function statusTable(): string {

@@ -1,4 +1,5 @@
 export { clickParameterNames } from './click-parameters.ts'
+export { edgeCookies } from './cookies.ts'
 export { decideClick, ruleFactsOfClick } from './decide-click.ts'
 export { edgeLimitEffects, edgeLimits } from './limits.ts'
 export type { EdgeLimits } from './limits.ts'
