@@ -42,6 +42,12 @@ const PLAIN_VALUE = new RegExp(`^[\\w-]{0,${capLimits.plainValueCharactersMax}}$
 const METRIC_LETTER: Readonly<Record<CapMetric, string>> = { clicks: 'c', conversions: 'v', payout: 'p', revenue: 'r' }
 const PERIOD_LETTER: Readonly<Record<CapPeriod, string>> = { hour: 'h', day: 'd', week: 'w', month: 'm', total: 't' }
 
+/** What a count counts, by its key or slot; undefined for text that is none. */
+export function metricOfCount(key: string): CapMetric | undefined {
+  const letter = /^[\w-]+:([a-z])[a-z](?:[:@]|$)/.exec(key)?.[1]
+  return (Object.keys(METRIC_LETTER) as CapMetric[]).find((metric) => METRIC_LETTER[metric] === letter)
+}
+
 const NOTHING_EXPECTED: ExpectedAmounts = { payoutMicros: 0, revenueMicros: 0 }
 
 /** Compiles the caps of one offer. Pure: the same facts and time give the same keys, in every process.

@@ -43,7 +43,7 @@ export type CapSettlementOptions = {
 }
 
 /** Consumer whose place says which revisions are in the saved copy of the counts. */
-export const SETTLE_CAPS = { consumer: 'caps', partition: 'conversions' } as const
+const SETTLE_CAPS = { consumer: 'caps', partition: 'conversions' } as const
 
 /** Changes of other processes are found this late; until then their click still holds its room. */
 const POLL_MS = 500
@@ -91,6 +91,15 @@ const LAG_COUNTED_MAX = 100_001
 const LAG = `
   SELECT count(*)::int AS revisions, min(revised_at) AS since
   FROM (SELECT revised_at FROM conversion_revisions WHERE seq >= $1 ORDER BY seq LIMIT ${LAG_COUNTED_MAX}) AS waiting`
+
+const SAVED_PLACE = `
+  SELECT position FROM consumer_positions WHERE consumer = '${SETTLE_CAPS.consumer}' AND log_partition = '${SETTLE_CAPS.partition}'`
+
+/** Revisions below are in the last saved copy of the counts; most often many more are in the counts themselves. */
+export async function readSavedCapPlace(pool: Pool): Promise<number> {
+  const { rows } = await pool.query<{ position: bigint }>(SAVED_PLACE)
+  return Number(rows[0]?.position ?? 0)
+}
 
 /** How far the counts lag behind the revisions, seen from a place. */
 export async function readCapLag(pool: Pool, position: number, nowMs: number): Promise<Omit<CapLag, 'isWhole'>> {
