@@ -1,14 +1,22 @@
 /** Tables of the documentation that are made from the code, so that they cannot say anything else. */
 import { environmentVariables } from '#config'
 import { apiLimits, apiLimitMeanings } from '#api'
+import { capLimitMeanings, capLimits } from '#caps'
 import { configurationFileSchema, describeFileSchema, issueCodes } from '#configuration'
-import { clickParameterNames, edgeLimitEffects, edgeLimits, postbackParameterNames, refusalStatuses } from '#edge'
-import { clickRules, conversionRules, fraudDefaults, type FraudRule } from '#fraud'
+import {
+  clickParameterNames,
+  edgeCookies,
+  edgeLimitEffects,
+  edgeLimits,
+  postbackParameterNames,
+  refusalStatuses,
+} from '#edge'
+import { clickRules, conversionRules, fraudDefaults, fraudLimitMeanings, fraudLimits, type FraudRule } from '#fraud'
 import { errorCatalogue } from '#platform/errors'
 import { attemptErrors, deliveryChecks, giveUpReasons, macroMeanings, whyNotReasons } from '#postbacks'
 import { refusalReasons, type RefusalReason } from '#records'
 import { dimensions, metrics } from '#reports'
-import { macroNames } from '#routing'
+import { macroNames, routingLimitMeanings, routingLimits } from '#routing'
 import {
   fieldFamilies,
   kindWords,
@@ -20,6 +28,7 @@ import {
   type FieldKind,
   type RuleContext,
 } from '#rules'
+import { simulationLimitMeanings, simulationLimits } from '#simulation'
 
 export type ReferenceTable = {
   /** Path from the root of the repository. */
@@ -42,9 +51,15 @@ export const referenceTables: readonly ReferenceTable[] = [
   { file: 'docs/http-edge.md', name: 'click-parameters', text: aliasTable('Parameter', clickParameterNames) },
   { file: 'docs/http-edge.md', name: 'postback-parameters', text: aliasTable('Meaning', postbackParameterNames) },
   { file: 'docs/http-edge.md', name: 'macros', text: aliasTable('Macro', aliasesOf(macroNames)) },
+  { file: 'docs/http-edge.md', name: 'cookies', text: cookieTable() },
   { file: 'docs/http-edge.md', name: 'postback-statuses', text: statusTable() },
-  { file: 'docs/limits.md', name: 'edge-limits', text: limitTable() },
-  { file: 'docs/api.md', name: 'api-limits', text: apiLimitTable() },
+  { file: 'docs/limits.md', name: 'edge-limits', text: limitTable(edgeLimits, edgeLimitEffects) },
+  { file: 'docs/limits.md', name: 'routing-limits', text: limitTable(routingLimits, routingLimitMeanings) },
+  { file: 'docs/limits.md', name: 'rule-limits', text: limitTable(ruleLimits, ruleLimitMeanings) },
+  { file: 'docs/limits.md', name: 'cap-limits', text: limitTable(capLimits, capLimitMeanings) },
+  { file: 'docs/limits.md', name: 'fraud-limits', text: limitTable(fraudLimits, fraudLimitMeanings) },
+  { file: 'docs/limits.md', name: 'simulation-limits', text: limitTable(simulationLimits, simulationLimitMeanings) },
+  { file: 'docs/api.md', name: 'api-limits', text: limitTable(apiLimits, apiLimitMeanings, 'What it bounds') },
   { file: 'docs/reports.md', name: 'metrics', text: metricTable() },
   { file: 'docs/reports.md', name: 'dimensions', text: dimensionTable() },
   { file: 'docs/fraud.md', name: 'click-rules', text: fraudTable(clickRules) },
@@ -52,7 +67,7 @@ export const referenceTables: readonly ReferenceTable[] = [
   { file: 'docs/fraud.md', name: 'defaults', text: fraudDefaultTable() },
   { file: 'docs/rules.md', name: 'fields', text: ruleFieldTable() },
   { file: 'docs/rules.md', name: 'comparisons', text: ruleOpTable() },
-  { file: 'docs/rules.md', name: 'limits', text: ruleLimitTable() },
+  { file: 'docs/rules.md', name: 'limits', text: limitTable(ruleLimits, ruleLimitMeanings, 'What it bounds') },
   { file: 'docs/rules.md', name: 'mistakes', text: meaningTable('Code', ruleErrorCodes) },
   ...[...describeFileSchema().keys()].map((name) => ({ file: 'docs/configuration.md', name, text: keyTable(name) })),
 ]
@@ -100,39 +115,33 @@ function ruleOpTable(): string {
   return table(['Kind', 'Comparisons'], rows)
 }
 
-function ruleLimitTable(): string {
-  const rows = Object.entries(ruleLimitMeanings).map(([name, meaning]) => [
-    name,
-    ruleLimits[name as keyof typeof ruleLimits].toLocaleString('en-US'),
-    meaning,
-  ])
-  return table(['Limit', 'Value', 'What it bounds'], rows)
-}
-
-function apiLimitTable(): string {
-  const rows = Object.entries(apiLimitMeanings).map(([name, meaning]) => [
-    name,
-    apiLimits[name as keyof typeof apiLimits].toLocaleString('en-US'),
-    meaning,
-  ])
-  return table(['Limit', 'Value', 'What it bounds'], rows)
-}
-
 function metricTable(): string {
   const rows = [...metrics.values()].map(({ name, unit, description, formula, visibleTo }) => [
     name,
     unit,
     description,
     formula,
-    visibleTo.includes('affiliate') ? 'everybody' : 'owner, advertiser',
+    whoSees(visibleTo),
   ])
   return table(['Metric', 'Unit', 'What it is', 'How it is counted', 'Who sees it'], rows)
 }
 
+function whoSees(roles: readonly string[]): string {
+  return roles.includes('affiliate') ? 'everybody' : 'owner, advertiser'
+}
+
 function dimensionTable(): string {
-  const listed = [...dimensions.values()].map(({ name, description }) => [name, description])
-  const sub2Key = ['sub2.<key>', 'Value of a key of sub2, e.g. sub2.geo for sub2=geo-TR|dev-mobile']
-  return table(['Dimension', 'What it is'], [...listed, sub2Key])
+  const listed = [...dimensions.values()].map(({ name, description, visibleTo }) => [
+    name,
+    description,
+    whoSees(visibleTo),
+  ])
+  const sub2Key = [
+    'sub2.<key>',
+    'Value of a key of sub2, e.g. sub2.geo for sub2=geo-TR|dev-mobile',
+    whoSees(['affiliate']),
+  ]
+  return table(['Dimension', 'What it is', 'Who sees it'], [...listed, sub2Key])
 }
 
 function keyTable(name: string): string {
@@ -192,6 +201,11 @@ function aliasesOf(names: ReadonlyMap<string, string>): Readonly<Record<string, 
   return groups
 }
 
+function cookieTable(): string {
+  const rows = Object.entries(edgeCookies).map(([name, { life, purpose, without }]) => [name, life, purpose, without])
+  return table(['Cookie', 'Lives', 'What for', 'Without it'], rows)
+}
+
 function statusTable(): string {
   const rows = Object.entries(refusalStatuses).map(([reason, status]) => [
     reason,
@@ -201,13 +215,17 @@ function statusTable(): string {
   return table(['Reason', 'Status', 'Meaning'], rows)
 }
 
-function limitTable(): string {
-  const rows = Object.entries(edgeLimits).map(([name, value]) => [
+function limitTable<Name extends string>(
+  limits: Readonly<Record<Name, number>>,
+  meanings: Readonly<Record<Name, string>>,
+  head = 'What it is, and what happens beyond',
+): string {
+  const rows = (Object.keys(meanings) as Name[]).map((name) => [
     name,
-    value.toLocaleString('en-US'),
-    edgeLimitEffects[name as keyof typeof edgeLimitEffects],
+    limits[name].toLocaleString('en-US'),
+    meanings[name],
   ])
-  return table(['Limit', 'Value', 'What it is, and what happens beyond'], rows)
+  return table(['Limit', 'Value', head], rows)
 }
 
 function environmentTable(): string {

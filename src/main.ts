@@ -15,6 +15,7 @@ import {
   runConfigCommand,
   serve,
   simulateFile,
+  testRuleText,
 } from '#operations'
 
 type Command = {
@@ -28,6 +29,28 @@ type Command = {
 class UsageError extends Error {}
 
 const EDGE_PROGRAM = [fileURLToPath(import.meta.url), 'serve', '--role', 'edge'] as const
+
+const TEXT = { type: 'string' } as const
+
+/** What explain and test-rule take of a visit, and of the configuration that they ask. */
+const visitOptions = {
+  ip: TEXT,
+  'user-agent': TEXT,
+  country: TEXT,
+  language: TEXT,
+  referrer: TEXT,
+  at: TEXT,
+  file: TEXT,
+  version: TEXT,
+} as const
+
+const visitOf = (values: { readonly [name in keyof typeof visitOptions]?: string | undefined }) => ({
+  visitor: given({ ip: values.ip, user_agent: values['user-agent'], country: values.country }),
+  headers: given({ 'accept-language': values.language, referer: values.referrer }),
+  at: values.at,
+  file: values.file,
+  version: versionOf(values.version),
+})
 
 const commands: Readonly<Record<string, Command>> = {
   serve: {
@@ -72,21 +95,24 @@ const commands: Readonly<Record<string, Command>> = {
       'explain URL [--ip ADDRESS] [--user-agent TEXT] [--country DE] [--language de] [--referrer URL] [--at TIME] [--version N] [--file FILE]',
     summary: 'with Waypost running: where a click on this link would go, and why; nothing is recorded',
     run: async (args) => {
-      const text = { type: 'string' } as const
-      const options = {
-        ...{ ip: text, 'user-agent': text, country: text, language: text, referrer: text, at: text, file: text },
-        version: text,
-      }
-      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      const { values, positionals } = parseArgs({ args, options: visitOptions, allowPositionals: true })
       if (positionals.length !== 1) throw new UsageError('explain takes one URL.')
-      return explainUrl(readConfig(), {
-        url: positionals[0]!,
-        visitor: given({ ip: values.ip, user_agent: values['user-agent'], country: values.country }),
-        headers: given({ 'accept-language': values.language, referer: values.referrer }),
-        at: values.at,
-        file: values.file,
-        version: versionOf(values.version),
-      })
+      return explainUrl(readConfig(), { url: positionals[0]!, ...visitOf(values) })
+    },
+  },
+  'test-rule': {
+    usage:
+      'test-rule RULE [URL] [the options of explain] | test-rule RULE --click CLICK_ID [--version N] [--file FILE]',
+    summary: 'with Waypost running: whether a rule holds for a click, and which of its conditions do',
+    run: async (args) => {
+      const options = { ...visitOptions, click: { type: 'string' } } as const
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      const [rule, url, ...rest] = positionals
+      if (rule === undefined || rest.length > 0) throw new UsageError('test-rule takes a rule in quotes and one URL.')
+      const { click: clickId, version: _version, file: _file, ...ofVisit } = values
+      if (clickId !== undefined && (url !== undefined || Object.keys(ofVisit).length > 0))
+        throw new UsageError('test-rule takes --click, or a URL and what is known of the visitor.')
+      return testRuleText(readConfig(), { rule, url, clickId, ...visitOf(values) })
     },
   },
   simulate: {

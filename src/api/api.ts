@@ -23,7 +23,7 @@ export type Api = {
   readonly edgePort: number
   /** Keys of a sub2 that the edge keeps; empty: every one. */
   readonly sub2AllowedKeys: ReadonlySet<string>
-  /** Opens the files that tell place and device of a visitor; called once, when first asked for. */
+  /** The files that tell place and device of a visitor, opened when first asked for and kept. */
   readonly openEnricher: () => Enricher
   /** Counts of caps, for looking only; undefined: this process has none. */
   readonly caps: Pick<CapCounters, 'peek' | 'list'> | undefined

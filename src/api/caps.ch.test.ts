@@ -8,6 +8,7 @@ import { newClickId } from '#platform/ids'
 import { compileCappedOffers } from '#routing'
 import { withTempDir } from '#test-kit'
 
+import { apiLimits } from './limits.ts'
 import { NOW_MS, withApi, type Answer } from './test-api.ts'
 
 const CAPPED = `
@@ -49,6 +50,8 @@ test('tells how full caps are, to the owner and to the advertiser of the offer',
   assert.equal(daily!['period_start'], '2026-11-19T23:00:00.000Z')
   assert.deepEqual([money!['used'], money!['held'], money!['limit'], money!['currency']], ['0', '2', '10', 'USD'])
   assert.deepEqual(places(rowsOf(await api.ask('/v1/caps?offer_id=mask'))), ['mask daily'])
+  assert.equal((await api.ask(`/v1/caps?limit=${apiLimits.capRowsMax}`)).status, 200)
+  assert.equal((await api.ask(`/v1/caps?limit=${apiLimits.capRowsMax + 1}`)).status, 400)
   const cut = await api.ask('/v1/caps?limit=1')
   assert.deepEqual([places(rowsOf(cut)), cut.body['is_truncated']], [['stapler daily'], true])
 

@@ -100,6 +100,7 @@ async function describeDecision(click: ClickRecord, versions: ConfigVersions): P
     : describeTrace(click.trace, snapshot, click.affiliate_id)
 }
 
+/** Affiliates see neither what the traffic cost nor how it was judged. */
 function clickJson(click: ClickRecord, inFacts: FactsRow | undefined, { role }: Tenant): Json {
   const {
     kind: _kind,
@@ -115,7 +116,7 @@ function clickJson(click: ClickRecord, inFacts: FactsRow | undefined, { role }: 
     ...rest,
     at: new Date(at).toISOString(),
     ...(fraud === undefined || role === 'affiliate' ? {} : { fraud: verdictJson(fraud) }),
-    ...(cost_micros === undefined ? {} : { cost: formatAmount(BigInt(cost_micros), 2) }),
+    ...(cost_micros === undefined || role === 'affiliate' ? {} : { cost: formatAmount(BigInt(cost_micros), 2) }),
     ...(click.refusal === undefined ? {} : { refusal_meaning: refusalReasons[click.refusal] }),
     ...(inFacts && { is_unique_campaign: inFacts['is_unique_campaign'], is_unique_offer: inFacts['is_unique_offer'] }),
   }

@@ -48,6 +48,33 @@ test('reports group clicks by the reason with the most points', async (t) => {
   assert.deepEqual(new Set(rows.map(({ fraud_reason }) => fraud_reason)), new Set(['', 'ip_rate']))
 })
 
+test('reports name the reason to owner and advertiser, and refuse it to an affiliate as they refuse a metric', async (t) => {
+  const api = await withApi(t)
+  const advertiser = await api.keyFor({ role: 'advertiser', advertiser_id: 'acme' })
+  const affiliate = await api.keyFor({ role: 'affiliate', affiliate_id: 'anna' })
+  const errorOf = async (query: string, key: string): Promise<unknown> => {
+    const { status, body } = await api.ask(`/v1/reports?${query}`, { key })
+    const { code, detail } = (body['error'] ?? {}) as Row
+    return [status, code, detail]
+  }
+  for (const query of ['group_by=fraud_reason', 'fraud_reason=ip_rate', 'not.fraud_reason=']) {
+    assert.deepEqual(await errorOf(query, affiliate), [403, 'forbidden', '"fraud_reason" is not shown to an affiliate'])
+    assert.deepEqual(await errorOf(query, advertiser), [200, undefined, undefined])
+  }
+  assert.deepEqual(await errorOf('metrics=revenue', affiliate), [
+    403,
+    'forbidden',
+    '"revenue" is not shown to an affiliate',
+  ])
+  const dimensionsFor = async (key?: string) =>
+    ((await api.ask('/v1/reports/schema', { key })).body['dimensions'] as readonly { name: string }[]).map(
+      ({ name }) => name,
+    )
+  assert.ok((await dimensionsFor()).includes('fraud_reason'))
+  assert.ok((await dimensionsFor(advertiser)).includes('fraud_reason'))
+  assert.ok(!(await dimensionsFor(affiliate)).includes('fraud_reason'))
+})
+
 /** Minutes from one to a hundred for people; every other conversion within ten seconds for the one with injected clicks. */
 const secondsOf = (affiliate: string, index: number): number =>
   affiliate === 'eve' && index % 2 === 0 ? index % 10 : 60 * (1 + ((index * 37) % 100))

@@ -15,6 +15,8 @@ export const apiLimits = {
   simulationClicksMax: 1_000_000,
   simulationDaysMax: 31,
   simulationTimeoutMs: 120_000,
+  capRowsMax: 1_000,
+  countsOfCapMax: 10_000,
 } as const
 
 export type ApiLimits = { readonly [Name in keyof typeof apiLimits]: number }
@@ -37,4 +39,6 @@ export const apiLimitMeanings: Readonly<Record<keyof typeof apiLimits, string>> 
   simulationClicksMax: 'Clicks of a simulation at most; past it `request_invalid`',
   simulationDaysMax: 'Days of the period of a simulation; past it `request_invalid`',
   simulationTimeoutMs: 'Milliseconds of a simulation; past it `query_too_expensive`',
+  capRowsMax: 'Rows of `GET /v1/caps`; of more `is_truncated` says so',
+  countsOfCapMax: 'Counts of one cap that `GET /v1/caps` looks at: a sub id may have any number of values',
 }

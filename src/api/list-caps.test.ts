@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { createMemoryCaps, type ExpectedAmounts } from '#caps'
+import { createMemoryCaps, type Cap, type ExpectedAmounts } from '#caps'
 import { newClickId } from '#platform/ids'
 import { compileCappedOffers, type Offer } from '#routing'
 import { advertiser, offer, snapshot, TEST_TIME } from '#routing/test-snapshots'
 
+import { apiLimits } from './limits.ts'
 import { listCaps } from './list-caps.ts'
 
 const ALL = { ofTenant: undefined }
@@ -91,4 +92,11 @@ test('tells of the offers that are asked for, and nobody of the offers of anothe
   assert.deepEqual(ids({ ofTenant: 'acme' }), ['o1', 'o2'])
   assert.deepEqual(ids({ ofTenant: 'acme', advertiser_id: 'globex' }), [])
   assert.deepEqual(ids({ ofTenant: 'acme', offer_id: 'o3' }), [])
+})
+
+test('looks at so many counts of one cap and no more', () => {
+  const per: Cap['per'] = ['sub1']
+  const { click, list } = withCounts([offer('o1', { caps: [{ ...daily, metric: 'clicks', limit: 1e6, per }] })])
+  for (let index = 0; index < apiLimits.countsOfCapMax + 5; index += 1) click('o1', { sub1: `s${index}` })
+  assert.equal(list().length, apiLimits.countsOfCapMax)
 })

@@ -2,6 +2,8 @@ import { readCapSlot, type CapCount, type CapCounters, type CapCounts } from '#c
 import { formatAmount } from '#platform/money'
 import { compileCappedOffers, type Offer, type Snapshot } from '#routing'
 
+import { apiLimits } from './limits.ts'
+
 type OfferCap = NonNullable<Offer['caps']>[number]
 
 export type CapFilter = {
@@ -10,9 +12,6 @@ export type CapFilter = {
   /** Nothing of others is told. */
   readonly ofTenant: string | undefined
 }
-
-/** A sub id of a source may have any number of values: so many of one cap are looked at. */
-const COUNTS_OF_CAP_MAX = 10_000
 
 /** How full each count of the caps is, the fullest first. A cap with dimensions has a row for each value that has a count; one
  * without has always one.
@@ -39,7 +38,7 @@ export function listCaps(
 }
 
 function listCounts(counters: Pick<CapCounters, 'list'>, of: CapCounts, nowMs: number): readonly CapCount[] {
-  const counts = counters.list(of, nowMs, COUNTS_OF_CAP_MAX)
+  const counts = counters.list(of, nowMs, apiLimits.countsOfCapMax)
   return counts.length === 0 && of.per.length === 0 ? [{ slot: of.slot, used: 0, held: 0 }] : counts
 }
 

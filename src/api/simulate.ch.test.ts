@@ -193,6 +193,14 @@ test('refuses periods that make no sense, and keys of others', async (t) => {
   assert.deepEqual(errorOf(await simulate(api, {}, { key })), [403, 'forbidden', undefined])
 })
 
+test('a simulation that takes longer than its limit ends, and the next may run', async (t) => {
+  const api = await withApi(t, { limits: { simulationTimeoutMs: 1 } })
+  for (let count = 0; count < 2; count += 1) {
+    const { status, body } = await simulate(api, {})
+    assert.deepEqual([status, (body['error'] as Json)['code']], [422, 'query_too_expensive'])
+  }
+})
+
 test('runs one simulation at a time, and ends it when its request is closed', async (t) => {
   const api = await withApi(t)
   const [click] = await clicksOf(t, api)

@@ -4,6 +4,7 @@ import fastifySwagger from '@fastify/swagger'
 import { fastify, type FastifyInstance } from 'fastify'
 
 import type { Config } from '#config'
+import type { Enricher } from '#enrichment'
 
 import type { Api } from './api.ts'
 import { addAuthorization } from './authorize.ts'
@@ -25,6 +26,7 @@ import { addOptimizationRoutes } from './routes/optimization.ts'
 import { addPublicRoutes } from './routes/public.ts'
 import { addReportRoutes } from './routes/reports.ts'
 import { addSimulateRoute } from './routes/simulate.ts'
+import { addTestRuleRoute } from './routes/test-rule.ts'
 
 export type ApiOptions = Omit<Api, 'registry' | 'edgePort' | 'sub2AllowedKeys' | 'caps' | 'operations' | 'metrics'> & {
   readonly config: Pick<Config, 'apiHost' | 'apiPort' | 'edgePort' | 'sub2AllowedKeys'>
@@ -60,6 +62,7 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
 export async function createApi({
   config,
   caps,
+  openEnricher,
   operations = {},
   metrics = [],
   limits: changed,
@@ -67,8 +70,10 @@ export async function createApi({
 }: ApiOptions): Promise<FastifyInstance> {
   const limits = { ...apiLimits, ...changed }
   const server = createServer(limits)
+  let enricher: Enricher | undefined
   const api: Api = {
     ...rest,
+    openEnricher: () => (enricher ??= openEnricher()),
     edgePort: config.edgePort,
     sub2AllowedKeys: new Set(config.sub2AllowedKeys),
     caps,
@@ -90,7 +95,8 @@ export async function createApi({
     addConfigurationRoutes(scope, api)
     addConfigurationVersionRoutes(scope, api)
     addExplainRoute(scope, api)
-    addSimulateRoute(scope, api)
+    addSimulateRoute(scope, api, limits)
+    addTestRuleRoute(scope, api)
     addOptimizationRoutes(scope, api)
     addFraudRoutes(scope, api)
     addApiKeyRoutes(scope, api)

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Cap, CapFacts } from './cap.ts'
 import { compileCaps } from './compile-caps.ts'
+import { capLimits } from './limits.ts'
 
 const NOW = Date.parse('2026-05-10T12:00:00Z')
 const WORTH = { payoutMicros: 2_500_000, revenueMicros: 3_000_000 }
@@ -78,6 +79,9 @@ test('values of any characters and length stay apart in a slot of at most 200 by
   const slots = values.map((sub3) => keyOf({ cap_id: 'c'.repeat(64), per: ['sub3', 'country'] }, { sub3 }).slot)
   assert.equal(new Set(slots).size, values.length)
   assert.ok(slots.every((slot) => Buffer.byteLength(slot) <= 200))
+  const plain = (length: number): string => keyOf({ per: ['sub3'] }, { sub3: 'x'.repeat(length) }).slot
+  assert.match(plain(capLimits.plainValueCharactersMax), /=x+$/)
+  assert.match(plain(capLimits.plainValueCharactersMax + 1), /:#/)
   const most = keyOf({ cap_id: 'c'.repeat(64), per: ['affiliate', 'sub30'] }, { affiliate_id: 'a'.repeat(40), sub30: 'b'.repeat(40) }) // prettier-ignore
   assert.ok(Buffer.byteLength(most.slot) <= 200)
 })
@@ -110,14 +114,14 @@ test('what is out of bounds is refused before any click', () => {
   const wrong: readonly Partial<Cap<string>>[] = [
     { cap_id: '' },
     { cap_id: 'a:b' },
-    { cap_id: 'a'.repeat(65) },
+    { cap_id: 'a'.repeat(capLimits.capIdCharactersMax + 1) },
     { limit: -1 },
     { limit: 1.5 },
     { limit: 2 ** 53 },
     { hold_minutes: 0 },
-    { hold_minutes: 43_201 },
+    { hold_minutes: capLimits.holdMinutesMax + 1 },
     { rule: 'DE' },
   ]
   for (const change of wrong) assert.throws(() => keysOf([cap(change)]), RangeError, JSON.stringify(change))
-  assert.doesNotThrow(() => keysOf([cap({ limit: 0, hold_minutes: 43_200 })]))
+  assert.doesNotThrow(() => keysOf([cap({ limit: 0, hold_minutes: capLimits.holdMinutesMax })]))
 })

@@ -11,6 +11,7 @@ import type {
   CapSlot,
   ExpectedAmounts,
 } from './cap.ts'
+import { capLimits } from './limits.ts'
 import { periodClock } from './periods.ts'
 
 /** The caps of an offer, ready for clicks. */
@@ -34,13 +35,18 @@ export type CompiledCaps<Facts extends CapFacts = CapFacts> = {
 type CompileRule<Rule, Facts> = (rule: Rule) => (facts: Facts) => boolean
 
 const HOLD_MINUTES_DEFAULT = 60
-const HOLD_MINUTES_MAX = 43_200
-const CAP_ID = /^[\w-]{1,64}$/
+const CAP_ID = new RegExp(`^[\\w-]{1,${capLimits.capIdCharactersMax}}$`)
 /** A value that stands in a slot as it is. */
-const PLAIN_VALUE = /^[\w-]{0,40}$/
+const PLAIN_VALUE = new RegExp(`^[\\w-]{0,${capLimits.plainValueCharactersMax}}$`)
 
 const METRIC_LETTER: Readonly<Record<CapMetric, string>> = { clicks: 'c', conversions: 'v', payout: 'p', revenue: 'r' }
 const PERIOD_LETTER: Readonly<Record<CapPeriod, string>> = { hour: 'h', day: 'd', week: 'w', month: 'm', total: 't' }
+
+/** What a count counts, by its key or slot; undefined for text that is none. */
+export function metricOfCount(key: string): CapMetric | undefined {
+  const letter = /^[\w-]+:([a-z])[a-z](?:[:@]|$)/.exec(key)?.[1]
+  return (Object.keys(METRIC_LETTER) as CapMetric[]).find((metric) => METRIC_LETTER[metric] === letter)
+}
 
 const NOTHING_EXPECTED: ExpectedAmounts = { payoutMicros: 0, revenueMicros: 0 }
 
@@ -89,8 +95,8 @@ function compileCap<Rule, Facts extends CapFacts>(
   const holdMinutes = cap.hold_minutes ?? HOLD_MINUTES_DEFAULT
   if (!CAP_ID.test(cap_id)) throw new RangeError(`a cap id is 1 to 64 letters, digits, _ or -: ${cap_id}`)
   if (!Number.isSafeInteger(limit) || limit < 0) throw new RangeError(`the limit of cap ${cap_id} is no count`)
-  if (!Number.isInteger(holdMinutes) || holdMinutes < 1 || holdMinutes > HOLD_MINUTES_MAX)
-    throw new RangeError(`the hold of cap ${cap_id} is not of 1 to ${HOLD_MINUTES_MAX} minutes`)
+  if (!Number.isInteger(holdMinutes) || holdMinutes < 1 || holdMinutes > capLimits.holdMinutesMax)
+    throw new RangeError(`the hold of cap ${cap_id} is not of 1 to ${capLimits.holdMinutesMax} minutes`)
   const counting = countingOf(cap)
   const holdMs = counting === 'held' ? holdMinutes * 60_000 : 0
   const clock = periodClock(cap.period, timezone)

@@ -1,5 +1,6 @@
 import { Type, type Static, type TSchema } from 'typebox'
 import { optimizeDefaults, optimizeLimits } from '#bandit'
+import { capLimits } from '#caps'
 import { fraudLimits } from '#fraud'
 import { ruleLimits } from '#rules'
 
@@ -43,7 +44,12 @@ const fallbackUrl = formatted(
   'redirect_url',
   'Where visitors go that nothing accepts; macros are filled. Left out: the next wider one.',
 )
-const uniqueTtlHours = integer(1, 8_760, 'A visitor counts as unique again after this many hours.', 24)
+const uniqueTtlHours = integer(
+  1,
+  fraudLimits.conversionHoursMax,
+  'A visitor counts as unique again after this many hours.',
+  24,
+)
 const weight = integer(0, 1_000_000, 'Share of the visitors, relative to the others; 0 takes no new ones.', 100)
 
 const landing = Type.Object(
@@ -228,7 +234,7 @@ const offerAffiliate = Type.Object(
 const cap = Type.Object(
   {
     cap_id: Type.String({
-      pattern: '^[A-Za-z0-9_-]{1,64}$',
+      pattern: `^[A-Za-z0-9_-]{1,${capLimits.capIdCharactersMax}}$`,
       description: 'Id of the cap, unique in the offer. Another id begins to count at zero.',
     }),
     metric: oneOf(['clicks', 'conversions', 'payout', 'revenue'], 'What is counted.'),
@@ -244,7 +250,7 @@ const cap = Type.Object(
       list(
         Type.String({ pattern: '^(affiliate|country|sub([1-9]|[12][0-9]|30))$', description: 'Dimension.' }),
         'One count for each value of these: `affiliate`, `country`, `sub1` … `sub30`; left out: one for the offer.',
-        { minItems: 1, maxItems: 4 },
+        { minItems: 1, maxItems: capLimits.dimensionsMax },
       ),
     ),
     rule: Type.Optional(rule('Whose clicks and conversions it is for; left out: all. See "Rules".')),
@@ -256,7 +262,12 @@ const cap = Type.Object(
       ),
     ),
     hold_minutes: Type.Optional(
-      integer(1, 43_200, 'How long a click holds its share of a hard cap on conversions or money.', 60),
+      integer(
+        1,
+        capLimits.holdMinutesMax,
+        'How long a click holds its share of a hard cap on conversions or money.',
+        60,
+      ),
     ),
   },
   strict,
@@ -335,8 +346,12 @@ const fraudParts = {
   ctit: Type.Optional(
     Type.Object(
       {
-        seconds_min: Type.Optional(integer(0, 86_400, 'A conversion sooner after its click is a reason.', 3)),
-        seconds_max: Type.Optional(integer(1, 34_560_000, 'A conversion later is a reason.', 2_592_000)),
+        seconds_min: Type.Optional(
+          integer(0, fraudLimits.ctitSecondsMinMax, 'A conversion sooner after its click is a reason.', 3),
+        ),
+        seconds_max: Type.Optional(
+          integer(1, fraudLimits.ctitSecondsMaxMax, 'A conversion later is a reason.', 2_592_000),
+        ),
       },
       { ...strict, description: 'Time from click to conversion.' },
     ),
@@ -344,14 +359,18 @@ const fraudParts = {
   conversions: Type.Optional(
     Type.Object(
       {
-        per_ip: Type.Optional(integer(1, 1_000, 'More of one address within the window are a reason.', 5)),
-        per_device: Type.Optional(integer(1, 1_000, 'More of one device within the window are a reason.', 2)),
-        window_hours: Type.Optional(integer(1, 8_760, 'How long the window is.', 24)),
+        per_ip: Type.Optional(
+          integer(1, fraudLimits.conversionsLimitMax, 'More of one address within the window are a reason.', 5),
+        ),
+        per_device: Type.Optional(
+          integer(1, fraudLimits.conversionsLimitMax, 'More of one device within the window are a reason.', 2),
+        ),
+        window_hours: Type.Optional(integer(1, fraudLimits.conversionHoursMax, 'How long the window is.', 24)),
       },
       { ...strict, description: 'Conversions of one address or device.' },
     ),
   ),
-  own_rules: Type.Optional(list(ownFraudRule, 'Rules of your own.', { maxItems: 50 })),
+  own_rules: Type.Optional(list(ownFraudRule, 'Rules of your own.', { maxItems: fraudLimits.ownRulesMax })),
 }
 
 const fraud = Type.Object(
@@ -456,12 +475,14 @@ const offer = Type.Object(
         description: 'What holds for single affiliates, by id.',
       }),
     ),
-    caps: Type.Optional(list(cap, 'How much the offer takes. See [caps](caps.md).', { minItems: 1, maxItems: 50 })),
+    caps: Type.Optional(
+      list(cap, 'How much the offer takes. See [caps](caps.md).', { minItems: 1, maxItems: capLimits.capsOfOfferMax }),
+    ),
     cap_fallbacks: Type.Optional(
       list(
         reference('offers', 'Id of the offer.'),
         'Offers of the same advertiser that take its visitors while a cap is full, in order.',
-        { minItems: 1, maxItems: 20 },
+        { minItems: 1, maxItems: capLimits.fallbacksMax },
       ),
     ),
     fraud: Type.Optional(offerFraud),
@@ -474,7 +495,8 @@ const offer = Type.Object(
   strict,
 )
 
-const bindHours = (what: string) => integer(1, 8_760, `Hours that a visitor keeps the ${what} drawn for them.`)
+const bindHours = (what: string) =>
+  integer(1, fraudLimits.conversionHoursMax, `Hours that a visitor keeps the ${what} drawn for them.`)
 
 const bind = Type.Object(
   {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import type { FraudSettings } from '#fraud'
+import { fraudLimits, type FraudSettings } from '#fraud'
 import { newClickId } from '#platform/ids'
 import type { Tx } from '#platform/postgres'
 import type { ClickRecord } from '#records'
@@ -128,6 +128,18 @@ test('a conversion that came a moment later and was booked before counts too', a
   const bookAt = async (at: number) => verdictOf(await book(tx, fraud, [saleOf(clickOf({ ip }), { at })]))[1]
   assert.equal(await bookAt(AT + MINUTE_MS + 1_000), undefined)
   assert.equal(await bookAt(AT + MINUTE_MS), 'm50 ic.2')
+})
+
+test('earlier conversions are counted up to the limit of counting, which is past every limit that can be set', async (t) => {
+  const tx = await withTx(t)
+  const { conversionsCountedMax, conversionsLimitMax } = fraudLimits
+  const fraud = { conversions: { per_ip: conversionsLimitMax } }
+  const ip = '198.51.100.9'
+  const many = Array.from({ length: conversionsCountedMax + 5 }, () => saleOf(clickOf({ ip })))
+  await book(tx, fraud, many)
+  const counted = verdictOf(await book(tx, fraud, [saleOf(clickOf({ ip }))]))[1]
+  // The one that is scored counts beside the earlier ones.
+  assert.equal(counted, `m50 ic.${(conversionsCountedMax + 1).toString(36)}`)
 })
 
 test('conversions before the window do not count', async (t) => {

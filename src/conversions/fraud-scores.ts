@@ -1,4 +1,4 @@
-import { compileFraud, scoreConversion, type CompiledFraud, type ConversionVerdict } from '#fraud'
+import { compileFraud, fraudLimits, scoreConversion, type CompiledFraud, type ConversionVerdict } from '#fraud'
 import type { Tx } from '#platform/postgres'
 import type { Snapshot } from '#routing'
 import { RuleFacts, RuleLists } from '#rules'
@@ -6,8 +6,6 @@ import { RuleFacts, RuleLists } from '#rules'
 import type { Conversion } from './conversion.ts'
 import type { ConversionRequest, ConversionScores } from './decide-conversions.ts'
 
-/** Of one address or device so many conversions are counted at most; a limit is no higher. */
-const COUNTED_MAX = 1_001
 const HOUR_MS = 3_600_000
 /** Each thread of an edge writes a log of its own, and they are booked in turns: of conversions that come at once, one that came later
  * may be booked before. It is counted as well, or a burst of many would be seen as several bursts of few.
@@ -64,11 +62,11 @@ function fraudOf(snapshot: Snapshot): SettingsOf {
 const SELECT_TIMES = `
   SELECT 'ip' AS kind, key, created_at FROM unnest($1::text[]) AS key, LATERAL (
     SELECT created_at FROM conversions WHERE click->>'ip' = key AND created_at > $3 AND created_at <= $4
-    ORDER BY created_at DESC LIMIT ${COUNTED_MAX}) AS made
+    ORDER BY created_at DESC LIMIT ${fraudLimits.conversionsCountedMax}) AS made
   UNION ALL
   SELECT 'device', key, created_at FROM unnest($2::text[]) AS key, LATERAL (
     SELECT created_at FROM conversions WHERE click->>'visitor_code' = key AND created_at > $3 AND created_at <= $4
-    ORDER BY created_at DESC LIMIT ${COUNTED_MAX}) AS made`
+    ORDER BY created_at DESC LIMIT ${fraudLimits.conversionsCountedMax}) AS made`
 
 type TimeRow = { readonly kind: 'ip' | 'device'; readonly key: string; readonly created_at: Date }
 

@@ -19,6 +19,30 @@ test('a cap takes as many clicks as it has room for', async (t) => {
   assert.equal(second!.refusal, 'over_cap')
 })
 
+test('the answers of caps to clicks are counted, those to what only looks are not', async (t) => {
+  let isFull = false
+  const { ask } = await withEdge(t, config, {
+    append: (append) => (payload) => (isFull ? Promise.reject(new WaypostError('log_full')) : append(payload)),
+  })
+  const counted = async (): Promise<readonly number[]> => {
+    const { body } = await ask('/metrics')
+    const read = (answer: string): number =>
+      Number(new RegExp(`^waypost_edge_cap_answers_total{answer="${answer}"} (\\d+)$`, 'm').exec(body)?.[1])
+    return ['reserved', 'full', 'unavailable', 'given_back'].map(read)
+  }
+  assert.deepEqual(await counted(), [0, 0, 0, 0])
+  await ask('/click?o=o1', { method: 'HEAD' })
+  await ask('/click?o=o2')
+  assert.deepEqual(await counted(), [0, 0, 0, 0])
+  isFull = true
+  await ask('/click?o=o1')
+  assert.deepEqual(await counted(), [1, 0, 0, 1])
+  isFull = false
+  await ask('/click?o=o1')
+  await ask('/click?o=o1')
+  assert.deepEqual(await counted(), [2, 1, 0, 1])
+})
+
 test('what is no click takes no room', async (t) => {
   const { ask } = await withEdge(t, config)
   await ask('/click?o=o1', { method: 'HEAD' })

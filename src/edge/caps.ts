@@ -2,6 +2,7 @@ import { dryCaps, liveCaps, type CapCounters, type CapKey, type RoutingCaps } fr
 import type { Clock } from '#platform/clock'
 import type { ClickId } from '#platform/ids'
 import type { LogLines } from '#platform/log-lines'
+import type { CapAnswer } from './metrics.ts'
 
 /** Caps as the edge asks them. */
 export type EdgeCaps = {
@@ -17,11 +18,14 @@ export type EdgeCaps = {
 
 const SILENCE_MS = 5_000
 
-/** A state that cannot be written is told once in a while, not once for each of thousands of clicks. */
+/** A state that cannot be written is told once in a while, not once for each of thousands of clicks.
+ * @param count told what caps answer to clicks that take room
+ */
 export function edgeCaps(
   counters: Pick<CapCounters, 'reserve' | 'peek' | 'release'>,
   clock: Clock,
   logLines: LogLines,
+  count: (answer: CapAnswer) => void = () => undefined,
 ): EdgeCaps {
   let toldAt = Number.NEGATIVE_INFINITY
   const tell = (error: unknown): void => {
@@ -30,13 +34,21 @@ export function edgeCaps(
     toldAt = now
     logLines.error({ err: error }, 'The counts of caps cannot be written; their offers take no clicks.')
   }
+  const live = liveCaps(counters, tell)
   return {
-    live: liveCaps(counters, tell),
+    live: {
+      reserve: (clickId, at, keys) => {
+        const verdict = live.reserve(clickId, at, keys)
+        if (keys.length > 0) count(verdict.kind)
+        return verdict
+      },
+    },
     dry: dryCaps(counters),
     giveBack: (clickId, reserved) => {
       if (reserved.length === 0) return
       try {
         counters.release(clickId, reserved)
+        count('given_back')
       } catch (error) {
         tell(error)
       }

@@ -10,6 +10,7 @@ import {
   clickMacro,
   fillLandingUrl,
   fillMacros,
+  newRuleFacts,
   type AskedTarget,
   type Decision,
   type FraudJudge,
@@ -17,6 +18,7 @@ import {
   type ReferrerPolicy,
   type RequestFacts,
 } from '#routing'
+import type { RuleFacts } from '#rules'
 import { bind, BOUND_COOKIE, boundIn } from './bound-cookie.ts'
 import { readClickQuery } from './click-parameters.ts'
 import { parseVisitorCode, readCookie, VISITOR_COOKIE } from './cookies.ts'
@@ -149,13 +151,32 @@ export function decideTarget(
   return decision
 }
 
+/** What a rule sees of a click once it is decided: what the rules of the decision saw, and the place that it was decided for.
+ * @param request what decideClick was given
+ */
+export function ruleFactsOfClick(
+  edge: Pick<Decider, 'hotState' | 'limits'>,
+  record: ClickRecord,
+  request: IncomingMessage,
+): RuleFacts {
+  const query = queryOf(request.url!)
+  return newRuleFacts(
+    {
+      ...{ clickId: record.click_id, at: record.at, asked: {}, visitor: record, parameters: record },
+      query: (name) => findParameter(query, name, edge.limits),
+      isUnique: uniqueness(edge, record),
+    },
+    record,
+  )
+}
+
 const CLAIM_SPACES = { campaign: 'visitor_campaign', offer: 'visitor_offer' } as const
 
 /** Whether a visitor is new, as far as the pipeline has counted: clicks of the last moments count as none. New everywhere is one who
  * brought no code of ours.
  */
 const uniqueness =
-  ({ hotState }: Decider, draft: ClickDraft): NonNullable<RequestFacts['isUnique']> =>
+  ({ hotState }: Pick<Decider, 'hotState'>, draft: ClickRecord): NonNullable<RequestFacts['isUnique']> =>
   (scope, scopeId) => {
     const newcomer = newcomerOf(draft)
     if (scope === 'global') return newcomer !== undefined

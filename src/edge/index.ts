@@ -1,5 +1,6 @@
 export { clickParameterNames } from './click-parameters.ts'
-export { decideClick } from './decide-click.ts'
+export { edgeCookies } from './cookies.ts'
+export { decideClick, ruleFactsOfClick } from './decide-click.ts'
 export { edgeLimitEffects, edgeLimits } from './limits.ts'
 export type { EdgeLimits } from './limits.ts'
 export { ambiguousPostbackNames, postbackParameterNames } from './postback-parameters.ts'

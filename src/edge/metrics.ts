@@ -12,6 +12,12 @@ const OUTCOMES = {
 } as const
 type Outcomes = typeof OUTCOMES
 
+/** What caps said to clicks that asked for room, one answer for each offer that was tried; and room that was given back, because the
+ * click could not be recorded.
+ */
+const CAP_ANSWERS = ['reserved', 'full', 'unavailable', 'given_back'] as const
+export type CapAnswer = (typeof CAP_ANSWERS)[number]
+
 export type MeteredRoute = keyof Outcomes
 export type Outcome<Route extends MeteredRoute> = Outcomes[Route][number]
 
@@ -35,7 +41,9 @@ for (const route of ROUTES) {
   routeStarts.set(route, rowLength)
   rowLength += OUTCOMES[route].length + BUCKET_COUNT + 1
 }
-const ROW_LENGTH = rowLength
+const CAPS_AT = rowLength
+const ROW_LENGTH = CAPS_AT + CAP_ANSWERS.length
+const capSlots = new Map(CAP_ANSWERS.map((answer, index) => [answer, CAPS_AT + index]))
 
 const outcomeSlots = new Map(
   ROUTES.map((route) => {
@@ -59,6 +67,7 @@ export type EdgeMetrics = {
    * @param startedAtMs performance.now() when it came in
    */
   readonly observe: <Route extends MeteredRoute>(route: Route, outcome: Outcome<Route>, startedAtMs: number) => void
+  readonly countCapAnswer: (answer: CapAnswer) => void
   /** What holds of this thread now. */
   readonly setState: (state: ThreadState) => void
   /** The states of all threads. */
@@ -85,6 +94,9 @@ export function createMetrics(board: MetricsBoard = createMetricsBoard(1), threa
       own[sumAt(route)]! += ms
       own[outcomeSlots.get(route)!.get(outcome)!]! += 1
     },
+    countCapAnswer(answer) {
+      own[capSlots.get(answer)!]! += 1
+    },
     setState(state) {
       STATES.forEach((name, index) => (own[STATE_AT + index] = state[name]))
     },
@@ -97,6 +109,7 @@ export function createMetrics(board: MetricsBoard = createMetricsBoard(1), threa
       const sums = Float64Array.from({ length: ROW_LENGTH }, (_, at) => rows.reduce((sum, row) => sum + row[at]!, 0))
       return [
         ...renderRequests(sums),
+        ...renderCapAnswers(sums),
         ...renderLatencies(sums),
         ...gauges.flatMap(({ name, help, value }) => [
           `# HELP ${name} ${help}`,
@@ -118,6 +131,12 @@ const renderRequests = (sums: Float64Array): string[] => [
       .filter(([, at]) => sums[at]! > 0)
       .map(([outcome, at]) => `waypost_edge_requests_total{route="${route}",outcome="${outcome}"} ${sums[at]}`),
   ),
+]
+
+const renderCapAnswers = (sums: Float64Array): string[] => [
+  '# HELP waypost_edge_cap_answers_total What caps said to clicks, once for each offer with caps that was tried.',
+  '# TYPE waypost_edge_cap_answers_total counter',
+  ...[...capSlots].map(([answer, at]) => `waypost_edge_cap_answers_total{answer="${answer}"} ${sums[at]}`),
 ]
 
 const renderLatencies = (sums: Float64Array): string[] => [

@@ -5,6 +5,7 @@ import { describe, test, type TestContext } from 'node:test'
 import type { ClickRecord } from '#records'
 import type { Campaign, Flow, Offer, RedirectKind, Snapshot } from '#routing'
 import { campaign, flow, landing, offer, snapshot } from '#routing/test-snapshots'
+import { edgeCookies } from './cookies.ts'
 import { withEdge, type Ask, type TestEdge } from './test-edge.ts'
 
 const LANDING = 'https://land.example/?a=1&n={sub1}'
@@ -173,6 +174,17 @@ describe('a campaign that binds its visitors', () => {
   })
   const boundCookieOf = (headers: IncomingHttpHeaders): string | undefined =>
     headers['set-cookie']?.find((cookie) => cookie.startsWith('wp_b='))
+
+  test('sets every cookie that docs/http-edge.md lists, for as long, and other routes set none', async (t) => {
+    const edge = await open(t, config)
+    const cookies = (await ask(edge)).headers['set-cookie']!
+    assert.deepEqual(cookies.map((cookie) => cookie.split('=')[0]), Object.keys(edgeCookies)) // prettier-ignore
+    const longest = await open(t, { ...config, campaigns: [campaign({ bind: { flow_hours: 8_760, offer_hours: 1 } })] })
+    const lives = (await ask(longest)).headers['set-cookie']!.map((cookie) => /Max-Age=(\d+)/.exec(cookie)?.[1])
+    assert.deepEqual(lives.map(Number), Object.values(edgeCookies).map(({ maxAgeSeconds }) => maxAgeSeconds)) // prettier-ignore
+    for (const path of ['/postback?click_id=x', '/pixel.gif?type=open', '/t.js', '/hop', '/healthz'])
+      assert.equal((await edge.ask(path)).headers['set-cookie'], undefined, path)
+  })
 
   test('gives a visitor who comes again the same flow', async (t) => {
     const edge = await open(t, config)

@@ -118,6 +118,7 @@ const shareOfLimits = (limits: EdgeLimits, threads: number): EdgeLimits => ({
 
 function assemble(options: EdgeOptions, limits: EdgeLimits, writer: LogWriter): Edge {
   const { config, log, hotState, caps, snapshots, enricher, clock, logLines, team } = options
+  const metrics = team === undefined ? createMetrics() : createMetrics(team.board, team.thread)
   return {
     limits,
     sub2AllowedKeys: new Set(config.sub2AllowedKeys),
@@ -125,12 +126,12 @@ function assemble(options: EdgeOptions, limits: EdgeLimits, writer: LogWriter): 
     recorder: createRecorder(writer, logLines),
     enricher,
     hotState,
-    caps: edgeCaps(caps, clock, logLines),
+    caps: edgeCaps(caps, clock, logLines, metrics.countCapAnswer),
     rates: openRateCounters(team?.rates ?? newRateBoard()),
     log,
     clock,
     logLines,
-    metrics: team === undefined ? createMetrics() : createMetrics(team.board, team.thread),
+    metrics,
     signatures: team?.signatures ?? createSignatureMemory(),
     originOf: makeClientOrigin(config.trustedProxies),
   }

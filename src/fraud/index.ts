@@ -12,7 +12,8 @@ export { scoreAgain, scoreClick } from './score-click.ts'
 export type { ClickFacts, ClickVerdict } from './score-click.ts'
 export { scoreConversion } from './score-conversion.ts'
 export type { ConversionFacts, ConversionVerdict } from './score-conversion.ts'
-export { checkFraudSettings, compileFraud, fraudDefaults, fraudLimits } from './settings.ts'
+export { fraudLimitMeanings, fraudLimits } from './limits.ts'
+export { checkFraudSettings, compileFraud, fraudDefaults } from './settings.ts'
 export type {
   ClickThresholds,
   CompiledFraud,

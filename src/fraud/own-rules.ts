@@ -1,4 +1,5 @@
 import { compileRule, MET, validateRule, type Rule, type RuleFacts, type RuleLists } from '#rules'
+import { fraudLimits } from './limits.ts'
 import type { FraudIssue } from './settings.ts'
 import type { FraudReason } from './verdict.ts'
 
@@ -21,7 +22,6 @@ export type CompiledOwnRule = {
 }
 
 const OWN_RULE_NAME = /^[a-z0-9_]{1,16}$/
-const ownRulesMax = 50
 
 /** @throws {InvalidRuleError} a rule that checkFraudSettings refuses */
 export function compileOwnRules(
@@ -43,9 +43,9 @@ export const ownReasons = (rules: readonly CompiledOwnRule[], facts: RuleFacts |
 
 export function checkOwnRules(rules: readonly OwnRule[], lists: RuleLists): FraudIssue[] {
   const issues = rules.flatMap((own, at) => checkOwnRule(own, at, rules, lists))
-  return rules.length <= ownRulesMax
+  return rules.length <= fraudLimits.ownRulesMax
     ? issues
-    : [...issues, { path: ['own_rules'], message: `Expected at most ${ownRulesMax} rules.` }]
+    : [...issues, { path: ['own_rules'], message: `Expected at most ${fraudLimits.ownRulesMax} rules.` }]
 }
 
 function checkOwnRule(own: OwnRule, at: number, rules: readonly OwnRule[], lists: RuleLists): FraudIssue[] {

@@ -1,3 +1,4 @@
+import { fraudLimits } from './limits.ts'
 import { networkOf } from './network-of.ts'
 import { openRateSketch, sketchBytes } from './rate-sketch.ts'
 import { openRecentKeys, recentKeysBytes } from './recent-keys.ts'
@@ -31,12 +32,6 @@ export type RateBoardSize = {
   readonly visits?: number
 }
 
-/** 8 MB a kind: at 1,000 clicks a second and a window of a minute an address is over-counted by more than 1.7 in at most 1.8
- * of 100 cases. Pages that no click has touched take no memory.
- */
-const CELLS = 2 ** 17
-/** 2 MB: the duplicates of 10 seconds at 20,000 clicks a second. */
-const VISITS = 2 ** 18
 const VISITS_OF_BUCKET = 8
 
 const HEADER_BYTES = 64
@@ -48,7 +43,10 @@ const BUCKETS_AT = 2
  * fall on one cell
  * @throws {RangeError} a size is no power of two between 8 and 2²⁴
  */
-export function createRateBoard(seed: number, { cells = CELLS, visits = VISITS }: RateBoardSize = {}): RateBoard {
+export function createRateBoard(
+  seed: number,
+  { cells = fraudLimits.counterCellsOfRow, visits = fraudLimits.visitsRemembered }: RateBoardSize = {},
+): RateBoard {
   const cellsLog2 = log2Of(cells)
   const bucketsLog2 = log2Of(visits / VISITS_OF_BUCKET)
   const board = new SharedArrayBuffer(

@@ -1,6 +1,7 @@
 import { RuleLists } from '#rules'
 import { fraudRuleNames, fraudRules, type FraudRuleName } from './fraud-rules.ts'
 import { checkOwnRules, compileOwnRules, type CompiledOwnRule, type OwnRule } from './own-rules.ts'
+import { fraudLimits } from './limits.ts'
 import { rateKinds, type RateKind } from './rate-counters.ts'
 import { compileReferrerList, type ReferrerList } from './referrer-list.ts'
 
@@ -133,13 +134,6 @@ export type FraudIssue = {
   readonly message: string
 }
 
-export const fraudLimits = {
-  /** A window's counters hold no more (see RateSketch). */
-  clicksOfWindowMax: 65_000,
-  windowSecondsMax: 86_400,
-  referrersMax: 10_000,
-} as const
-
 /** All wrong values in the settings of an installation or offer whose shape is right already; empty where there are none. */
 export function checkFraudSettings(
   settings: FraudSettings | OfferFraud,
@@ -185,10 +179,11 @@ export function checkFraudSettings(
       else expect(REFERRER_ENTRY.test(entry), [...path, at], 'a host such as example.com or *.example.com')
     })
   }
-  expectInteger(settings.ctit?.seconds_min, 0, 86_400, 'ctit', 'seconds_min')
-  expectInteger(settings.ctit?.seconds_max, 1, 400 * 86_400, 'ctit', 'seconds_max')
+  expectInteger(settings.ctit?.seconds_min, 0, fraudLimits.ctitSecondsMinMax, 'ctit', 'seconds_min')
+  expectInteger(settings.ctit?.seconds_max, 1, fraudLimits.ctitSecondsMaxMax, 'ctit', 'seconds_max')
   for (const [name, value] of Object.entries(settings.conversions ?? {})) {
-    expectInteger(value, 1, 1_000_000, 'conversions', name)
+    const max = name === 'window_hours' ? fraudLimits.conversionHoursMax : fraudLimits.conversionsLimitMax
+    expectInteger(value, 1, max, 'conversions', name)
   }
   return [...issues, ...checkOwnRules(settings.own_rules ?? [], lists)]
 }

@@ -33,7 +33,8 @@ export async function runConfigCommand(config: Config, question: ConfigQuestion)
   try {
     await migratePostgres(pool)
     const { text, isDone } = await answer(pool, question)
-    process.stdout.write(`${text}\n`)
+    if (isDone) process.stdout.write(`${text}\n`)
+    else process.stderr.write(`waypost: ${text}\n`)
     return isDone ? 0 : 1
   } finally {
     await pool.end()

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { chmodSync, writeFileSync } from 'node:fs'
+import { chmodSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 
+import { openSqliteCapState } from '#caps'
 import { readConfig } from '#config'
 import { openFileLog } from '#log'
 import { fixedClock, systemClock } from '#platform/clock'
@@ -132,4 +133,46 @@ test('an engine that is away is a finding, and the others are still asked', asyn
   const findings = await examine({ ...installation, pool })
   assert.equal(resultOf(findings, 'PostgreSQL answers').result, 'fail')
   assert.equal(resultOf(findings, 'ClickHouse answers').result, 'ok')
+})
+
+test('tells whether the counts of caps can be read and are whole', async (t) => {
+  const installation = await openInstallation(t)
+  const directory = join(installation.config.dataDir, 'caps')
+  const ask = async (): Promise<Finding> => resultOf(await examine(installation), 'caps are counted')
+  assert.match((await ask()).detail, /^nothing was counted since the machine started, 0 revisions/)
+  const state = openSqliteCapState({ directory })
+  const lacking = await ask()
+  assert.equal(lacking.result, 'warn')
+  assert.match(
+    lacking.detail,
+    /^clicks from 1970-01-01T00:00:00\.000Z to \S+, before the machine went down, are not counted yet$/,
+  )
+  await state.rebuild([])
+  assert.deepEqual([(await ask()).result, (await ask()).detail], ['ok', 'the counts can be read, 0 revisions of conversions wait since the last saved copy']) // prettier-ignore
+  await state.close()
+  const [run] = readdirSync(directory)
+  writeFileSync(join(directory, run!, 'caps.db'), 'no database'.repeat(1_000))
+  assert.equal((await ask()).result, 'fail')
+})
+
+test('tells how far caps lag behind the conversions, and from when on that is too far', async (t) => {
+  const installation = await openInstallation(t)
+  await installation.pool.query(
+    'ALTER TABLE conversion_revisions DROP CONSTRAINT conversion_revisions_conversion_id_fkey',
+  )
+  await installation.pool.query(
+    `INSERT INTO conversion_revisions (conversion_id, advertiser_id, revision, status, payout_micros, revenue_micros,
+       sale_amount_micros, is_hold_released, cause, revised_at)
+     VALUES ('${CLICK}', 'a', 1, 'approved', 0, 0, 0, false, 'event', now() - interval '1 minute')`,
+  )
+  const ask = async (capPlace?: () => number): Promise<Finding> =>
+    resultOf(await examine({ ...installation, ...(capPlace && { capPlace }) }), 'caps are counted')
+  // A copy is saved every minute: what came since may be counted already.
+  const saved = await ask()
+  assert.equal(saved.result, 'ok')
+  assert.match(saved.detail, /, 1 revisions of conversions wait since the last saved copy, the oldest for 6\d s$/)
+  const own = await ask(() => 1)
+  assert.equal(own.result, 'warn')
+  assert.match(own.detail, /, 1 revisions of conversions wait, the oldest for 6\d s$/)
+  assert.equal((await ask(() => 2)).result, 'ok')
 })

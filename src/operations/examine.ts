@@ -2,9 +2,10 @@
 import { statSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 
+import { openCapBooks } from '#caps'
 import type { Config } from '#config'
 import type { EventLog } from '#log'
-import { PIPELINE_CONSUMER } from '#pipeline'
+import { PIPELINE_CONSUMER, readCapLag, readSavedCapPlace } from '#pipeline'
 import type { FactsClient } from '#platform/clickhouse'
 import type { Clock } from '#platform/clock'
 import type { Pool } from '#platform/postgres'
@@ -26,6 +27,10 @@ export type Installation = {
   readonly facts: FactsClient
   readonly log: EventLog
   readonly clock: Clock
+  /** Of a pipeline of this process: caps have counted the revisions of conversions below; undefined: not all yet that a power cut took.
+   * Left out: the pipeline runs elsewhere or not at all.
+   */
+  readonly capPlace?: () => number | undefined
 }
 
 type Answer = Omit<Finding, 'check'>
@@ -39,6 +44,9 @@ const CLOCK_WARN_MS = 1_000
 const CLOCK_FAIL_MS = 30_000
 const API_KEY_LENGTH_GOOD = 20
 const LAG_WARN_RECORDS = 100_000
+/** Conversions are counted in caps within a second, and a copy of the counts is saved every minute. */
+const CAPS_LATE_SECONDS = 30
+const CAPS_SAVED_LATE_SECONDS = 300
 /** Lost leases are looked for every few seconds: one that ended a minute ago is looked after by nobody. */
 const LEASE_LATE_SECONDS = 60
 const DELIVERY_LATE_SECONDS = 600
@@ -74,6 +82,7 @@ const checks: Readonly<Record<string, Check>> = {
   'facts hold each record once': askDuplicates,
   'positions are within the log': askPositions,
   'pipeline keeps up': askLag,
+  'caps are counted': askCaps,
   'leases are looked after': askLeases,
   'deliveries are sent in time': askDeliveries,
 }
@@ -222,6 +231,29 @@ async function askLag(installation: Installation): Promise<Answer> {
   const detail = `${waiting} records wait`
   if (waiting <= LAG_WARN_RECORDS) return ok(detail)
   return warn(detail, 'Look at the log lines of the pipeline; it catches up at some 20 000 records a second.')
+}
+
+async function askCaps({ config, pool, clock, capPlace }: Installation): Promise<Answer> {
+  const books = openCapBooks({ directory: dataPaths(config.dataDir).caps })
+  books?.close()
+  if (books?.gap !== undefined) {
+    const [since, until] = [books.gap.sinceMs, books.gap.untilMs].map((ms) => new Date(ms).toISOString())
+    return warn(
+      `clicks from ${since} to ${until}, before the machine went down, are not counted yet`,
+      'A process with the role pipeline counts them again from the log; its log lines say how far it is.',
+    )
+  }
+  const place = capPlace?.()
+  const lag = await readCapLag(pool, place ?? (await readSavedCapPlace(pool)), clock.now())
+  const since = place === undefined ? ' since the last saved copy' : ''
+  const state = books === undefined ? 'nothing was counted since the machine started' : 'the counts can be read'
+  const waiting = lag.revisions === 0 ? '' : `, the oldest for ${lag.seconds.toFixed(0)} s`
+  const detail = `${state}, ${lag.revisions} revisions of conversions wait${since}${waiting}`
+  if (lag.seconds <= (place === undefined ? CAPS_SAVED_LATE_SECONDS : CAPS_LATE_SECONDS)) return ok(detail)
+  return warn(
+    detail,
+    'Is a process with the role pipeline running? Its log lines say what is in the way, as a full disk.',
+  )
 }
 
 async function askLeases({ pool }: Installation): Promise<Answer> {

@@ -12,7 +12,7 @@ import { openEnricher, prepareGeoFiles } from '#enrichment'
 import { openLmdbHotState, type HotState } from '#hot-state'
 import { openFileLog, type EventLog } from '#log'
 import { startOptimization } from '#optimization'
-import { startPipeline } from '#pipeline'
+import { startPipeline, type Pipeline } from '#pipeline'
 import { migrateClickHouse } from '#platform/clickhouse'
 import { systemClock } from '#platform/clock'
 import type { LogLines } from '#platform/log-lines'
@@ -262,10 +262,9 @@ type Shared = {
  */
 async function startRoles(start: Start, shared: Shared): Promise<number | undefined> {
   const { roles } = start
-  const metrics: (() => string | Promise<string>)[] = []
   if (roles.includes('delivery')) await startDeliveryRole(start, shared)
-  if (roles.includes('pipeline')) metrics.push(await startPipelineRole(start, shared))
-  return roles.includes('api') ? startApiRole(start, shared, metrics) : undefined
+  const pipeline = roles.includes('pipeline') ? await startPipelineRole(start, shared) : undefined
+  return roles.includes('api') ? startApiRole(start, shared, pipeline) : undefined
 }
 
 async function startDeliveryRole({ config, parts, logLines }: Start, { pool, snapshots }: Shared): Promise<void> {
@@ -274,7 +273,7 @@ async function startDeliveryRole({ config, parts, logLines }: Start, { pool, sna
   parts.add('delivery', () => delivery.stop())
 }
 
-async function startPipelineRole({ config, parts, logLines }: Start, shared: Shared): Promise<() => Promise<string>> {
+async function startPipelineRole({ config, parts, logLines }: Start, shared: Shared): Promise<Pipeline> {
   const { log, hotState, pool, facts, caps, snapshots } = shared
   const pipeline = await startPipeline({
     ...{ log, hotState, pool, caps, snapshots, logLines, facts: facts!.writer, clock: systemClock },
@@ -285,18 +284,27 @@ async function startPipelineRole({ config, parts, logLines }: Start, shared: Sha
   parts.add('pipeline', () => pipeline.stop())
   const optimization = startOptimization({ pool, snapshots, logLines, facts: facts!.reader, clock: systemClock })
   parts.add('optimization', () => optimization.stop())
-  return () => pipeline.readMetrics()
+  return pipeline
 }
 
 async function startApiRole(
   { config, paths, parts, logLines }: Start,
   { log, hotState, pool, facts, caps, snapshots, edgePort }: Shared,
-  metrics: readonly (() => string | Promise<string>)[],
+  /** Undefined: it runs in another process. */
+  pipeline: Pipeline | undefined,
 ): Promise<number> {
   const reader = facts!.reader
+  const metrics = pipeline === undefined ? [] : [() => pipeline.readMetrics()]
+  const capPlace = pipeline && (() => pipeline.capPlace())
   const operations = {
-    doctor: async () => ({ findings: await examine({ config, pool, facts: reader, log, clock: systemClock }) }),
-    reconcile: () => reconcile({ log, pool, facts: reader, waitMsMax: RECONCILE_WAIT_MS }),
+    doctor: async () => ({
+      findings: await examine({ config, pool, facts: reader, log, clock: systemClock, ...(capPlace && { capPlace }) }),
+    }),
+    reconcile: () =>
+      reconcile({
+        ...{ log, pool, facts: reader, waitMsMax: RECONCILE_WAIT_MS },
+        caps: { directory: paths.caps, ...(capPlace && { place: capPlace }) },
+      }),
   }
   const api = await withFreePort('WAYPOST_API_PORT', config.apiPort, () =>
     startApi({

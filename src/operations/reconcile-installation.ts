@@ -65,7 +65,8 @@ async function reconcileOpened(
     try {
       await Promise.all([migratePostgres(pool), migrateClickHouse(facts)])
       const waitMsMax = config.clickhouseUrl === undefined ? 0 : RECONCILE_WAIT_MS
-      return await reconcile({ log, pool, facts, waitMsMax, ...(acknowledged && { acknowledged }) })
+      const caps = { directory: paths.caps }
+      return await reconcile({ log, pool, facts, waitMsMax, caps, ...(acknowledged && { acknowledged }) })
     } finally {
       await Promise.all([log.close(), pool.end()])
       await database.close()

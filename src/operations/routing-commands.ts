@@ -6,13 +6,14 @@ import type { Explanation, Simulation } from '#simulation'
 import { readText } from './apply-file.ts'
 import { askApi } from './ask-api.ts'
 
-export type ExplainOptions = {
-  readonly url: string
+export type ExplainOptions = { readonly url: string } & VisitOption & ConfigurationOption
+
+type VisitOption = {
   readonly visitor: Readonly<Record<string, string>>
   readonly headers: Readonly<Record<string, string>>
   /** ISO 8601; left out: now. */
   readonly at?: string | undefined
-} & ConfigurationOption
+}
 
 type ConfigurationOption = {
   /** A configuration file that is not applied. */
@@ -39,6 +40,50 @@ export async function explainUrl(
   process.stdout.write(`${lines.join('\n')}\nConfiguration version ${answer.config_version}.\n`)
   return 0
 }
+
+export type TestRuleOptions = {
+  /** In its text form. */
+  readonly rule: string
+  /** Of a click that nobody made. */
+  readonly url?: string | undefined
+  /** Instead: of one that was recorded. */
+  readonly clickId?: string | undefined
+} & VisitOption &
+  ConfigurationOption
+
+type TestedRule = {
+  readonly is_met: boolean
+  readonly parts: readonly {
+    readonly path: string
+    readonly kind: string
+    readonly is_met: boolean
+    readonly text?: string
+    readonly seen?: unknown
+  }[]
+  readonly notes: readonly string[]
+}
+
+/** `waypost test-rule`: asks the running installation whether a rule holds for a click, and prints which conditions do.
+ * @returns exit code: 0, also where it does not hold
+ */
+export async function testRuleText(
+  config: Config,
+  { rule, url, clickId, visitor, headers, at, ...choice }: TestRuleOptions,
+): Promise<number> {
+  const click = { ...(url !== undefined && { url }), visitor, headers, ...(at !== undefined && { at }) }
+  const which = clickId === undefined ? { click } : { click_id: clickId }
+  const body = { rule, ...which, ...configurationOf(config, choice) }
+  const { is_met, parts, notes } = (await askApi(config, '/v1/routing/test-rule', body)) as TestedRule
+  const lines = parts.map(
+    (part) =>
+      `${part.is_met ? 'holds    ' : 'does not '}  ${part.path}  ${part.text ?? part.kind}${seenText(part.seen)}`,
+  )
+  process.stdout.write(`${[...lines, ...notes].join('\n')}\nThe rule ${is_met ? 'holds' : 'does not hold'}.\n`)
+  return 0
+}
+
+const seenText = (seen: unknown): string =>
+  seen === undefined ? '' : `  (${seen === null ? 'not known' : `seen: ${JSON.stringify(seen)}`})`
 
 export type SimulateOptions = {
   readonly from: string

@@ -1,5 +1,6 @@
 export { CONVERSION_FACTS } from './conversion-facts.ts'
 export { isDrained, PIPELINE_CONSUMER, startPipeline } from './pipeline.ts'
+export { readCapLag, readSavedCapPlace } from './settle-caps.ts'
 export { readSound } from './sound-record.ts'
 export type { Sound } from './sound-record.ts'
 export type { Pipeline, PipelineOptions } from './pipeline.ts'

@@ -10,7 +10,17 @@ export type PipelineMetrics = {
   readonly setLag: (partition: string, records: number) => void
   readonly setAge: (partition: string, ms: number) => void
   readonly timeStep: (step: string, ms: number) => void
+} & CapMetrics
+
+/** What the settlement of caps tells. */
+export type CapMetrics = {
+  readonly countSettled: (conversions: number) => void
+  readonly countExpiredHolds: (holds: number) => void
+  readonly setCapLag: (lag: CapLag) => void
 }
+
+/** Revisions of conversions that caps have not counted yet, and for how long the oldest of them has waited. */
+export type CapLag = { readonly revisions: number; readonly seconds: number; readonly isWhole: boolean }
 
 /** Seconds: from a few records to a full batch on a busy machine. */
 const STEP_BUCKETS = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
@@ -49,6 +59,31 @@ export function createPipelineMetrics(): PipelineMetrics {
     buckets: STEP_BUCKETS,
     registers,
   })
+  const settled = new Counter({
+    name: 'waypost_caps_settled_total',
+    help: 'Revisions of conversions counted in caps.',
+    registers,
+  })
+  const expired = new Counter({
+    name: 'waypost_caps_holds_expired_total',
+    help: 'Holds of clicks that ended without a conversion, counted when they are swept.',
+    registers,
+  })
+  const capLag = new Gauge({
+    name: 'waypost_caps_settle_lag_revisions',
+    help: 'Revisions of conversions that caps have not counted yet, at most 100001.',
+    registers,
+  })
+  const capLagSeconds = new Gauge({
+    name: 'waypost_caps_settle_lag_seconds',
+    help: 'Time since the oldest revision that caps have not counted yet; 0: there is none.',
+    registers,
+  })
+  const isWhole = new Gauge({
+    name: 'waypost_caps_whole',
+    help: '0 while clicks and conversions that a power cut took from the counts are counted again, else 1.',
+    registers,
+  })
   return {
     registry,
     countRecords: (partition, counts) => {
@@ -57,6 +92,13 @@ export function createPipelineMetrics(): PipelineMetrics {
     countConversions: (outcome) => conversions.inc({ outcome }),
     setLag: (partition, count) => lag.set({ partition }, count),
     setAge: (partition, ms) => age.set({ partition }, ms / 1000),
+    countSettled: (conversions) => settled.inc(conversions),
+    countExpiredHolds: (holds) => expired.inc(holds),
+    setCapLag: (lag) => {
+      capLag.set(lag.revisions)
+      capLagSeconds.set(lag.seconds)
+      isWhole.set(lag.isWhole ? 1 : 0)
+    },
     timeStep: (step, ms) => steps.observe({ step }, ms / 1000),
   }
 }

@@ -47,6 +47,8 @@ export type Pipeline = {
   readonly stop: () => Promise<void>
   /** Prometheus text of its metrics. */
   readonly readMetrics: () => Promise<string>
+  /** Caps have counted the revisions of conversions below; undefined: not all yet that a power cut took, or there are no caps. */
+  readonly capPlace: () => number | undefined
   /** Partitions that another consumer took over; this one left them alone from then on. Normally empty. */
   readonly fencedPartitions: () => readonly Partition[]
   /** Resolves when everything that is in the log now, and every revision of a conversion made from it, is in the facts and caps. */
@@ -87,7 +89,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
   const indexer = startClickIndexer({ log, hotState, logLines })
   const conversionFacts = startConversionFacts({ pool, facts, logLines, guardsOff })
   const capSettlement =
-    options.caps && startCapSettlement({ log, pool, clock, logLines, caps: options.caps, currentSnapshot })
+    options.caps && startCapSettlement({ log, pool, clock, logLines, metrics, caps: options.caps, currentSnapshot })
   const readers = new Map<Partition, Reader>()
   let written: Promise<void> = Promise.resolve()
 
@@ -234,6 +236,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
       await capSettlement?.stop()
     },
     readMetrics: () => metrics.registry.metrics(),
+    capPlace: () => capSettlement?.place(),
     fencedPartitions: () => [...readers].filter(([, { isFenced }]) => isFenced).map(([partition]) => partition),
     drained: () => waitUntilDrained(options, capSettlement, signal),
   }

@@ -11,6 +11,7 @@ import type { ClickRecord } from '#records'
 import { compileCappedOffers, type Offer } from '#routing'
 import { withTempDir } from '#test-kit'
 
+import { readCapLag } from './settle-caps.ts'
 import {
   clickWith,
   eventWith,
@@ -252,4 +253,26 @@ test('the place moves only with a copy of the counts', async (t) => {
   assert.deepEqual(m.levels(), [[1, 0]])
   await m.drain()
   assert.ok((await placeOfCaps(m.w)).position > 0n)
+})
+
+test('metrics tell what was settled, which holds expired, and how far the counts lag', async (t) => {
+  const m = await withCaps(t)
+  const [one] = [await m.click(0), await m.click(1)] as ClickRecord[]
+  await m.convert(one!, 2)
+  const run = async () => {
+    const pipeline = await m.w.start({ caps: m.state, clock: m.clock })
+    await pipeline.drained()
+    assert.notEqual(pipeline.capPlace(), undefined)
+    await pipeline.stop()
+    const text = await pipeline.readMetrics()
+    const value = (name: string): number => Number(new RegExp(`^waypost_caps_${name} (\\S+)$`, 'm').exec(text)?.[1])
+    return ['settled_total', 'holds_expired_total', 'settle_lag_revisions', 'whole'].map(value)
+  }
+  assert.deepEqual(await run(), [1, 0, 0, 1])
+  m.clock.advance(120 * MINUTE)
+  assert.deepEqual(await run(), [0, 1, 0, 1])
+  const { revised_at } = await m.w.row<{ revised_at: Date }>('SELECT revised_at FROM conversion_revisions')
+  const lag = await readCapLag(m.w.pool, 0, revised_at.getTime() + 7_000)
+  assert.deepEqual(lag, { revisions: 1, seconds: 7 })
+  assert.deepEqual(await readCapLag(m.w.pool, 1_000, NOON), { revisions: 0, seconds: 0 })
 })

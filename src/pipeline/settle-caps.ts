@@ -7,6 +7,7 @@ import type { Pool } from '#platform/postgres'
 import type { ClickRecord } from '#records'
 import { compileCappedOffers, type CompiledOfferCaps, type Snapshot } from '#routing'
 
+import type { CapLag, CapMetrics } from './metrics.ts'
 import { readLostClicks } from './lost-clicks.ts'
 import { advance, takeOver, type TakenPlace } from './positions.ts'
 import { pause, Stopped, untilDone } from './retry.ts'
@@ -25,6 +26,8 @@ export type CapSettlement = {
   readonly wake: () => void
   /** Whether a revision is counted, and the counts are whole. */
   readonly hasPassed: (seq: bigint) => boolean
+  /** Revisions below are counted; undefined while what a power cut took is counted again. */
+  readonly place: () => number | undefined
   readonly stop: () => Promise<void>
 }
 
@@ -36,8 +39,10 @@ export type CapSettlementOptions = {
   readonly currentSnapshot: () => Promise<Snapshot>
   readonly clock: Clock
   readonly logLines: LogLines
+  readonly metrics: CapMetrics
 }
 
+/** Consumer whose place says which revisions are in the saved copy of the counts. */
 const SETTLE_CAPS = { consumer: 'caps', partition: 'conversions' } as const
 
 /** Changes of other processes are found this late; until then their click still holds its room. */
@@ -48,6 +53,7 @@ const SWEEP_EVERY_MS = 60_000
 /** A power cut costs reading the clicks of so long again; the whole of the counts is copied each time. */
 const SAVE_EVERY_MS = 60_000
 const FORGET_EVERY_MS = 600_000
+const LAG_EVERY_MS = 5_000
 const DAY_MS = 86_400_000
 /** Counts of a period that is over are asked for by nobody; they stay for a while for who looks into a dispute. */
 const PERIODS_KEPT_MS = 40 * DAY_MS
@@ -80,12 +86,34 @@ const READ = `
 const FIRST_SINCE = `
   SELECT least($1, min(seq)) AS seq FROM conversion_revisions WHERE revised_at >= to_timestamp($2 / 1000.0)`
 
+/** Counted no further than matters to whoever looks. */
+const LAG_COUNTED_MAX = 100_001
+const LAG = `
+  SELECT count(*)::int AS revisions, min(revised_at) AS since
+  FROM (SELECT revised_at FROM conversion_revisions WHERE seq >= $1 ORDER BY seq LIMIT ${LAG_COUNTED_MAX}) AS waiting`
+
+const SAVED_PLACE = `
+  SELECT position FROM consumer_positions WHERE consumer = '${SETTLE_CAPS.consumer}' AND log_partition = '${SETTLE_CAPS.partition}'`
+
+/** Revisions below are in the last saved copy of the counts; most often many more are in the counts themselves. */
+export async function readSavedCapPlace(pool: Pool): Promise<number> {
+  const { rows } = await pool.query<{ position: bigint }>(SAVED_PLACE)
+  return Number(rows[0]?.position ?? 0)
+}
+
+/** How far the counts lag behind the revisions, seen from a place. */
+export async function readCapLag(pool: Pool, position: number, nowMs: number): Promise<Omit<CapLag, 'isWhole'>> {
+  const { rows } = await pool.query<{ revisions: number; since: Date | null }>(LAG, [position])
+  const { revisions, since } = rows[0]!
+  return { revisions, seconds: since === null ? 0 : Math.max(0, (nowMs - since.getTime()) / 1_000) }
+}
+
 type Read = { readonly booked: readonly BookedConversion[]; readonly next: number }
 type CappedOffers = ReadonlyMap<string, CompiledOfferCaps>
 
 /** Starts at once. PostgreSQL may be away at any time: it waits and goes on. */
 export function startCapSettlement(options: CapSettlementOptions): CapSettlement {
-  const { pool, log, caps, clock, logLines } = options
+  const { pool, log, caps, clock, logLines, metrics } = options
   const stopping = new AbortController()
   const { signal } = stopping
   const retry = { signal, logLines }
@@ -108,6 +136,7 @@ export function startCapSettlement(options: CapSettlementOptions): CapSettlement
     const read = await readFrom(position)
     if (read === undefined) return false
     caps.settle(read.booked)
+    metrics.countSettled(read.booked.length)
     position = read.next
     return true
   }
@@ -159,11 +188,21 @@ export function startCapSettlement(options: CapSettlementOptions): CapSettlement
       conversionsBeforeMs: clock.now() - CONVERSIONS_KEPT_MS,
     })
 
+  async function sweep(): Promise<void> {
+    metrics.countExpiredHolds(await caps.sweep(clock.now()))
+  }
+
+  async function tellLag(): Promise<void> {
+    metrics.setCapLag({ ...(await readCapLag(pool, position, clock.now())), isWhole })
+  }
+
   async function settleAll(): Promise<void> {
     while (!signal.aborted) {
       wakeUp = Promise.withResolvers()
       const hasMoved = await untilDone('counting conversions in caps', settleNext, retry)
-      if (!hasMoved) await Promise.race([wakeUp.promise, pause(POLL_MS, signal)])
+      if (hasMoved) continue
+      metrics.setCapLag({ revisions: 0, seconds: 0, isWhole })
+      await Promise.race([wakeUp.promise, pause(POLL_MS, signal)])
     }
   }
 
@@ -171,6 +210,8 @@ export function startCapSettlement(options: CapSettlementOptions): CapSettlement
     const { consumer, partition } = SETTLE_CAPS
     const taken = await untilDone('taking caps over', () => takeOver(pool, consumer, partition), retry)
     let savedPosition = taken.position
+    position = savedPosition
+    await untilDone('looking how far caps lag', tellLag, retry)
     await untilDone('counting what caps have missed', () => fillGap(savedPosition), retry)
     isWhole = true
     const saveCopy = async (): Promise<void> => {
@@ -180,8 +221,9 @@ export function startCapSettlement(options: CapSettlementOptions): CapSettlement
       settleAll(),
       // At once as well: what was just counted again should not have to be once more.
       every(SAVE_EVERY_MS, 'saving the counts of caps', saveCopy),
-      every(SWEEP_EVERY_MS, 'releasing holds of caps', () => caps.sweep(clock.now())),
+      every(SWEEP_EVERY_MS, 'releasing holds of caps', sweep),
       every(FORGET_EVERY_MS, 'forgetting old counts of caps', forget),
+      every(LAG_EVERY_MS, 'looking how far caps lag', tellLag),
     ]
     try {
       await Promise.all(loops)
@@ -200,6 +242,7 @@ export function startCapSettlement(options: CapSettlementOptions): CapSettlement
   return {
     wake: () => wakeUp.resolve(),
     hasPassed: (seq) => isWhole && position > seq,
+    place: () => (isWhole ? position : undefined),
     stop: async () => {
       stopping.abort()
       await finished

@@ -1,3 +1,7 @@
+import type { Role } from '#accounts'
+
+import { everyone, notAffiliates } from './visibility.ts'
+
 /** What a report can be grouped and filtered by. The same columns stand in clicks, events and conversions. */
 export type Dimension = {
   readonly name: string
@@ -6,13 +10,28 @@ export type Dimension = {
   readonly kind: 'date' | 'hour' | 'column' | 'sub2_key'
   /** Column or key. */
   readonly of: string
+  readonly visibleTo: readonly Role[]
 }
 
-const column = (name: string, description: string): Dimension => ({ name, description, kind: 'column', of: name })
+const column = (name: string, description: string, visibleTo = everyone): Dimension => ({
+  ...{ name, description, kind: 'column', of: name, visibleTo },
+})
 
 const listed: readonly Dimension[] = [
-  { name: 'date', description: 'Day in the zone of the report, YYYY-MM-DD', kind: 'date', of: 'at' },
-  { name: 'hour', description: 'Hour in the zone of the report, ISO 8601 with offset', kind: 'hour', of: 'at' },
+  {
+    name: 'date',
+    description: 'Day in the zone of the report, YYYY-MM-DD',
+    kind: 'date',
+    of: 'at',
+    visibleTo: everyone,
+  },
+  {
+    name: 'hour',
+    description: 'Hour in the zone of the report, ISO 8601 with offset',
+    kind: 'hour',
+    of: 'at',
+    visibleTo: everyone,
+  },
   column('advertiser_id', 'Advertiser'),
   column('campaign_id', 'Campaign'),
   column('flow_id', 'Flow'),
@@ -31,7 +50,8 @@ const listed: readonly Dimension[] = [
   column('os', 'Operating system'),
   column('browser', 'Browser'),
   column('language', 'First language of the browser'),
-  column('fraud_reason', 'Rule that gave the click most points of fraud; empty: no rule did'),
+  // Whoever knows by what they are judged learns how to stay below it.
+  column('fraud_reason', 'Rule that gave the click most points of fraud; empty: no rule did', notAffiliates),
   ...Array.from({ length: 30 }, (_, index) => column(`sub${index + 1}`, `Sub id ${index + 1}`)),
   column('utm_source', 'utm_source'),
   column('utm_medium', 'utm_medium'),
@@ -55,5 +75,9 @@ export function findDimension(name: string): Dimension | undefined {
   const key = SUB2_KEY_DIMENSION.exec(name)?.[1]
   return key === undefined
     ? undefined
-    : { name, description: `Value of the sub2 key ${key}`, kind: 'sub2_key', of: key }
+    : { name, description: `Value of the sub2 key ${key}`, kind: 'sub2_key', of: key, visibleTo: everyone }
 }
+
+/** The dimensions that somebody of this role may see, in their usual order. */
+export const visibleDimensions = (role: Role): readonly Dimension[] =>
+  listed.filter(({ visibleTo }) => visibleTo.includes(role))

@@ -3,7 +3,7 @@ export { CLICK_EVENTS_MAX, findClickFacts, listEventsOfClick } from './click-fac
 export type { FactsRow } from './click-facts.ts'
 export { CTIT_AFFILIATES_MAX, CTIT_SAMPLE_MAX, readCtits } from './ctit-facts.ts'
 export type { AffiliateCtits } from './ctit-facts.ts'
-export { dimensions, findDimension } from './dimensions.ts'
+export { dimensions, findDimension, visibleDimensions } from './dimensions.ts'
 export type { Dimension } from './dimensions.ts'
 export { metrics, visibleMetrics } from './metrics.ts'
 export type { Metric } from './metrics.ts'

@@ -1,5 +1,7 @@
 import type { Role } from '#accounts'
 
+import { everyone, notAffiliates } from './visibility.ts'
+
 /** The one list of what can be measured: what a number means, how it is computed, who may see it. Reports, the API's
  * documentation and docs/reports.md are made of it.
  */
@@ -63,10 +65,6 @@ export type Metric = {
   /** Over the sums of a group, which have their own names. */
   readonly sql: (role: Role) => string
 }
-
-const everyone: readonly Role[] = ['owner', 'advertiser', 'affiliate']
-/** What an advertiser pays and what is left of it is none of the affiliate's business. */
-const notAffiliates: readonly Role[] = ['owner', 'advertiser']
 
 /** Integer division, rounded half away from zero. */
 const perCount = (money: string, count: string): string =>

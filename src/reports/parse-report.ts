@@ -34,11 +34,16 @@ export type ReportDefaults = { readonly timezone: string; readonly currency: str
 export type ParsedReport =
   | { readonly kind: 'asked'; readonly report: Omit<Report, 'currency'> & { readonly currency: string | undefined } }
   | { readonly kind: 'invalid'; readonly path: string; readonly detail: string }
-  /** The metric exists, and this role may not see it. */
+  /** The metric or dimension exists, and this role may not see it. */
   | { readonly kind: 'forbidden'; readonly path: string; readonly detail: string }
 
 type Refusal = Exclude<ParsedReport, { kind: 'asked' }>
 const invalid = (path: string, detail: string): Refusal => ({ kind: 'invalid', path, detail })
+const forbidden = (path: string, name: string, { role }: Tenant): Refusal => ({
+  kind: 'forbidden',
+  path,
+  detail: `"${name}" is not shown to an ${role}`,
+})
 const isRefusal = (value: unknown): value is Refusal =>
   typeof value === 'object' && value !== null && 'kind' in value && 'detail' in value
 
@@ -51,11 +56,11 @@ export function parseReport(asked: AskedReport, tenant: Tenant, defaults: Report
   const currency = asked.currency === undefined ? undefined : parseCurrency(asked.currency)
   if (asked.currency !== undefined && currency === undefined)
     return invalid('currency', `"${asked.currency}" is no ISO 4217 code`)
-  const groupBy = parseDimensions(asked.group_by ?? [])
+  const groupBy = parseDimensions(asked.group_by ?? [], tenant)
   if (isRefusal(groupBy)) return groupBy
   const metrics = parseMetrics(asked.metrics, tenant)
   if (isRefusal(metrics)) return metrics
-  const filters = parseFilters(asked)
+  const filters = parseFilters(asked, tenant)
   if (isRefusal(filters)) return filters
   const order = parseOrder(asked.order, groupBy, metrics)
   if (isRefusal(order)) return order
@@ -63,31 +68,31 @@ export function parseReport(asked: AskedReport, tenant: Tenant, defaults: Report
   return { kind: 'asked', report: { range, timezone, currency, groupBy, metrics, filters, order, limit } }
 }
 
-function parseDimensions(names: readonly string[]): readonly Dimension[] | Refusal {
+function parseDimensions(names: readonly string[], tenant: Tenant): readonly Dimension[] | Refusal {
   if (names.length > DIMENSIONS_MAX) return invalid('group_by', `at most ${DIMENSIONS_MAX} dimensions`)
   const found: Dimension[] = []
   for (const name of new Set(names)) {
     const dimension = findDimension(name)
     if (dimension === undefined) return invalid('group_by', `there is no dimension "${name}"`)
+    if (!dimension.visibleTo.includes(tenant.role)) return forbidden('group_by', name, tenant)
     found.push(dimension)
   }
   return found
 }
 
-function parseMetrics(names: readonly string[] | undefined, { role }: Tenant): readonly Metric[] | Refusal {
-  if (names === undefined || names.length === 0) return visibleMetrics(role)
+function parseMetrics(names: readonly string[] | undefined, tenant: Tenant): readonly Metric[] | Refusal {
+  if (names === undefined || names.length === 0) return visibleMetrics(tenant.role)
   const found: Metric[] = []
   for (const name of new Set(names)) {
     const metric = allMetrics.get(name)
     if (metric === undefined) return invalid('metrics', `there is no metric "${name}"`)
-    if (!metric.visibleTo.includes(role))
-      return { kind: 'forbidden', path: 'metrics', detail: `"${name}" is not shown to an ${role}` }
+    if (!metric.visibleTo.includes(tenant.role)) return forbidden('metrics', name, tenant)
     found.push(metric)
   }
   return found
 }
 
-function parseFilters({ only, not }: AskedReport): readonly Filter[] | Refusal {
+function parseFilters({ only, not }: AskedReport, tenant: Tenant): readonly Filter[] | Refusal {
   const asked = [
     ...Object.entries(only).map(([name, values]) => ({ path: name, name, values, isExcluded: false })),
     ...Object.entries(not).map(([name, values]) => ({ path: `not.${name}`, name, values, isExcluded: true })),
@@ -98,6 +103,7 @@ function parseFilters({ only, not }: AskedReport): readonly Filter[] | Refusal {
     const dimension = findDimension(name)
     // Hours are filtered by from and to.
     if (dimension === undefined || dimension.kind === 'hour') return invalid(path, `there is no filter "${name}"`)
+    if (!dimension.visibleTo.includes(tenant.role)) return forbidden(path, name, tenant)
     if (values.length > FILTER_VALUES_MAX) return invalid(path, `at most ${FILTER_VALUES_MAX} values`)
     if (values.some((value) => value.length > FILTER_VALUE_LENGTH_MAX))
       return invalid(path, `a value has at most ${FILTER_VALUE_LENGTH_MAX} characters`)

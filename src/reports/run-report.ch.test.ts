@@ -197,6 +197,25 @@ test('shows an affiliate neither revenue nor profit nor cost, and its payout as 
     assert.equal(parseReport({ ...everything, metrics: [name] }, anna, defaults).kind, 'forbidden')
 })
 
+test('tells an affiliate neither by group nor by filter how its clicks were judged', () => {
+  const affiliates: readonly Tenant[] = [anna, annaAtAcme]
+  const others: readonly Tenant[] = [owner, acme]
+  const asks: readonly [string, Partial<AskedReport>][] = [
+    ['group_by', { group_by: ['country', 'fraud_reason'] }],
+    ['fraud_reason', { only: { fraud_reason: ['ip_rate'] } }],
+    ['not.fraud_reason', { not: { fraud_reason: [''] } }],
+  ]
+  for (const [path, asked] of asks) {
+    for (const tenant of affiliates)
+      assert.deepEqual(parseReport({ ...everything, ...asked }, tenant, defaults), {
+        kind: 'forbidden',
+        path,
+        detail: '"fraud_reason" is not shown to an affiliate',
+      })
+    for (const tenant of others) assert.equal(parseReport({ ...everything, ...asked }, tenant, defaults).kind, 'asked')
+  }
+})
+
 test('shows a tenant its own rows only, whatever it asks for', async () => {
   await load(facts, hand)
   const countOf = async (tenant: Tenant, only: AskedReport['only'] = {}): Promise<unknown> =>

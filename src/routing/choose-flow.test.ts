@@ -4,6 +4,7 @@ import { describe, test } from 'node:test'
 import { newClickId } from '#platform/ids'
 import { chooseTarget, type Decision } from './choose-target.ts'
 import { compileSnapshot } from './compile-snapshot.ts'
+import { routingLimits } from './limits.ts'
 import type { AskedTarget, Bound } from './request-facts.ts'
 import type { Campaign, Flow, Offer, Snapshot } from './snapshot.ts'
 import { affiliate, campaign, facts, flow, landing, offer, snapshot, TEST_TIME } from './test-snapshots.ts'
@@ -139,8 +140,8 @@ describe('a flow instead of offers', () => {
       )
       return snapshot({ campaigns })
     }
-    assert.equal(decide({ campaignId: 'c0' }, chain(6)).outcome, 'redirected')
-    assert.equal(decide({ campaignId: 'c0' }, chain(7)).refusal, 'campaign_loop')
+    assert.equal(decide({ campaignId: 'c0' }, chain(routingLimits.campaignsMax)).outcome, 'redirected')
+    assert.equal(decide({ campaignId: 'c0' }, chain(routingLimits.campaignsMax + 1)).refusal, 'campaign_loop')
   })
 })
 

@@ -4,15 +4,13 @@ import { MET } from '#rules'
 import type { CompiledCampaign, CompiledFlow } from './compile-snapshot.ts'
 import { candidateAt, drawNumber, totalWeight } from './draw.ts'
 import { judgeWithoutOffer } from './judge-fraud.ts'
+import { routingLimits } from './limits.ts'
 import type { FlowKind } from './snapshot.ts'
 import type { TraceStep } from './trace.ts'
 import { evaluate, noteLearned, type Ending, type Target, type Walk } from './walk.ts'
 
 /** Why the last flow that accepted the visitor could not take them. */
 type PassedOver = { reason: RefusalReason }
-
-/** Campaigns that a click goes through at most. */
-const CAMPAIGNS_MAX = 6
 
 /** Forced flows in order, then the visitor's own of an earlier visit, then the regular ones, then default flows in order. A flow
  * that accepts the visitor and cannot take them is passed over.
@@ -124,7 +122,7 @@ function enterNextCampaign(walk: Walk, campaignId: string): Target | RefusalReas
   const { campaign, flow, config, left } = walk
   const next = config.campaigns.get(campaignId)
   if (next === undefined) return 'campaign_unknown'
-  if (left.length + 2 > CAMPAIGNS_MAX || next === campaign || left.some((one) => one.campaign === next))
+  if (left.length + 2 > routingLimits.campaignsMax || next === campaign || left.some((one) => one.campaign === next))
     return 'campaign_loop'
   left.push({ campaign: campaign!, flow })
   walk.campaign = next

@@ -45,7 +45,9 @@ class AssignmentSoFar implements RuleAssignment {
 /** The facts that the rules of a walk read. Nothing is copied. */
 export const ruleFactsOf = (walk: Walk): RuleFacts => newRuleFacts(walk.facts, new AssignmentSoFar(walk))
 
-/** The facts that rules read of a request. */
+/** The facts that rules read of a request. Nothing is copied.
+ * @param assigned where it belongs; its getters are asked only when a rule asks
+ */
 export function newRuleFacts(facts: RequestFacts, assigned: Readonly<RuleAssignment>): RuleFacts {
   const { at, visitor, parameters, query, isUnique } = facts
   return new RuleFacts({

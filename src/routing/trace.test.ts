@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { refusalReasons, type RefusalReason } from '#records'
 import { chooseTarget } from './choose-target.ts'
 import { compileSnapshot } from './compile-snapshot.ts'
+import { routingLimits } from './limits.ts'
 import { campaign, facts, flow, landing, offer, snapshot } from './test-snapshots.ts'
 import { decodeTrace, describeTrace, encodeTrace, learnedVersionOf, type TraceStep } from './trace.ts'
 
@@ -97,8 +98,9 @@ test('decoding and describing never throw, whatever the text', () => {
 test('the middle of a very long trace is counted, not kept', () => {
   const steps = Array.from({ length: 500 }, (_, flow): TraceStep => ({ kind: 'flow_refused', flow, part: 0 }))
   const decoded = decodeTrace(encodeTrace(steps))
-  assert.equal(decoded.length, 60)
-  assert.deepEqual(decoded.at(47), { kind: 'cut', steps: 441 })
+  const { traceStepsMax: max, traceStepsKeptAtEnd: atEnd } = routingLimits
+  assert.equal(decoded.length, max)
+  assert.deepEqual(decoded.at(max - atEnd - 1), { kind: 'cut', steps: 500 - max + 1 })
   assert.deepEqual(decoded.at(-1), steps.at(-1))
 })
 
@@ -113,6 +115,15 @@ test('what the end of a very long trace hangs on is kept of its middle', () => {
   const sentences = describeTrace(trace, snapshot({ campaigns: [campaign(), winter] }))
   assert.ok(sentences.includes('The flow leads on to the campaign “Winter”.'))
   assert.equal(sentences.at(-1), 'Flow “w1” took the visitor.')
+})
+
+test('a condition of many values is cut where it is told', () => {
+  const value = Array.from({ length: 1_000 }, (_, index) => `zone-${index}`)
+  const flows = [flow('zones', { rule: { field: 'sub1', op: 'in', value } })]
+  const config = snapshot({ campaigns: [campaign({ flows })] })
+  const { trace } = chooseTarget(facts({ campaignId: 'summer' }), compileSnapshot(config))
+  const told = describeTrace(trace, config).find((sentence) => sentence.includes('zones'))
+  assert.equal(/“(sub1 in [^”]*)…”/.exec(told!)?.[1]?.length, routingLimits.conditionCharactersMax)
 })
 
 test('a trace reads as sentences in the order of the decision', () => {

@@ -1,6 +1,7 @@
 import { decodeVerdict, describeVerdict, encodeVerdict, type FraudVerdict } from '#fraud'
 import { refusalReasons, type RefusalReason } from '#records'
 import { listParts, printCondition, type Rule } from '#rules'
+import { routingLimits } from './limits.ts'
 import type { Campaign, Flow, Landing, Offer, Snapshot } from './snapshot.ts'
 
 /** Whose fallback a refused visitor was sent to. */
@@ -63,10 +64,6 @@ const OWNER_LETTER = {
   advertiser: 'a',
   installation: 'i',
 } as const
-
-/** A campaign with hundreds of flows may not blow up its records: the steps in the middle are counted, not kept. */
-const STEPS_MAX = 60
-const STEPS_KEPT_AT_END = 12
 
 /** The usual numbers: toString in base 36 takes 0.1 µs, and a click has half a dozen of them. */
 const SMALL_NUMBERS = Array.from({ length: 36 * 36 }, (_, value) => value.toString(36))
@@ -136,7 +133,7 @@ function encodeStep(step: TraceStep): string {
 /** The steps as text for the click record: at most 100 bytes on average, never more than 64 steps. */
 export function encodeTrace(steps: readonly TraceStep[]): string {
   // Joined at once, because a text that grows is a tree, at which JSON.stringify leaves its fast path.
-  const kept = steps.length > STEPS_MAX ? cutMiddle(steps) : steps
+  const kept = steps.length > routingLimits.traceStepsMax ? cutMiddle(steps) : steps
   const texts: string[] = []
   for (let index = 0; index < kept.length; index += 1) {
     const step = kept[index]!
@@ -159,11 +156,11 @@ function refusedAlike(steps: readonly TraceStep[], from: number): number {
 }
 
 function cutMiddle(steps: readonly TraceStep[]): readonly TraceStep[] {
-  const keptAtStart = STEPS_MAX - STEPS_KEPT_AT_END - 1
-  const middle = steps.slice(keptAtStart, -STEPS_KEPT_AT_END)
+  const keptAtStart = routingLimits.traceStepsMax - routingLimits.traceStepsKeptAtEnd - 1
+  const middle = steps.slice(keptAtStart, -routingLimits.traceStepsKeptAtEnd)
   const kept = keptOfMiddle(middle)
   const cut = { kind: 'cut', steps: middle.length - kept.length } as const
-  return [...steps.slice(0, keptAtStart), cut, ...kept, ...steps.slice(-STEPS_KEPT_AT_END)]
+  return [...steps.slice(0, keptAtStart), cut, ...kept, ...steps.slice(-routingLimits.traceStepsKeptAtEnd)]
 }
 
 /** What the steps after the cut hang on: the campaign whose flows they number, the flow and the offer whose landings, and that learned
@@ -190,7 +187,7 @@ function decodeSteps(text: string): readonly TraceStep[] {
   const step = decodeStep(text)
   if (step === undefined) return []
   if (step.kind !== 'flow_refused') return [step]
-  const run = Math.min(Number.parseInt(text.split('.')[2] ?? '1', 36), STEPS_MAX)
+  const run = Math.min(Number.parseInt(text.split('.')[2] ?? '1', 36), routingLimits.traceStepsMax)
   return Array.from({ length: Number.isNaN(run) ? 1 : run }, (_, index) => ({ ...step, flow: step.flow + index }))
 }
 
@@ -438,9 +435,6 @@ function describeLandingStep(step: LandingStep, place: Place): string {
   }
 }
 
-/** Characters of a condition that are shown: it may hold a long list. */
-const CONDITION_CHARACTERS_MAX = 200
-
 function describePart(rule: Rule | undefined, part: number): string {
   const found = rule === undefined ? undefined : listParts(rule)[part]
   if (found === undefined) return 'its rule was not met'
@@ -448,6 +442,9 @@ function describePart(rule: Rule | undefined, part: number): string {
   if ('any' in found) return 'none of its alternatives was met'
   if ('not' in found) return 'what its rule excludes was the case'
   const text = printCondition(found)
-  const shown = text.length > CONDITION_CHARACTERS_MAX ? `${text.slice(0, CONDITION_CHARACTERS_MAX)}…` : text
+  const shown =
+    text.length > routingLimits.conditionCharactersMax
+      ? `${text.slice(0, routingLimits.conditionCharactersMax)}…`
+      : text
   return `“${shown}” was not met`
 }

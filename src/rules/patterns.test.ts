@@ -33,6 +33,9 @@ test('patterns that take others exponential time stay linear', () => {
 test('patterns are bounded in length and size', () => {
   patternOf('a'.repeat(ruleLimits.pattern_length_max))
   assert.equal(readPattern('a'.repeat(ruleLimits.pattern_length_max + 1)).kind, 'refused')
+  const repeated = (times: number): string => `(?:ab){${times}}`
+  const isRead = (times: number): boolean => readPattern(repeated(times)).kind === 'read'
+  assert.ok(isRead(ruleLimits.pattern_size_max / 2 - 10) && !isRead(ruleLimits.pattern_size_max / 2 + 10))
   for (const source of ['(a{1000}){1000}', '((a{100}){10}){10}', '(\\pL{100}){30}'])
     assert.equal(readPattern(source).kind, 'refused', source)
 })

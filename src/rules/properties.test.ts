@@ -100,7 +100,14 @@ test('a rule in the stored form is valid as it is, and of the shape of the schem
   )
 })
 
-test('a tested rule tells the same as a compiled one, with the numbers of its parts', () => {
+/** What stands at `rule.all[1].not`. */
+const partAt = (rule: unknown, path: string): unknown =>
+  [...path.matchAll(/\.(\w+)|\[(\d+)\]/g)].reduce(
+    (at, [, key, index]) => (at as Record<string, unknown>)[key ?? index!],
+    rule,
+  )
+
+test('a tested rule tells the same as a compiled one, with the numbers and paths of its parts', () => {
   const flatten = (tested: TestedRule): readonly TestedRule[] =>
     tested.kind === 'condition' ? [tested] : [tested, ...tested.parts.flatMap(flatten)]
   fc.assert(
@@ -110,6 +117,7 @@ test('a tested rule tells the same as a compiled one, with the numbers of its pa
       const parts = flatten(tested)
       assert.equal(tested.isMet, answer === MET)
       assert.deepEqual(parts.map(({ part }) => part), listParts(rule).map((_, index) => index)) // prettier-ignore
+      assert.deepEqual(parts.map(({ path }) => partAt(rule, path)), listParts(rule)) // prettier-ignore
       if (answer !== MET) assert.equal(parts[answer]?.isMet, false)
     }),
   )

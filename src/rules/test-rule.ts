@@ -1,5 +1,6 @@
 import { formatAmount } from '#platform/money'
-import { evaluateRule, seenValue } from './evaluate-rule.ts'
+import { compileRule, MET } from './compile-rule.ts'
+import { seenValue } from './evaluate-rule.ts'
 import { uniqueScopes, findField } from './fields.ts'
 import type { RuleFacts } from './facts.ts'
 import type { RuleLists } from './lists.ts'
@@ -9,6 +10,8 @@ import type { Condition, Rule, RuleOp, RuleScalar, RuleValue } from './rule.ts'
 export type TestedRule = {
   /** As a trace stores it: see listParts. */
   readonly part: number
+  /** As mistakes name it: `rule.all[1].not`. */
+  readonly path: string
   readonly isMet: boolean
 } & (
   | { readonly kind: 'all' | 'any' | 'not'; readonly parts: readonly TestedRule[] }
@@ -24,9 +27,11 @@ export type TestedRule = {
     }
 )
 
-/** Evaluates every part of a rule, also those that no longer count, and says which held and what was seen. */
+/** Evaluates every part of a rule, also those that no longer count, and says which held and what was seen. The rule must be one that
+ * validateRule took.
+ */
 export function testRule(rule: Rule, facts: RuleFacts, lists?: RuleLists): TestedRule {
-  return new RuleTest(facts, lists).part(rule)
+  return new RuleTest(facts, lists).part(rule, 'rule')
 }
 
 class RuleTest {
@@ -39,21 +44,26 @@ class RuleTest {
     this.#lists = lists
   }
 
-  part(rule: Rule): TestedRule {
+  part(rule: Rule, path: string): TestedRule {
     const part = this.#nextNumber++
     if ('all' in rule) {
-      const parts = rule.all.map((one) => this.part(one))
-      return { part, kind: 'all', isMet: parts.every(({ isMet }) => isMet), parts }
+      const parts = rule.all.map((one, index) => this.part(one, `${path}.all[${index}]`))
+      return { part, path, kind: 'all', isMet: parts.every(({ isMet }) => isMet), parts }
     }
     if ('any' in rule) {
-      const parts = rule.any.map((one) => this.part(one))
-      return { part, kind: 'any', isMet: parts.some(({ isMet }) => isMet), parts }
+      const parts = rule.any.map((one, index) => this.part(one, `${path}.any[${index}]`))
+      return { part, path, kind: 'any', isMet: parts.some(({ isMet }) => isMet), parts }
     }
     if ('not' in rule) {
-      const inner = this.part(rule.not)
-      return { part, kind: 'not', isMet: !inner.isMet, parts: [inner] }
+      const inner = this.part(rule.not, `${path}.not`)
+      return { part, path, kind: 'not', isMet: !inner.isMet, parts: [inner] }
     }
-    return { part, kind: 'condition', isMet: evaluateRule(rule, this.#facts, this.#lists), ...this.#describe(rule) }
+    return { part, path, kind: 'condition', isMet: this.#isMet(rule), ...this.#describe(rule) }
+  }
+
+  /** Compiled, so that a list of a hundred thousand addresses is prepared once for all conditions that name it. */
+  #isMet(condition: Condition): boolean {
+    return compileRule(condition, this.#lists)(this.#facts) === MET
   }
 
   #describe(condition: Condition): Condition & { readonly seen: RuleScalar | readonly string[] | null } {

@@ -98,3 +98,10 @@ test('a date is the whole day in its zone, a time one moment', () => {
   for (const text of ['2026-02-30', '2026-1-1', '2026-01-01T25:00', '2026-01-01 Mars/Olympus', 'tomorrow', ''])
     assert.equal(readDate(text), undefined, text)
 })
+
+test('a day has 24 ranges at most', () => {
+  const table = (count: number): string =>
+    Array.from({ length: count }, (_, index) => `00:${String(index * 2).padStart(2, '0')}-00:${String(index * 2 + 1).padStart(2, '0')}`).join(',') // prettier-ignore
+  assert.notEqual(readTimeTable(table(24)), undefined)
+  assert.equal(readTimeTable(table(25)), undefined)
+})

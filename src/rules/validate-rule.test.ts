@@ -94,6 +94,7 @@ const list = (count: number): Rule => ({ field: 'sub1', op: 'in', value: Array.f
 const patterns = (count: number): Rule => ({
   all: Array.from({ length: count }, () => ({ field: 'sub1', op: 'matches', value: 'a' })),
 })
+const long = (length: number): Rule => ({ field: 'sub1', op: 'is', value: 'x'.repeat(length) })
 
 test('a rule at each limit is taken, one past it refused', () => {
   const limits: readonly (readonly [(size: number) => Rule, number, string])[] = [
@@ -101,6 +102,7 @@ test('a rule at each limit is taken, one past it refused', () => {
     [several, ruleLimits.conditions_max, 'rule_too_large'],
     [list, ruleLimits.values_max, 'list_too_long'],
     [patterns, ruleLimits.patterns_max, 'rule_too_large'],
+    [long, ruleLimits.value_length_max, 'value_invalid'],
   ]
   for (const [make, limit, code] of limits) {
     assert.deepEqual(errorsOf(make(limit)), [])

@@ -2,13 +2,14 @@ import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 
 import { dryCaps, type CapCounters } from '#caps'
-import { decideClick, edgeLimits } from '#edge'
+import { decideClick, edgeLimits, ruleFactsOfClick } from '#edge'
 import type { Enricher, VisitorRequest } from '#enrichment'
 import { emptyRateCounters } from '#fraud'
 import type { HotState } from '#hot-state'
 import type { ClickId } from '#platform/ids'
 import { refusalReasons, type Assignment, type ClickRecord, type VisitorFacts } from '#records'
 import { describeTrace, type CompiledSnapshot } from '#routing'
+import type { RuleFacts } from '#rules'
 
 /** A click that nobody made. */
 export type HypotheticalClick = {
@@ -102,10 +103,51 @@ export function decideHypothetical(
   explainer: Explainer,
   routing: CompiledSnapshot,
   click: HypotheticalClick,
-): ReturnType<typeof decideClick> | undefined {
+): DecidedClick | undefined {
+  return decideRequest(explainer, routing, click)?.decided
+}
+
+/** What a rule would see of the click. @returns undefined: the address is too long */
+export function hypotheticalFacts(
+  explainer: Explainer,
+  routing: CompiledSnapshot,
+  click: HypotheticalClick,
+): HypotheticalFacts | undefined {
+  const found = decideRequest(explainer, routing, click)
+  if (found === undefined) return undefined
+  const { decider, request, decided } = found
+  return {
+    record: decided.record,
+    facts: ruleFactsOfClick(decider, decided.record, request),
+    notes: notesOfPlace(click),
+  }
+}
+
+export type HypotheticalFacts = {
+  readonly record: ClickRecord
+  readonly facts: RuleFacts
+  /** What the rule could not see. */
+  readonly notes: readonly string[]
+}
+
+type DecidedClick = ReturnType<typeof decideClick>
+type Decider = Parameters<typeof decideClick>[0]
+type DecidedRequest = {
+  readonly decider: Decider
+  readonly request: IncomingMessage
+  readonly decided: DecidedClick
+}
+
+function decideRequest(
+  explainer: Explainer,
+  routing: CompiledSnapshot,
+  click: HypotheticalClick,
+): DecidedRequest | undefined {
   const { linkCode, target } = requestTarget(click)
   if (target.length > edgeLimits.urlCharactersMax) return undefined
-  return decideClick(deciderFor(explainer, click), { routing }, requestFor(target, click), linkCode)
+  const decider = deciderFor(explainer, click)
+  const request = requestFor(target, click)
+  return { decider, request, decided: decideClick(decider, { routing }, request, linkCode) }
 }
 
 function withoutUndefined(object: object): Readonly<Record<string, unknown>> {
@@ -148,7 +190,7 @@ function requestFor(target: string, { headers, visitor, url }: HypotheticalClick
   return request
 }
 
-function deciderFor(explainer: Explainer, { at, visitor, url }: HypotheticalClick): Parameters<typeof decideClick>[0] {
+function deciderFor(explainer: Explainer, { at, visitor, url }: HypotheticalClick): Decider {
   const dry = explainer.caps === undefined ? ALWAYS_ROOM : dryCaps(explainer.caps)
   return {
     originOf: () => ({ address: visitor.ip ?? NO_ADDRESS, isHttps: /^https:/i.test(url ?? '') }),
@@ -183,19 +225,25 @@ const isScoring = ({ fraud, offers }: CompiledSnapshot): boolean =>
 
 function notesOn(
   { caps }: Explainer,
-  { parameters, visitor, url }: HypotheticalClick,
+  click: HypotheticalClick,
   { class: trafficClass, user_agent, language }: ClickRecord,
   isScored: boolean,
 ): string[] {
+  const { parameters, url } = click
   const missing = [...(user_agent ? [] : ['user agent']), ...(language ? [] : ['language'])].join(' and no ')
   const hasId = 'clickid' in parameters || /[?&]click_?id=/.test(url ?? '')
   return [
     'Nothing was recorded, counted or reserved.',
     ...(hasId ? [] : ['The click id was made up: draws by weight hang on it, so another click may be drawn elsewhere.']),
-    ...(visitor.ip === undefined && visitor.country === undefined ? ['Neither address nor country were given: rules see no place.'] : []),
+    ...notesOfPlace(click),
     ...(caps === undefined ? ['Caps were not asked here: each is taken to have room.'] : []),
     ...(isScored ? ['The fraud score takes it for the first click of its address, network, visitor and affiliate: only the edge counts them.'] : []),
     ...(isScored && missing !== '' ? [`No ${missing} was given: the fraud score takes it for a visitor who sends none.`] : []),
     ...(trafficClass === 'click' ? [] : [`The edge would not count it as a click: it is a ${trafficClass}.`]),
   ] // prettier-ignore
 }
+
+const notesOfPlace = ({ visitor }: HypotheticalClick): string[] =>
+  visitor.ip === undefined && visitor.country === undefined
+    ? ['Neither address nor country were given: rules see no place.']
+    : []

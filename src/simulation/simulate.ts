@@ -6,6 +6,7 @@ import { countPastClicks, readOfferEarnings, readPastClicks, SAMPLE_STEPS, type 
 import type { Snapshot } from '#routing'
 import type { Destination } from './decide-again.ts'
 import { expectEarnings, type Earnings } from './expect-earnings.ts'
+import { simulationLimits } from './limits.ts'
 import { findLogRanges, readLogClicks, type LogRange, type ReadableLog } from './read-log-clicks.ts'
 import { startSimulationThread, type PastVersions, type SimulationThread } from './simulation-thread.ts'
 import type { Counted, Tally } from './tally.ts'
@@ -55,8 +56,6 @@ export type Simulation = {
 
 /** Rows of the facts that are read at once: some 20 ms of the event loop. */
 const PAGE_ROWS = 5_000
-/** Rows of each list of the answer. */
-const ROWS_MAX = 500
 /** A sample that hits the limit is a little smaller than the limit, because its size varies. */
 const SAMPLE_MARGIN = 0.95
 
@@ -159,7 +158,8 @@ async function feedThread(
 
 const countLines = (text: string): number => text.trimEnd().split('\n').length
 
-function listsOf({ before, after, movements, movedOtherwise }: Tally) {
+/** The largest rows of each list; what is not shown is counted. */
+export function listsOf({ before, after, movements, movedOtherwise }: Tally) {
   const lists = { before: largest(before), after: largest(after), movements: largest(movements) }
   return {
     before: lists.before.shown,
@@ -176,7 +176,7 @@ function listsOf({ before, after, movements, movedOtherwise }: Tally) {
 function largest<Row extends { readonly clicks: number }>(rows: ReadonlyMap<string, Row>) {
   const inOrder = [...rows.values()].sort((left, right) => right.clicks - left.clicks)
   return {
-    shown: inOrder.slice(0, ROWS_MAX),
-    hidden: inOrder.slice(ROWS_MAX).reduce((sum, { clicks }) => sum + clicks, 0),
+    shown: inOrder.slice(0, simulationLimits.rowsMax),
+    hidden: inOrder.slice(simulationLimits.rowsMax).reduce((sum, { clicks }) => sum + clicks, 0),
   }
 }

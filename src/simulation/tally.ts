@@ -1,10 +1,5 @@
 import { isSame, type DecidedAgain, type Destination } from './decide-again.ts'
-
-/** Kinds counted apart at most; what comes later is counted together. */
-export const KINDS_MAX = 50_000
-
-/** Clicks whose record did not lead to their decision, shown as examples. */
-const EXAMPLES_MAX = 10
+import { simulationLimits } from './limits.ts'
 
 export type Counted<Kind> = Kind & { clicks: number }
 
@@ -52,7 +47,7 @@ export const newTally = (): Tally => ({
 export function countDecided(tally: Tally, clickId: string, country: string, decided: DecidedAgain): void {
   if (decided.kind === 'not_reproduced') {
     tally.notReproduced += 1
-    if (tally.notReproducedExamples.length < EXAMPLES_MAX) tally.notReproducedExamples.push(clickId)
+    if (tally.notReproducedExamples.length < simulationLimits.examplesMax) tally.notReproducedExamples.push(clickId)
     return
   }
   const { before, after } = decided
@@ -75,7 +70,7 @@ const keyOf = (one: Destination): string =>
 function count<Kind extends object>(map: Map<string, Counted<Kind>>, key: string, make: () => Kind): boolean {
   const known = map.get(key)
   if (known !== undefined) known.clicks += 1
-  else if (map.size >= KINDS_MAX) return false
+  else if (map.size >= simulationLimits.kindsMax) return false
   else map.set(key, { ...make(), clicks: 1 })
   return true
 }
@@ -88,7 +83,7 @@ function countCell(
 ): void {
   if (outcome !== 'redirected' || offer_id === undefined) return
   // Countries are told apart until there are too many pairs; offers are as many as the configuration has.
-  const told = cells.size < KINDS_MAX || cells.has(`${offer_id}|${country}`) ? country : ''
+  const told = cells.size < simulationLimits.kindsMax || cells.has(`${offer_id}|${country}`) ? country : ''
   const key = `${offer_id}|${told}`
   const cell = cells.get(key) ?? { offer_id, country: told, before: 0, after: 0 }
   cells.set(key, cell)

@@ -7,10 +7,9 @@ import { WaypostError } from '#platform/errors'
 
 import type { Api } from '../api.ts'
 import { principalOf, readableBy } from '../authorize.ts'
+import { apiLimits } from '../limits.ts'
 import { listCaps } from '../list-caps.ts'
 import { answers, idText, instantText, nullable, oneWord, queryOf } from '../schemas.ts'
-
-const CAP_ROWS_MAX = 1_000
 
 const amount = (description: string) =>
   Type.String({ description: `${description}: clicks or conversions, or an amount of the currency; decimal text` })
@@ -53,7 +52,12 @@ export function addCapRoutes(plain: FastifyInstance, api: Api): void {
           advertiser_id: Type.Optional(idText('Of this advertiser')),
           offer_id: Type.Optional(idText('Of this offer')),
           limit: Type.Optional(
-            Type.Integer({ description: 'Rows', minimum: 1, maximum: CAP_ROWS_MAX, default: CAP_ROWS_MAX }),
+            Type.Integer({
+              description: 'Rows',
+              minimum: 1,
+              maximum: apiLimits.capRowsMax,
+              default: apiLimits.capRowsMax,
+            }),
           ),
         }),
         response: answers(
@@ -65,7 +69,7 @@ export function addCapRoutes(plain: FastifyInstance, api: Api): void {
       },
     },
     async (request) => {
-      const { limit = CAP_ROWS_MAX, ...filter } = request.query
+      const { limit = apiLimits.capRowsMax, ...filter } = request.query
       const snapshot = api.snapshots.current()
       if (snapshot === undefined) throw new WaypostError('not_ready')
       if (api.caps === undefined) throw new WaypostError('not_ready', 'This process does not see the counts of caps.')

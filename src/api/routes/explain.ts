@@ -1,82 +1,20 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
-import { Type, type Static } from 'typebox'
+import { Type } from 'typebox'
 
-import type { Enricher } from '#enrichment'
-import { explainClick, type HypotheticalClick } from '#simulation'
-import type { VisitorFacts } from '#records'
 import { compileSnapshot } from '#routing'
+import { explainClick } from '#simulation'
 
 import type { Api } from '../api.ts'
 import { readableBy } from '../authorize.ts'
 import { issuesBody, issuesSchema } from '../configuration-json.ts'
 import { errorSchema, RequestError } from '../errors.ts'
+import { clickSchema, explainerOf, hypotheticalClick } from '../hypothetical-click.ts'
 import { apiLimits } from '../limits.ts'
 import { choiceSchema, chosenConfiguration } from '../chosen-configuration.ts'
-import { idText, instantText, openObject } from '../schemas.ts'
+import { instantText, openObject } from '../schemas.ts'
 
-const label = (description: string) => Type.Optional(Type.String({ description, minLength: 1, maxLength: 1_024 }))
-const flag = (description: string) => Type.Optional(Type.Boolean({ description }))
-
-const visitorFacts = Type.Object(
-  {
-    ip: Type.Optional(
-      Type.String({ description: 'Address; place, network and datacentre are looked up', maxLength: 45 }),
-    ),
-    user_agent: label('Device, browser and bot are read from it'),
-    country: Type.Optional(Type.String({ description: 'ISO 3166-1 alpha-2', pattern: '^[A-Z]{2}$' })),
-    region: label('Region'),
-    city: label('City'),
-    asn: Type.Optional(Type.Integer({ description: 'Number of the network', minimum: 1 })),
-    isp: label('Network'),
-    is_proxy: flag('Comes by a proxy'),
-    is_hosting: flag('Comes from a datacentre'),
-    os: label('Operating system'),
-    os_version: label('Its version'),
-    browser: label('Browser'),
-    browser_version: label('Its version'),
-    device_type: label('desktop, mobile, tablet, …'),
-    device_brand: label('Brand'),
-    device_model: label('Model'),
-    language: label('First language, lower case'),
-    bot: Type.Optional(
-      Type.Union([Type.Literal('user_agent'), Type.Literal('empty_user_agent'), Type.Literal('datacentre')]),
-    ),
-  },
-  { additionalProperties: false, description: 'What is given here replaces what the address and the user agent say' },
-)
-
-const question = Type.Object(
-  {
-    url: Type.Optional(
-      Type.String({ description: 'Address of a link, e.g. `https://go.example/summer?sub1=x`', maxLength: 8_192 }),
-    ),
-    link_code: Type.Optional(idText('Code of a link, instead of an address')),
-    campaign_id: Type.Optional(idText('Campaign')),
-    flow_id: Type.Optional(idText('Flow')),
-    offer_id: Type.Optional(idText('Offer')),
-    landing_id: Type.Optional(idText('Landing')),
-    affiliate_id: Type.Optional(idText('Affiliate')),
-    click_id: Type.Optional(Type.String({ description: 'Left out: a new one', maxLength: 64 })),
-    visitor_code: Type.Optional(Type.String({ maxLength: 64 })),
-    parameters: Type.Optional(
-      Type.Record(Type.String({ minLength: 1, maxLength: 255 }), Type.String({ maxLength: 1_024 }), {
-        description: 'Further parameters of the link: `sub1`, `utm_source`, `cost`, …',
-        maxProperties: 100,
-      }),
-    ),
-    visitor: Type.Optional(visitorFacts),
-    headers: Type.Optional(
-      Type.Record(Type.String({ minLength: 1, maxLength: 64 }), Type.String({ maxLength: 4_096 }), {
-        description: 'Headers of the request: `accept-language`, `referer`, `cookie`, `sec-ch-ua…`',
-        maxProperties: 50,
-      }),
-    ),
-    at: Type.Optional(instantText('When; left out: now')),
-    ...choiceSchema,
-  },
-  { additionalProperties: false },
-)
+const question = Type.Object({ ...clickSchema, ...choiceSchema }, { additionalProperties: false })
 
 const optionalText = (description: string) => Type.Optional(Type.String({ description }))
 
@@ -109,8 +47,6 @@ const explanation = Type.Object({
 /** What would happen to one click. */
 export function addExplainRoute(plain: FastifyInstance, api: Api): void {
   const server = plain.withTypeProvider<TypeBoxTypeProvider>()
-  let enricher: Enricher | undefined
-  const openOnce = (): Enricher => (enricher ??= api.openEnricher())
 
   server.post(
     '/v1/routing/explain',
@@ -127,37 +63,10 @@ export function addExplainRoute(plain: FastifyInstance, api: Api): void {
     async (request, reply) => {
       const found = await chosenConfiguration(api, request.body)
       if (found.kind === 'refused') return reply.code(422).send(issuesBody(found.issues))
-      const explainer = {
-        enricher: openOnce(),
-        sub2AllowedKeys: api.sub2AllowedKeys,
-        isClaimed: (...claim: Parameters<Api['hotState']['isClaimed']>) => api.hotState.isClaimed(...claim),
-        clickOf: (clickId: Parameters<Api['hotState']['getClick']>[0]) => api.hotState.getClick(clickId),
-        caps: api.caps,
-      }
-      const answer = explainClick(explainer, compileSnapshot(found.snapshot), clickOf(request.body, api.clock.now()))
+      const click = hypotheticalClick(request.body, api.clock.now())
+      const answer = explainClick(explainerOf(api), compileSnapshot(found.snapshot), click)
       if (answer === undefined) throw new RequestError('request_invalid', 'the edge takes no address this long', 'url')
       return { ...answer, is_saved: found.isSaved, is_recorded: false as const } as never
     },
   )
-}
-
-/** Fields of the question ↔ parameters of a link. */
-function clickOf(body: Static<typeof question>, now: number): HypotheticalClick {
-  const { campaign_id, flow_id, offer_id, landing_id, affiliate_id, visitor_code, click_id: clickid } = body
-  const named = { campaign_id, flow_id, offer_id, landing_id, affiliate_id, visitor_code, clickid }
-  const given = Object.entries({ ...named, ...body.parameters }).filter(([, value]) => value !== undefined)
-  const { is_proxy, is_hosting, ...facts } = body.visitor ?? {}
-  return {
-    url: body.url,
-    linkCode: body.link_code,
-    parameters: Object.fromEntries(given) as Record<string, string>,
-    visitor: {
-      ...(facts as Partial<VisitorFacts>),
-      // A record has these only where they are so.
-      ...(is_proxy !== undefined && { is_proxy: is_proxy || undefined }),
-      ...(is_hosting !== undefined && { is_hosting: is_hosting || undefined }),
-    } as Partial<VisitorFacts>,
-    headers: Object.fromEntries(Object.entries(body.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value])),
-    at: body.at === undefined ? now : Date.parse(body.at),
-  }
 }

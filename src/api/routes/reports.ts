@@ -13,6 +13,7 @@ import {
   metrics,
   parseReport,
   runReport,
+  visibleDimensions,
   visibleMetrics,
   type ReportDefaults,
 } from '#reports'
@@ -173,7 +174,7 @@ export function addReportRoutes(plain: FastifyInstance, api: Api): void {
       },
     },
     (request) => ({
-      dimensions: [...dimensions.values()].map(({ name, description }) => ({ name, description })),
+      dimensions: visibleDimensions(principalOf(request).role).map(({ name, description }) => ({ name, description })),
       metrics: visibleMetrics(principalOf(request).role).map(({ name, description, formula, unit }) => ({
         name,
         description,

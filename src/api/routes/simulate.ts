@@ -12,7 +12,7 @@ import { choiceSchema, chosenConfiguration } from '../chosen-configuration.ts'
 import { keepConfigVersions } from '../config-versions.ts'
 import { issuesBody, issuesSchema } from '../configuration-json.ts'
 import { errorSchema, RequestError } from '../errors.ts'
-import { apiLimits } from '../limits.ts'
+import { apiLimits, type ApiLimits } from '../limits.ts'
 import { amountText, instantText } from '../schemas.ts'
 
 const question = Type.Object(
@@ -132,7 +132,7 @@ const LIMITS = [
 const DAY_MS = 86_400_000
 
 /** What would have become of the clicks of a past period. */
-export function addSimulateRoute(plain: FastifyInstance, api: Api): void {
+export function addSimulateRoute(plain: FastifyInstance, api: Api, limits: ApiLimits): void {
   const server = plain.withTypeProvider<TypeBoxTypeProvider>()
   const versions = keepConfigVersions(api.pool)
   let isRunning = false
@@ -160,7 +160,7 @@ export function addSimulateRoute(plain: FastifyInstance, api: Api): void {
       const period = periodOf(request.body, api.clock.now())
       if (isRunning) throw new WaypostError('simulation_running')
       isRunning = true
-      const { signal, stop } = endWithRequest(reply)
+      const { signal, stop } = endWithRequest(reply, limits)
       try {
         const chosen = await chosenConfiguration(api, request.body)
         if (chosen.kind === 'refused') return reply.code(422).send(issuesBody(chosen.issues) as never)
@@ -196,11 +196,14 @@ function periodOf({ from, to }: { readonly from: string; readonly to?: string },
 }
 
 /** Ends the work when nobody waits for the answer any more, or when it takes too long. */
-function endWithRequest(reply: FastifyReply): { readonly signal: AbortSignal; readonly stop: () => void } {
+function endWithRequest(
+  reply: FastifyReply,
+  { simulationTimeoutMs }: ApiLimits,
+): { readonly signal: AbortSignal; readonly stop: () => void } {
   const controller = new AbortController()
   const timer = setTimeout(
     () => controller.abort(new WaypostError('query_too_expensive', 'Take a shorter period or fewer clicks.')),
-    apiLimits.simulationTimeoutMs,
+    simulationTimeoutMs,
   )
   const close = (): void => controller.abort(new WaypostError('not_ready', 'The request was closed.'))
   reply.raw.once('close', close)

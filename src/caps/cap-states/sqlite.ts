@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { systemClock, type Clock } from '#platform/clock'
 import type { CapCounts, CapKey } from '../cap.ts'
 import type { BookedConversion, CapCount, CapEvent, CapGap, CapState, Reservation } from '../cap-state.ts'
+import { capLimits } from '../limits.ts'
 import {
   dropLapsed,
   judgeReservation,
@@ -34,7 +35,6 @@ import {
   GAP_KEY,
   lapseKey,
   NOTHING,
-  SLOT_BYTES_MAX,
   slotKey,
   slotOfCounter,
   slotOfHolds,
@@ -241,7 +241,8 @@ function entriesTally(entries: Entries): TallyEntries {
 /** Checked before anything is counted: bounds of what the encoding takes. */
 function checkKeys(keys: readonly CapKey[]): void {
   for (const { slot } of keys)
-    if (slot.length > SLOT_BYTES_MAX) throw new RangeError(`a slot has at most ${SLOT_BYTES_MAX} bytes: ${slot}`)
+    if (slot.length > capLimits.slotBytesMax)
+      throw new RangeError(`a slot has at most ${capLimits.slotBytesMax} bytes: ${slot}`)
 }
 
 function checkConversion({ conversionId, keys }: BookedConversion): void {

@@ -1,18 +1,22 @@
-/** Proves that acknowledged = log = facts = conversions = ledger = what partners were told, to the record and the micro.
+/** Proves that acknowledged = log = facts = conversions = ledger = what partners were told = what caps have counted of conversions, to the
+ * record and the micro.
  *
  * It may run while traffic comes in. PostgreSQL is read from one snapshot; the facts hold everything below the positions of
  * that snapshot, because a position moves after its facts are in; so both are compared up to there, and so is the log.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 
+import { openCapBooks } from '#caps'
 import type { EventLog, Partition } from '#log'
-import { isDrained } from '#pipeline'
+import { isDrained, readSavedCapPlace } from '#pipeline'
 import type { FactsClient } from '#platform/clickhouse'
+import { systemClock, type Clock } from '#platform/clock'
 import type { Pool } from '#platform/postgres'
 import { deliveryChecks, reconcileDeliveries, type DeliveryCheck } from '#postbacks'
 
 import { compareAcknowledged, type Acknowledged } from './compare-acknowledged.ts'
 import { compare, type Check } from './check.ts'
+import { compareCaps } from './compare-caps.ts'
 import { compareLog } from './compare-log.ts'
 import { readBooks, type Books, type StatusTotal, type Wrong } from './read-books.ts'
 
@@ -22,8 +26,23 @@ export type ReconcileOptions = {
   readonly facts: FactsClient
   /** How long the pipeline may take to reach what was in the log at the start. */
   readonly waitMsMax: number
+  /** Left out: the system's. */
+  readonly clock?: Clock
+  /** Left out: caps are not compared. */
+  readonly caps?: CapsToCompare
   /** What clients were promised, where somebody kept it. */
   readonly acknowledged?: readonly Acknowledged[]
+}
+
+/** The counts of caps on this machine. */
+export type CapsToCompare = {
+  readonly directory: string
+  /** Which run of the operating system; left out: as the system says. */
+  readonly bootId?: string
+  /** Of a pipeline of this process: revisions below are counted; undefined while not all is counted that a power cut took. Left out: the
+   * place that was saved with the last copy.
+   */
+  readonly place?: () => number | undefined
 }
 
 /** `behind`: the pipeline did not reach the end of the log in time; what it did reach was compared all the same. */
@@ -42,9 +61,32 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
   const checks: Check[] = []
   for (const partition of books.partitions) checks.push(...(await compareLog(log, facts, partition)))
   checks.push(...compareBooks(books), ...(await compareConversions(facts, books)), ...(await checkDeliveries(pool)))
+  const caps = options.caps && (await reconcileCaps(pool, options.caps, options.clock ?? systemClock))
+  checks.push(...(caps?.checks ?? []))
   if (options.acknowledged !== undefined) checks.push(...(await compareAcknowledged(options.acknowledged, facts, pool)))
   const isDifferent = checks.some(({ isBalanced }) => !isBalanced)
-  return { verdict: isDifferent ? 'different' : isCaughtUp ? 'balanced' : 'behind', checks }
+  const isAll = isCaughtUp && caps?.isWhole !== false
+  return { verdict: isDifferent ? 'different' : isAll ? 'balanced' : 'behind', checks }
+}
+
+type CapsCompared = { readonly checks: readonly Check[]; readonly isWhole: boolean }
+
+/** Counts that lack what a power cut took agree with nothing yet. */
+async function reconcileCaps(
+  pool: Pool,
+  { place: ownPlace, ...where }: CapsToCompare,
+  clock: Clock,
+): Promise<CapsCompared> {
+  // The place first: what is below is in the books, which are opened after.
+  const place = ownPlace === undefined ? await readSavedCapPlace(pool) : ownPlace()
+  const books = openCapBooks(where)
+  if (books === undefined) return { checks: [], isWhole: true }
+  try {
+    if (place === undefined || books.gap !== undefined) return { checks: [], isWhole: false }
+    return { checks: await compareCaps(pool, books, { place, nowMs: clock.now() }), isWhole: true }
+  } finally {
+    books.close()
+  }
 }
 
 async function waitUntilDrained(log: EventLog, pool: Pool, waitMsMax: number): Promise<boolean> {

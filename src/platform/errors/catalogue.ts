@@ -50,6 +50,7 @@ export const errorCatalogue = {
     status: 422,
     is_retryable: false,
   },
+  rule_invalid: { message: 'The rule cannot be read.', status: 400, is_retryable: false },
   argument_invalid: {
     message: 'An argument of the command has a value that cannot be used.',
     status: 500,

@@ -20,7 +20,6 @@ type KeyKind = 'c' | 's' | 'k' | 't' | 'v' | 'w' | 'g'
 
 const TIME_BYTES = 8
 const CLICK_ID_BYTES = 16
-export const SLOT_BYTES_MAX = 200
 export const CONVERSION_ID_BYTES_MAX = 64
 /** An index that no key has. */
 const NO_INDEX = 0xffff
@@ -39,6 +38,12 @@ export const conversionTimeKey = (at: number, conversionId: string): Buffer =>
 /** The least key of a kind at that time: ranges end before it. */
 export const timeBound = (kind: 'c' | 't' | 'w', ms: number): Buffer => timedKey(kind, ms, Buffer.alloc(0))
 
+/** The keys of a kind: the first, and the one after the last. */
+export const kindRange = (kind: 'c' | 'v'): readonly [Buffer, Buffer] => [
+  Buffer.from(kind),
+  Buffer.of(kind.charCodeAt(0) + 1),
+]
+
 /** What follows the time in a key. */
 const afterTime = (key: Buffer): Buffer => key.subarray(1 + TIME_BYTES)
 /** The slot of a count: what its key says before the period. */
@@ -46,6 +51,12 @@ export function slotOfCounter(counter: Buffer): string {
   const key = afterTime(counter).toString()
   return key.slice(0, key.lastIndexOf('@'))
 }
+/** The count of a key; a period that never ends has the largest integer as its end. */
+export const counterOf = (counter: Buffer): Counter => ({
+  key: afterTime(counter).toString(),
+  periodEndMs: counter.readUInt32BE(1) * 2 ** 32 + counter.readUInt32BE(5),
+})
+export const conversionIdOfKey = (key: Buffer): string => key.toString('utf8', 1)
 export const slotOfHolds = (holds: Buffer): string => holds.toString('utf8', 1)
 export const conversionIdOf = (timeKey: Buffer): string => afterTime(timeKey).toString()
 export function clickIdOf(lapse: Buffer): ClickId {

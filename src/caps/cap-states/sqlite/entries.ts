@@ -1,5 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 
+import { capLimits } from '../../limits.ts'
+
 /** Entries by key, in the order of their keys. One connection, for one thread. */
 export type Entries = {
   readonly get: (key: Buffer) => Buffer | undefined
@@ -62,8 +64,6 @@ export function openEntries(file: string, isNoSync: boolean): Entries {
 
 const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-/** A transaction takes some 10 µs and a step of sweeping some milliseconds. Who holds the lock for longer is stopped. */
-const BUSY_MS_MAX = 2_000
 /** At first it is asked for again and again, as to sleep takes longer than another's transaction. */
 const TRIES_AT_ONCE = 50
 const SLEEP_MS = 0.05
@@ -78,7 +78,7 @@ function waitWhileBusy<T>(work: () => T): T {
     if (!isBusy(error)) throw error
   }
   const stackTraceLimit = Error.stackTraceLimit
-  const giveUpAt = performance.now() + BUSY_MS_MAX
+  const giveUpAt = performance.now() + capLimits.lockWaitMsMax
   try {
     // Most of what a failed try costs is its stack trace, which nobody sees.
     Error.stackTraceLimit = 0

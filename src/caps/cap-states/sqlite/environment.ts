@@ -38,10 +38,15 @@ const SAVED_MARGIN_MS = 1_000
 /** @param bootId of the running operating system; undefined where it cannot be told: then each commit waits for the disk */
 export function openEnvironment(directory: string, bootId: string | undefined, nowMs: number): Entries {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
-  const path = join(directory, `run-${bootId ?? 'any'}`)
+  const path = directoryOfRun(directory, bootId)
   if (!existsSync(path)) beginRun(directory, path, nowMs)
   return openEntries(join(path, DATABASE), bootId !== undefined)
 }
+
+const directoryOfRun = (directory: string, bootId: string | undefined): string =>
+  join(directory, `run-${bootId ?? 'any'}`)
+export const databaseOfRun = (directory: string, bootId: string | undefined): string =>
+  join(directoryOfRun(directory, bootId), DATABASE)
 
 /** Makes the database of this run, whole, beside its place. Whoever renames first wins; the others find that one there. */
 function beginRun(directory: string, path: string, nowMs: number): void {
@@ -89,7 +94,7 @@ const savedCopies = (directory: string): readonly Saved[] =>
 export async function saveCopy(directory: string, bootId: string | undefined, nowMs: number): Promise<void> {
   const saving = join(directory, `.saving-${randomBytes(8).toString('hex')}`)
   // A connection of its own: the copy would block the one that clicks use.
-  const source = new DatabaseSync(join(directory, `run-${bootId ?? 'any'}`, DATABASE), { readOnly: true })
+  const source = new DatabaseSync(databaseOfRun(directory, bootId), { readOnly: true })
   try {
     // In one step, which sees one state: between several each commit of another process would make it begin anew.
     await backup(source, saving, { rate: PAGES_OF_ONE_STEP })
