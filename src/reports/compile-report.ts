@@ -2,6 +2,7 @@ import type { Role, Tenant } from '#accounts'
 
 import type { Dimension } from './dimensions.ts'
 import { countedRows, factsSums, type FactsTable, type Metric, type SumName } from './metrics.ts'
+import type { RuleFilter } from './rule-filter.ts'
 import type { TimeRange } from './time-range.ts'
 
 /** A question, already checked: every name is one of the registries. */
@@ -12,6 +13,8 @@ export type Report = {
   readonly groupBy: readonly Dimension[]
   readonly metrics: readonly Metric[]
   readonly filters: readonly Filter[]
+  /** Undefined: no rule. It has a condition for every table of the metrics. */
+  readonly rule: RuleFilter | undefined
   readonly order: { readonly by: string; readonly isDescending: boolean }
   /** Rows at most. */
   readonly limit: number
@@ -42,15 +45,18 @@ export function compileTotals(report: Report, tenant: Tenant): CompiledQuery {
 
 /** Currencies of the money in a report's range, the one with the most rows first. */
 export function compileCurrencies(report: Omit<Report, 'currency'>, tenant: Tenant): CompiledQuery {
-  const where = compileWhere(report, tenant)
   const amounts = { clicks: 'cost_micros != 0', conversions: '(revenue_micros != 0 OR payout_micros != 0)' } as const
-  const parts = (['clicks', 'conversions'] as const).map(
-    (table) =>
-      `SELECT currency FROM ${table} WHERE ${countedRows[table]} AND ${where.sql} AND ${amounts[table]} AND currency != ''`,
-  )
+  const parts: readonly CompiledQuery[] = (['clicks', 'conversions'] as const)
+    .filter((table) => report.rule === undefined || report.rule[table] !== undefined)
+    .map((table) => {
+      const { sql, params } = compileWhere(report, tenant, table)
+      const counted = `${countedRows[table]} AND ${sql} AND ${amounts[table]} AND currency != ''`
+      return { sql: `SELECT currency FROM ${table} WHERE ${counted}`, params }
+    })
+  if (parts.length === 0) return { sql: `SELECT '' AS currency, 0 AS rows WHERE 0`, params: {} }
   return {
-    sql: `SELECT currency, count() AS rows FROM (${parts.join('\nUNION ALL\n')}) GROUP BY currency ORDER BY rows DESC, currency`,
-    params: where.params,
+    sql: `SELECT currency, count() AS rows FROM (${parts.map(({ sql }) => sql).join('\nUNION ALL\n')}) GROUP BY currency ORDER BY rows DESC, currency`,
+    params: Object.assign({}, ...parts.map(({ params }) => params)) as Record<string, unknown>,
   }
 }
 
@@ -69,8 +75,8 @@ const measures = (metrics: readonly Metric[], role: Role): readonly string[] =>
 function compileSums(report: Report, tenant: Tenant, groupBy: readonly Dimension[]): CompiledQuery {
   const needed = [...new Set(report.metrics.flatMap((metric) => metric.sums))]
   const tables = [...new Set(needed.map((name) => factsSums[name].table))]
-  const where = compileWhere(report, tenant)
-  const parts = tables.map((table) => partOf(table, needed, groupBy, where.sql))
+  const wheres = tables.map((table) => compileWhere(report, tenant, table))
+  const parts = tables.map((table, index) => partOf(table, needed, groupBy, wheres[index]!.sql))
   const groups = groupBy.map((_, index) => groupName(index))
   const sums = needed.map((name) => `sum(s_${name}) AS ${name}`)
   const sql = `SELECT ${[...groups, ...sums].join(', ')} FROM (
@@ -78,7 +84,10 @@ ${parts.join('\nUNION ALL\n')}
 )${groups.length > 0 ? ` GROUP BY ${groups.join(', ')}` : ''}`
   return {
     sql,
-    params: { ...where.params, ...groupParams(groupBy), timezone: report.timezone, currency: report.currency },
+    params: Object.assign(
+      { ...groupParams(groupBy), timezone: report.timezone, currency: report.currency },
+      ...wheres.map(({ params }) => params),
+    ) as Record<string, unknown>,
   }
 }
 
@@ -115,14 +124,16 @@ const groupParams = (groupBy: readonly Dimension[]): Record<string, string> =>
   )
 
 /** Which rows count. The only place where the tenant's filter is put in, and every query over facts goes through it. */
-function compileWhere(report: Omit<Report, 'currency'>, tenant: Tenant): CompiledQuery {
+function compileWhere(report: Omit<Report, 'currency'>, tenant: Tenant, table: FactsTable): CompiledQuery {
   const own = tenantCondition(tenant)
   const filters = report.filters.map((filter, index) => filterCondition(filter, index))
   const inRange = 'at >= fromUnixTimestamp64Milli({from_ms:Int64}) AND at < fromUnixTimestamp64Milli({to_ms:Int64})'
   const range = { from_ms: report.range.fromMs, to_ms: report.range.toMs, timezone: report.timezone }
+  const rule = report.rule?.[table]
+  const conditions = [own, ...filters, ...(rule === undefined ? [] : [rule])]
   return {
-    sql: [inRange, own.sql, ...filters.map(({ sql }) => sql)].join(' AND '),
-    params: Object.assign({}, range, own.params, ...filters.map(({ params }) => params)) as Record<string, unknown>,
+    sql: [inRange, ...conditions.map(({ sql }) => sql)].join(' AND '),
+    params: Object.assign({}, range, ...conditions.map(({ params }) => params)) as Record<string, unknown>,
   }
 }
 

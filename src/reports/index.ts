@@ -9,6 +9,7 @@ export { metrics, visibleMetrics } from './metrics.ts'
 export type { Metric } from './metrics.ts'
 export {
   DIMENSIONS_MAX,
+  FILTER_RULE_LENGTH_MAX,
   FILTER_VALUE_LENGTH_MAX,
   FILTER_VALUES_MAX,
   FILTERS_MAX,

@@ -5,7 +5,8 @@ import { everyone, notAffiliates } from './visibility.ts'
 /** The one list of what can be measured: what a number means, how it is computed, who may see it. Reports, the API's
  * documentation and docs/reports.md are made of it.
  */
-export type FactsTable = 'clicks' | 'events' | 'conversions'
+export const factsTables = ['clicks', 'events', 'conversions'] as const
+export type FactsTable = (typeof factsTables)[number]
 
 /** A sum over the rows of one table. Money is in micros of the report's currency, which stands in {currency:String}. */
 type Sum = { readonly table: FactsTable; readonly sql: string }

@@ -1,15 +1,19 @@
 import type { Tenant } from '#accounts'
 import { parseCurrency } from '#platform/money'
+import type { RuleLists } from '#rules'
 
 import type { Filter, Report } from './compile-report.ts'
 import { findDimension, type Dimension } from './dimensions.ts'
-import { metrics as allMetrics, visibleMetrics, type Metric } from './metrics.ts'
+import { factsSums, metrics as allMetrics, visibleMetrics, type Metric } from './metrics.ts'
+import { parseRuleFilter, type RuleFilter } from './rule-filter.ts'
 import { isTimezone, parseRange } from './time-range.ts'
 
 export const DIMENSIONS_MAX = 6
 export const FILTERS_MAX = 20
 export const FILTER_VALUES_MAX = 200
 export const FILTER_VALUE_LENGTH_MAX = 255
+/** Characters of a rule: with the rest of the query it stays below the longest URL. */
+export const FILTER_RULE_LENGTH_MAX = 8_000
 export const LIMIT_MAX = 10_000
 export const LIMIT_DEFAULT = 100
 
@@ -27,9 +31,16 @@ export type AskedReport = {
   /** Values by dimension. */
   readonly only: Readonly<Record<string, readonly string[]>>
   readonly not: Readonly<Record<string, readonly string[]>>
+  /** A rule in its text form. */
+  readonly filter?: string | undefined
 }
 
-export type ReportDefaults = { readonly timezone: string; readonly currency: string; readonly nowMs: number }
+export type ReportDefaults = {
+  readonly timezone: string
+  readonly currency: string
+  readonly nowMs: number
+  /** Those that a rule may name. */ readonly lists?: RuleLists | undefined
+}
 
 export type ParsedReport =
   | { readonly kind: 'asked'; readonly report: Omit<Report, 'currency'> & { readonly currency: string | undefined } }
@@ -62,10 +73,12 @@ export function parseReport(asked: AskedReport, tenant: Tenant, defaults: Report
   if (isRefusal(metrics)) return metrics
   const filters = parseFilters(asked, tenant)
   if (isRefusal(filters)) return filters
+  const rule = parseRuleOf(asked.filter, tenant, defaults, metrics)
+  if (isRefusal(rule)) return rule
   const order = parseOrder(asked.order, groupBy, metrics)
   if (isRefusal(order)) return order
   const limit = asked.limit ?? LIMIT_DEFAULT
-  return { kind: 'asked', report: { range, timezone, currency, groupBy, metrics, filters, order, limit } }
+  return { kind: 'asked', report: { range, timezone, currency, groupBy, metrics, filters, rule, order, limit } }
 }
 
 function parseDimensions(names: readonly string[], tenant: Tenant): readonly Dimension[] | Refusal {
@@ -110,6 +123,27 @@ function parseFilters({ only, not }: AskedReport, tenant: Tenant): readonly Filt
     filters.push({ dimension, values, isExcluded })
   }
   return filters
+}
+
+function parseRuleOf(
+  text: string | undefined,
+  tenant: Tenant,
+  { lists }: ReportDefaults,
+  metrics: readonly Metric[],
+): RuleFilter | undefined | Refusal {
+  if (text === undefined) return undefined
+  const needed = metrics.flatMap(({ sums }) => sums.map((name) => factsSums[name].table))
+  const parsed = parseRuleFilter(text, tenant, lists, needed)
+  switch (parsed.kind) {
+    case 'filter':
+      return parsed.filter
+    case 'invalid':
+      return invalid('filter', parsed.detail)
+    case 'forbidden':
+      return forbidden('filter', parsed.field, tenant)
+    default:
+      return parsed satisfies never
+  }
 }
 
 /** By default in the order of time where the time comes first, else the largest first. */

@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import type { Tenant } from '#accounts'
 import type { FactsClient } from '#platform/clickhouse'
 import { formatAmount } from '#platform/money'
+import { RuleLists } from '#rules'
 import { withClickHouse } from '#test-kit'
 
 import {
@@ -48,6 +49,8 @@ type Conversion = Omit<Event, 'refusal'> & {
   currency: string
 }
 type World = { clicks: Click[]; events: Event[]; conversions: Conversion[] }
+
+const testLists = new RuleLists({ office: ['x'] })
 
 const place = {
   advertiser_id: 'acme',
@@ -259,6 +262,38 @@ test('groups by the keys of sub2 and filters by any dimension, also the other wa
   assert.equal((await ask(facts, acme, { only: { 'sub2.geo': ['TR'] }, metrics: ['clicks'] })).totals['clicks'], 1)
   assert.equal((await ask(facts, acme, { not: { country: ['DE'] }, metrics: ['clicks'] })).totals['clicks'], 1)
   assert.equal((await ask(facts, acme, { only: { campaign_id: [''] }, metrics: ['clicks'] })).totals['clicks'], 1)
+})
+
+test('a rule of the rule language is a filter, over every table that the metrics need', async () => {
+  await load(facts, hand)
+  const under = async (filter: string, tenant = acme) =>
+    (await ask(facts, tenant, { filter, metrics: ['clicks', 'sales'] })).totals
+  const all = await under('country in (DE, TR, US, FR) or sub1 exists')
+  assert.deepEqual(await under('sub2.geo is TR'), { clicks: 1, sales: 0 })
+  assert.deepEqual(await under('not sub2.geo is TR'), { clicks: Number(all['clicks']) - 1, sales: all['sales'] })
+  assert.deepEqual(await under('sub2.geo is TR or sub2.geo is DE'), { clicks: 5, sales: 3 })
+  assert.deepEqual(
+    await under('country is DE and sub2.geo starts_with "D"'),
+    await under('country is DE and sub2.geo is DE'),
+  )
+  assert.equal((await ask(facts, acme, { filter: 'status is rejected', metrics: ['sales'] })).totals['sales'], 0)
+})
+
+test('a filter that cannot be read, asks for what a table does not hold or for what is hidden is refused with its reason', () => {
+  const refusal = (filter: string, tenant: Tenant, names = ['clicks']) => {
+    const asked = { only: {}, not: {}, filter, metrics: names }
+    const parsed = parseReport(asked, tenant, { timezone: 'UTC', currency: 'USD', nowMs: 0, lists: testLists })
+    return parsed.kind === 'asked' ? 'asked' : `${parsed.kind} ${parsed.path}: ${parsed.detail}`
+  }
+  const affiliate: Tenant = { role: 'affiliate', affiliateId: 'anna' }
+  assert.match(refusal('contry is DE', owner), /^invalid filter: character 1: .*country/)
+  assert.match(refusal('status is approved', owner), /^invalid filter: status is not known of clicks/)
+  assert.equal(refusal('status is approved', owner, ['sales']), 'asked')
+  assert.equal(refusal('status is approved', affiliate, ['sales']), 'asked')
+  for (const hidden of ['cost between 1 and 2', 'not (country is DE and ip is 10.0.0.0/8)', 'user_agent contains x'])
+    assert.match(refusal(hidden, affiliate), /^forbidden filter: /)
+  assert.equal(refusal('sub1 in (@office)', owner), 'asked')
+  assert.match(refusal('sub1 in (@nowhere)', owner), /no list/)
 })
 
 test('answers null where there is nothing to divide by', async () => {

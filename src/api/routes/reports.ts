@@ -6,6 +6,7 @@ import type { Tenant } from '#accounts'
 import {
   dimensions,
   DIMENSIONS_MAX,
+  FILTER_RULE_LENGTH_MAX,
   FILTER_VALUE_LENGTH_MAX,
   FILTER_VALUES_MAX,
   LIMIT_DEFAULT,
@@ -18,6 +19,7 @@ import {
   type ReportDefaults,
 } from '#reports'
 import type { Snapshot } from '#routing'
+import { RuleLists } from '#rules'
 
 import type { Api } from '../api.ts'
 import { principalOf, readableBy } from '../authorize.ts'
@@ -70,6 +72,12 @@ const reportQuery = Type.Object(
       Type.String({ description: 'Metric or dimension of the report; `-` before it: descending', maxLength: 80 }),
     ),
     limit: Type.Optional(Type.Integer({ description: 'Rows', minimum: 1, maximum: LIMIT_MAX, default: LIMIT_DEFAULT })),
+    filter: Type.Optional(
+      Type.String({
+        description: 'Only the rows that meet a rule in its text form: `country in (DE, AT) and not os is iOS`',
+        maxLength: FILTER_RULE_LENGTH_MAX,
+      }),
+    ),
     ...filterProperties,
   },
   {
@@ -104,6 +112,7 @@ type AskedQuery = {
   metrics?: string[]
   order?: string
   limit?: number
+  filter?: string
 } & Record<string, unknown>
 
 export function addReportRoutes(plain: FastifyInstance, api: Api): void {
@@ -123,7 +132,8 @@ export function addReportRoutes(plain: FastifyInstance, api: Api): void {
     },
     async (request) => {
       const tenant = principalOf(request)
-      const { from, to, tz, currency, group_by, metrics, order, limit, ...filters } = request.query as AskedQuery
+      const { from, to, tz, currency, group_by, metrics, order, limit, filter, ...filters } =
+        request.query as AskedQuery
       const { only, not } = splitFilters(filters as Record<string, string[]>)
       const defaults = defaultsFor(tenant, only, api)
       const asked = {
@@ -137,6 +147,7 @@ export function addReportRoutes(plain: FastifyInstance, api: Api): void {
         limit,
         only,
         not,
+        filter,
       }
       const parsed = parseReport(asked, tenant, defaults)
       if (parsed.kind !== 'asked')
@@ -219,8 +230,17 @@ function defaultsFor(
     timezone: 'UTC',
     currency: 'USD',
   }
-  return { timezone, currency, nowMs: clock.now() }
+  return {
+    timezone,
+    currency,
+    nowMs: clock.now(),
+    lists: tenant.role === 'owner' ? listsOf(snapshots.current()) : undefined,
+  }
 }
+
+/** Named lists are the installation's own: another tenant could find out what is in them. */
+const listsOf = (snapshot: Snapshot | undefined): RuleLists | undefined =>
+  snapshot?.lists && new RuleLists(snapshot.lists)
 
 function findAdvertiser(
   snapshot: Snapshot | undefined,
