@@ -74,6 +74,7 @@ CREATE TABLE clicks (
   device_brand LowCardinality(String),
   device_model LowCardinality(String),
   language LowCardinality(String),
+  connection LowCardinality(String),
   bot LowCardinality(String),
   fraud String CODEC(ZSTD(3)),
   fraud_score UInt8 CODEC(T64, ZSTD(1)),

@@ -59,7 +59,7 @@ export const clickSchema = {
   visitor: Type.Optional(visitorFacts),
   headers: Type.Optional(
     Type.Record(Type.String({ minLength: 1, maxLength: 64 }), Type.String({ maxLength: 4_096 }), {
-      description: 'Headers of the request: `accept-language`, `referer`, `cookie`, `sec-ch-ua…`',
+      description: 'Headers of the request: `accept-language`, `referer`, `cookie`, `sec-ch-ua…`, `ect`',
       maxProperties: 50,
     }),
   ),

@@ -5,7 +5,7 @@ import { newClickId, uuidV7Time } from '#platform/ids'
 import type { ClickRecord, LoggedRecord } from '#records'
 import type { Snapshot } from '#routing'
 import { affiliate, campaign, flow, landing, offer, snapshot } from '#routing/test-snapshots'
-import { withEdge, type Answer } from './test-edge.ts'
+import { heldAppends, withEdge, type Answer } from './test-edge.ts'
 
 const CHROME =
   'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36'
@@ -79,25 +79,18 @@ describe('a click', () => {
   })
 
   test('is answered only once its record is durable', async (t) => {
-    const asked = Promise.withResolvers<void>()
-    const released = Promise.withResolvers<void>()
-    const { ask } = await withEdge(t, snapshot(), {
-      append: (append) => async (payload) => {
-        asked.resolve()
-        await released.promise
-        return append(payload)
-      },
-    })
+    const { append, asked, release } = heldAppends()
+    const { ask } = await withEdge(t, snapshot(), { append })
     let isAnswered = false
     const answering = ask('/click?o=o1').then((answer) => {
       isAnswered = true
       return answer
     })
-    await asked.promise
+    await asked
     // Another request makes the round trip meanwhile: an answer that did not wait would have come.
     await ask('/healthz')
     assert.equal(isAnswered, false)
-    released.resolve()
+    release()
     assert.equal((await answering).status, 302)
   })
 
@@ -308,6 +301,18 @@ describe('the configuration', () => {
     assert.equal((await ask('/click?o=o1')).status, 302)
     assert.equal((await ask('/readyz')).status, 200)
   })
+})
+
+test('rules read how fast the browser takes its connection to be', async (t) => {
+  const slow = flow('slow', { kind: 'forced', rule: { field: 'connection', op: 'in', value: ['slow-2g', '2g'] } })
+  const { ask, records } = await withEdge(t, snapshot({ campaigns: [campaign({ flows: [slow, flow('fast')] })] }))
+  for (const ect of ['2g', '4g', '"2g"']) await ask('/click?c=summer', { headers: { ect } })
+  const answer = await ask('/click?c=summer')
+  assert.match(String(answer.headers['accept-ch']), /\bECT\b/)
+  assert.deepEqual(
+    (await records()).map((record) => [click(record).flow_id, click(record).connection]),
+    [['slow', '2g'], ['fast', '4g'], ['fast', undefined], ['fast', undefined]],
+  ) // prettier-ignore
 })
 
 test('rules read what the edge found out', async (t) => {

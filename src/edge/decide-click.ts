@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 
 import type { CapKey, RoutingCaps } from '#caps'
 import { encodeVerdict, mainReason, type ClickVerdict } from '#fraud'
+import { connectionOf } from '#enrichment'
 import { newcomerOf, visitorClaimKey } from '#hot-state'
 import { newClickId, newUuidV7 } from '#platform/ids'
 import type { ClickRecord } from '#records'
@@ -220,6 +221,8 @@ export function addVisitor(draft: ClickDraft, edge: Decider, { headers }: Incomi
     acceptLanguage: headers['accept-language'],
   })
   draft.visitor_code ??= parseVisitorCode(readCookie(headers.cookie, VISITOR_COOKIE)) ?? newUuidV7(draft.at)
+  const connection = connectionOf(headers)
+  if (connection !== undefined) draft.connection = connection
   if (headers.referer) draft.referrer = cleanText(headers.referer, REFERRER_CHARACTERS_MAX)
   if (headers.host) draft.domain = hostName(headers.host)
 }

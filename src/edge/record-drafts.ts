@@ -47,6 +47,7 @@ export const newClickDraft = (): ClickDraft =>
     device_model: undefined,
     user_agent: undefined,
     language: undefined,
+    connection: undefined,
     bot: undefined,
     visitor_code: undefined,
     source_id: undefined,

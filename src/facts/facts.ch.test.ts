@@ -57,6 +57,7 @@ const fullClick: Required<Omit<ClickRecord, 'refusal'>> & ClickRecord = {
   ip: '192.0.2.1',
   user_agent: 'UA',
   language: 'tr-tr',
+  connection: '4g',
   bot: 'datacentre',
   sub2_keys: { geo: 'TR', "it's": '"' },
   visitor_code: 'v',

@@ -100,6 +100,8 @@ export type ClickRecord = Assignment &
     readonly cost_micros?: number
     readonly currency?: string
     readonly referrer?: string
+    /** How fast the connection is, where the browser tells it: `slow-2g`, `2g`, `3g` or `4g`. */
+    readonly connection?: string
     /** Host the click came in on. */
     readonly domain?: string
     /** Version of the configuration that decided. */

@@ -219,8 +219,8 @@ export const ruleFields: readonly RuleField[] = [
     description: 'Number of the network (autonomous system), without AS', read: (facts) => facts.visitor.asn,
   },
   visitorText('isp', 'Internet provider: name of the network', ({ isp }) => isp, { aliases: ['provider'] }),
-  visitorText('connection', 'Kind of connection, where it is known: `wifi`, `cellular`, `4g`, …', ({ connection }) => connection, {
-    aliases: ['connection_type'], contexts: ['event', 'conversion', 'report'], tables: ['events'],
+  visitorText('connection', 'Speed or kind of connection, where the browser tells it: `slow-2g`, `2g`, `3g`, `4g`; of events also `wifi`, `cellular`, …', ({ connection }) => connection, {
+    aliases: ['connection_type'], tables: clicksAndEvents,
   }),
   visitorFlag('is_proxy', 'Whether the address is a known proxy', (facts) => facts.visitor.is_proxy ?? false),
   visitorFlag('is_hosting', 'Whether the address belongs to a data centre', (facts) => facts.visitor.is_hosting ?? false),

@@ -49,12 +49,11 @@ async function findClicks(t: TestContext, rule: Rule): Promise<readonly number[]
 test('a report finds the clicks that a rule takes', async (t) => {
   const facts = await withClickHouse(t)
   const values = clicks.map(({ at, visitor, parameters, assigned, isUnique }, index) => {
-    const { connection: _, ...columns } = visitor
     const unique = {
       is_unique_campaign: isUnique?.('campaign') ?? false,
       is_unique_offer: isUnique?.('offer') ?? false,
     }
-    return { at, click_id: newClickId(at), ...columns, ...parameters, ...assigned, ...unique, log_partition: 'rules', log_offset: index } // prettier-ignore
+    return { at, click_id: newClickId(at), ...visitor, ...parameters, ...assigned, ...unique, log_partition: 'rules', log_offset: index } // prettier-ignore
   })
   await facts.insert({ table: 'clicks', values, format: 'JSONEachRow' })
   const rules = fc.sample(anyRule(findField, 'report'), { numRuns: 400, seed: SEED })

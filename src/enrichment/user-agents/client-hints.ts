@@ -23,7 +23,15 @@ export type ClientHints = { readonly [name in HintName]?: string }
  * @see https://wicg.github.io/ua-client-hints/
  */
 export const acceptClientHints =
-  'Sec-CH-UA-Platform-Version, Sec-CH-UA-Model, Sec-CH-UA-Full-Version-List, Sec-CH-UA-Form-Factors'
+  'Sec-CH-UA-Platform-Version, Sec-CH-UA-Model, Sec-CH-UA-Full-Version-List, Sec-CH-UA-Form-Factors, ECT'
+
+const CONNECTIONS: ReadonlySet<unknown> = new Set(['slow-2g', '2g', '3g', '4g'])
+
+/** How fast the browser takes its connection to be, in the words of the hint `ECT`; undefined where it does not say.
+ * @see https://wicg.github.io/netinfo/#effectiveconnectiontype-enum
+ */
+export const connectionOf = ({ ect }: HeaderValues): string | undefined =>
+  CONNECTIONS.has(ect) ? (ect as string) : undefined
 
 /** Longer hints are no browser's. */
 const HINT_LENGTH_MAX = 256
