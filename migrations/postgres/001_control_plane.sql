@@ -97,6 +97,8 @@ CREATE TABLE postback_endpoints (
   timeout_ms integer NOT NULL,
   max_concurrency integer NOT NULL,
   max_attempts integer NOT NULL,
+  max_per_minute integer,
+  expires_hours integer NOT NULL,
   allow_private_address boolean NOT NULL
 );
 

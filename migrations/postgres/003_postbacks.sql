@@ -54,14 +54,16 @@ CREATE TABLE delivery_keys (
   PRIMARY KEY (endpoint_id, event_id, replay_no)
 );
 
--- Due now. `attempts` counts the tries already made, `crashes` the leases lost since the last finished try.
+-- Due now. `attempts` counts the tries already made, `probes` those of them that only asked whether the receiver is back and use up
+-- nothing, `crashes` the leases lost since the last finished try.
 CREATE TABLE delivery_ready (
   delivery_id bigint NOT NULL,
   created_at timestamptz NOT NULL,
   endpoint_id text NOT NULL,
   run_at timestamptz NOT NULL,
   attempts smallint NOT NULL,
-  crashes smallint NOT NULL
+  crashes smallint NOT NULL,
+  probes smallint NOT NULL DEFAULT 0
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX delivery_ready_by_endpoint ON delivery_ready (endpoint_id, run_at, delivery_id);
 
@@ -74,7 +76,8 @@ CREATE TABLE delivery_inflight (
   crashes smallint NOT NULL,
   worker_id uuid NOT NULL,
   lease_token bigint NOT NULL,
-  lease_until timestamptz NOT NULL
+  lease_until timestamptz NOT NULL,
+  probes smallint NOT NULL DEFAULT 0
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX delivery_inflight_by_lease ON delivery_inflight (lease_until);
 
@@ -84,7 +87,8 @@ CREATE TABLE delivery_deferred (
   created_at timestamptz NOT NULL,
   endpoint_id text NOT NULL,
   run_at timestamptz NOT NULL,
-  attempts smallint NOT NULL
+  attempts smallint NOT NULL,
+  probes smallint NOT NULL DEFAULT 0
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX delivery_deferred_by_time ON delivery_deferred (run_at);
 
@@ -107,7 +111,8 @@ CREATE TABLE delivery_attempts (
   next_at timestamptz,
   worker_id uuid NOT NULL,
   lease_token bigint NOT NULL,
-  is_fenced boolean NOT NULL
+  is_fenced boolean NOT NULL,
+  is_probe boolean NOT NULL DEFAULT false
 ) PARTITION BY RANGE (attempted_at);
 CREATE TABLE delivery_attempts_default PARTITION OF delivery_attempts DEFAULT;
 CREATE INDEX delivery_attempts_by_delivery ON delivery_attempts (delivery_id, attempt_no);

@@ -17,8 +17,8 @@ const ROWS = `
   INSERT INTO campaigns (campaign_id, advertiser_id, name, status, affiliate_id, flows, unique_ttl_hours)
     VALUES ('ax', 'a', 'ax', 'active', 'x', '[]', 24), ('bx', 'b', 'bx', 'active', 'x', '[]', 24), ('by', 'b', 'by', 'active', 'y', '[]', 24);
   INSERT INTO links (code, campaign_id) VALUES ('la', 'ax'), ('lb', 'bx');
-  INSERT INTO postback_endpoints (endpoint_id, advertiser_id, name, status, scope, triggers, method, url, timeout_ms, max_concurrency, max_attempts, allow_private_address)
-    SELECT id, adv, id, 'active', scope::jsonb, '[]', 'GET', 'https://x/', 1, 1, 1, false FROM (VALUES ('ea', 'a', '{"advertiser_id":"a"}'), ('eb', 'b', '{"advertiser_id":"b"}'),
+  INSERT INTO postback_endpoints (endpoint_id, advertiser_id, name, status, scope, triggers, method, url, timeout_ms, max_concurrency, max_attempts, expires_hours, allow_private_address)
+    SELECT id, adv, id, 'active', scope::jsonb, '[]', 'GET', 'https://x/', 1, 1, 1, 120, false FROM (VALUES ('ea', 'a', '{"advertiser_id":"a"}'), ('eb', 'b', '{"advertiser_id":"b"}'),
       ('exa', 'a', '{"advertiser_id":"a","affiliate_id":"x"}'), ('ex', NULL, '{"affiliate_id":"x"}')) v (id, adv, scope);
   UPDATE settings SET fallback_url = 'https://fallback/';
   INSERT INTO config_versions VALUES (1, '{}', now(), 'test', '[]');

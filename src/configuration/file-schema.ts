@@ -639,6 +639,21 @@ const endpoint = Type.Object(
     timeout_ms: Type.Optional(integer(100, 60_000, 'For the whole attempt.', 10_000)),
     max_concurrency: Type.Optional(integer(1, 100, 'Attempts at the same time.', 4)),
     max_attempts: Type.Optional(integer(1, 50, 'Attempts before it is given up.', 12)),
+    max_per_minute: Type.Optional(
+      integer(
+        1,
+        600_000,
+        'Attempts per minute, evenly: at most those of one second at once. Left out: as fast as it answers.',
+      ),
+    ),
+    expires_hours: Type.Optional(
+      integer(
+        1,
+        720,
+        'What could not be delivered by then is given up, also while the endpoint is not called at all.',
+        120,
+      ),
+    ),
     allow_private_address: Type.Optional(
       Type.Boolean({ description: 'Lets it be on a private or loopback address.', default: false }),
     ),

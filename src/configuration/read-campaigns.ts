@@ -199,6 +199,8 @@ export function readEndpoint(
     timeout_ms: file.timeout_ms ?? 10_000,
     max_concurrency: file.max_concurrency ?? 4,
     max_attempts: file.max_attempts ?? 12,
+    max_per_minute: file.max_per_minute,
+    expires_hours: file.expires_hours ?? 120,
     allow_private_address: file.allow_private_address ?? false,
   })
   for (const found of validateEndpoint(endpoint))

@@ -60,6 +60,7 @@ const snapshotWith = (changes: Partial<Offer> = {}): Snapshot => ({
       timeout_ms: 1_000,
       max_concurrency: 1,
       max_attempts: 1,
+      expires_hours: 120,
       allow_private_address: false,
     },
   ],

@@ -131,6 +131,7 @@ export const endpoint: PostbackEndpoint = {
   timeout_ms: 1_000,
   max_concurrency: 1,
   max_attempts: 1,
+  expires_hours: 120,
   allow_private_address: false,
 }
 

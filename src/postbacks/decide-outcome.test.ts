@@ -19,8 +19,8 @@ const failed = (error: Extract<AttemptResult, { kind: 'failed' }>['error']): Att
   kind: 'failed',
   error,
 })
-const decide = (result: AttemptResult, attempts = 1, maxAttempts = 12, chance = 0.5): Outcome =>
-  decideOutcome({ result, attempts, maxAttempts, nowMs: NOW, random: () => chance })
+const decide = (result: AttemptResult, attempts = 1, maxAttempts = 12, chance = 0.5, expiresInMs?: number): Outcome =>
+  decideOutcome({ result, attempts, maxAttempts, expiresInMs, nowMs: NOW, random: () => chance })
 const delayOf = (outcome: Outcome): number => {
   assert.equal(outcome.kind, 'retry')
   return outcome.kind === 'retry' ? outcome.delayMs : Number.NaN
@@ -144,4 +144,13 @@ test('every answer leads to exactly one outcome, and no delivery is tried for ev
       assert.ok(attempts <= maxAttempts)
     }),
   )
+})
+
+test('a retry that would come too late is not made', () => {
+  assert.deepEqual(decide(answered(500), 3, 12, 0.5, LADDER_MS[2]), { kind: 'retry', delayMs: LADDER_MS[2] })
+  assert.deepEqual(decide(answered(500), 3, 12, 0.5, LADDER_MS[2]! - 1), { kind: 'gave_up', reason: 'expired' })
+})
+
+test('a delivery that was only a probe so far stands on the first step', () => {
+  assert.deepEqual(decide(failed('timeout'), 0), { kind: 'retry', delayMs: LADDER_MS[0] })
 })

@@ -41,10 +41,12 @@ const GONE = 410
 
 export type Decision = {
   readonly result: AttemptResult
-  /** Attempts made, this one included; integer ≥ 1. */
+  /** Attempts that count, this one included; integer ≥ 0. A failed probe is none: it only asked whether the receiver is back. */
   readonly attempts: number
   /** Of the endpoint; the ladder's last step repeats where it is longer. */
   readonly maxAttempts: number
+  /** Milliseconds until the delivery is worth nothing any more; undefined: it never is. */
+  readonly expiresInMs: number | undefined
   readonly nowMs: number
   /** Uniform in [0, 1). */
   readonly random: () => number
@@ -75,8 +77,11 @@ function climb(decision: Decision, ladder: readonly number[], reason: GiveUpReas
   const isShort = ladder === SHORT_LADDER_MS
   if (isShort && attempts > ladder.length) return { kind: 'gave_up', reason }
   if (attempts >= maxAttempts) return { kind: 'gave_up', reason: 'attempts_exhausted' }
-  const stepMs = ladder[Math.min(attempts, ladder.length) - 1]!
-  return { kind: 'retry', delayMs: delayAfter(stepMs, decision) }
+  const stepMs = ladder[Math.max(0, Math.min(attempts, ladder.length) - 1)]!
+  const delayMs = delayAfter(stepMs, decision)
+  return delayMs > (decision.expiresInMs ?? Infinity)
+    ? { kind: 'gave_up', reason: 'expired' }
+    : { kind: 'retry', delayMs }
 }
 
 /** step × U(0.8, 1.2), not sooner than the receiver asked for. */

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { eventIdOf, triggersOfRevision, type DeliveryCause } from './delivery-causes.ts'
-import { planClaim } from './plan-claim.ts'
 import { prepareDeliveries } from './prepare-deliveries.ts'
 import { SAMPLE_AT, SAMPLE_CLICK_ID, sampleCause, sampleClick, sampleEndpoint, sampleSnapshot } from './test-causes.ts'
 
@@ -97,40 +96,4 @@ test('an event that made no conversion goes to endpoints that listen to events, 
     deliveries.map((item) => [item.endpointId, JSON.parse(item.body!).type]),
     [['tracker', 'event.open']],
   )
-})
-
-test('free slots are shared equally, within each limit, oldest waiting first', () => {
-  const waiting = ['a', 'b', 'c'].map((endpoint_id) =>
-    sampleEndpoint({ endpoint_id, max_concurrency: 10, timeout_ms: 1_000 }),
-  )
-  const plan = (free: number, running: Record<string, number> = {}, perEndpointMax = 100) =>
-    planClaim(waiting, { free, perEndpointMax, running: (id) => running[id] ?? 0 }).map((quota) => [
-      quota.endpointId,
-      quota.count,
-    ])
-  assert.deepEqual(plan(9), [
-    ['a', 3],
-    ['b', 3],
-    ['c', 3],
-  ])
-  assert.deepEqual(plan(1_000), [
-    ['a', 10],
-    ['b', 10],
-    ['c', 10],
-  ])
-  assert.deepEqual(plan(1_000, {}, 4), [
-    ['a', 4],
-    ['b', 4],
-    ['c', 4],
-  ])
-  assert.deepEqual(plan(9, { a: 10, b: 9 }), [
-    ['b', 1],
-    ['c', 3],
-  ])
-  assert.deepEqual(plan(2), [
-    ['a', 1],
-    ['b', 1],
-  ])
-  assert.deepEqual(plan(0), [])
-  assert.equal(planClaim(waiting, { free: 9, perEndpointMax: 9, running: () => 0 })[0]!.leaseMs, 16_000)
 })

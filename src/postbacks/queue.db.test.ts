@@ -8,6 +8,7 @@ const WORKER = randomUUID()
 
 const tryOf = (claimed: Claimed, outcome: Completion['outcome']): Completion => ({
   claimed,
+  isProbe: false,
   outcome,
   giveUpReason: undefined,
   delayMs: outcome === 'retry' ? 5_000 : undefined,

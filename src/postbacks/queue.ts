@@ -7,6 +7,7 @@ import type { AttemptError, GiveUpReason } from './reasons.ts'
  *                ▲                 │   └──complete──▶ deferred ──promote──▶ ready
  *                └──────reap───────┘ (lease over)  └─▶ final (quarantined) after too many lost leases
  *   ready ──retire──▶ final (gave_up: endpoint_removed)
+ *   ready, deferred ──expire──▶ final (gave_up: expired)
  *
  * Every move is one statement: DELETE from one table, INSERT into the next. All times are PostgreSQL's.
  */
@@ -21,6 +22,8 @@ export type Claimed = {
   readonly endpointId: string
   /** Tries made before this one. */
   readonly attempts: number
+  /** Those of them that were probes and used up nothing. */
+  readonly probes: number
   readonly leaseToken: bigint
   readonly eventId: string
   readonly method: 'GET' | 'POST'
@@ -42,15 +45,15 @@ const CLAIM = `
     ) AS r
   ), taken AS (
     DELETE FROM delivery_ready AS r USING due WHERE r.ctid = due.row_place
-    RETURNING r.delivery_id, r.created_at, r.endpoint_id, r.attempts, r.crashes, due.lease_ms,
+    RETURNING r.delivery_id, r.created_at, r.endpoint_id, r.attempts, r.probes, r.crashes, due.lease_ms,
       nextval('delivery_lease_tokens') AS lease_token
   ), leased AS (
     INSERT INTO delivery_inflight
-      (delivery_id, created_at, endpoint_id, attempts, crashes, worker_id, lease_token, lease_until)
-    SELECT delivery_id, created_at, endpoint_id, attempts, crashes, $4, lease_token, now() + lease_ms * interval '1 ms'
+      (delivery_id, created_at, endpoint_id, attempts, probes, crashes, worker_id, lease_token, lease_until)
+    SELECT delivery_id, created_at, endpoint_id, attempts, probes, crashes, $4, lease_token, now() + lease_ms * interval '1 ms'
     FROM taken
   )
-  SELECT t.delivery_id AS "deliveryId", t.created_at AS "createdAt", t.endpoint_id AS "endpointId", t.attempts,
+  SELECT t.delivery_id AS "deliveryId", t.created_at AS "createdAt", t.endpoint_id AS "endpointId", t.attempts, t.probes,
     t.lease_token AS "leaseToken", d.event_id AS "eventId", d.method, d.url, d.content_type AS "contentType", d.body
   FROM taken AS t JOIN deliveries AS d ON d.created_at = t.created_at AND d.delivery_id = t.delivery_id`
 
@@ -85,7 +88,9 @@ export async function findWaitingEndpoints(pool: Pool): Promise<readonly string[
 
 /** How one try ended, for the record and for the queue. */
 export type Completion = {
-  readonly claimed: Pick<Claimed, 'deliveryId' | 'createdAt' | 'endpointId' | 'attempts' | 'leaseToken'>
+  readonly claimed: Pick<Claimed, 'deliveryId' | 'createdAt' | 'endpointId' | 'attempts' | 'probes' | 'leaseToken'>
+  /** It only asked whether the receiver is back: where it failed the delivery stands where it stood. */
+  readonly isProbe: boolean
   readonly outcome: 'delivered' | 'retry' | 'gave_up'
   readonly giveUpReason: GiveUpReason | undefined
   readonly delayMs: number | undefined
@@ -111,9 +116,9 @@ const completeSql = (isFenced: boolean): string => `
   WITH given AS (
     SELECT * FROM unnest(
       $1::bigint[], $2::timestamptz[], $3::text[], $4::int[], $5::bigint[], $6::text[], $7::text[], $8::float8[], $9::int[],
-      $10::text[], $11::text[], $12::int[], $13::int[], $14::inet[], $15::bytea[], $16::int[], $18::float8[]
+      $10::text[], $11::text[], $12::int[], $13::int[], $14::inet[], $15::bytea[], $16::int[], $18::float8[], $19::bool[], $20::int[]
     ) AS g(delivery_id, created_at, endpoint_id, attempt_no, lease_token, outcome, reason, delay_ms, http_status, error,
-      error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, age_ms)
+      error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, age_ms, is_probe, probes)
   ), released AS (
     DELETE FROM delivery_inflight AS f USING given AS g WHERE f.delivery_id = g.delivery_id ${isFenced ? FENCE : ''}
     RETURNING f.delivery_id, f.lease_token
@@ -122,10 +127,10 @@ const completeSql = (isFenced: boolean): string => `
   ), logged AS (
     INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, http_status, error,
       error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, next_at, worker_id, lease_token,
-      is_fenced)
+      is_fenced, is_probe)
     SELECT g.delivery_id, g.created_at, g.endpoint_id, g.attempt_no, now() - g.age_ms * interval '1 ms', g.outcome,
       g.http_status, g.error, g.error_detail, g.first_byte_ms, g.total_ms, g.remote_address, g.response_head,
-      g.response_bytes, now() + g.delay_ms * interval '1 ms', $17, g.lease_token, o.delivery_id IS NULL
+      g.response_bytes, now() + g.delay_ms * interval '1 ms', $17, g.lease_token, o.delivery_id IS NULL, g.is_probe
     FROM given AS g LEFT JOIN own AS o ON o.delivery_id = g.delivery_id AND o.lease_token = g.lease_token
     WHERE NOT EXISTS (
       SELECT FROM delivery_attempts AS a WHERE a.delivery_id = g.delivery_id AND a.lease_token = g.lease_token
@@ -137,8 +142,8 @@ const completeSql = (isFenced: boolean): string => `
     FROM own WHERE outcome <> 'retry'
     ${isFenced ? '' : 'ON CONFLICT DO NOTHING'}
   ), put_off AS (
-    INSERT INTO delivery_deferred (delivery_id, created_at, endpoint_id, run_at, attempts)
-    SELECT delivery_id, created_at, endpoint_id, now() + delay_ms * interval '1 ms', attempt_no
+    INSERT INTO delivery_deferred (delivery_id, created_at, endpoint_id, run_at, attempts, probes)
+    SELECT delivery_id, created_at, endpoint_id, now() + delay_ms * interval '1 ms', attempt_no, probes
     FROM own WHERE outcome = 'retry'
   )
   SELECT count(*) FILTER (WHERE is_fenced) AS late FROM logged`
@@ -175,6 +180,8 @@ export async function completeTries(
     completions.map((item) => item.responseBytes),
     options.workerId,
     completions.map((item) => performance.now() - item.endedAt + item.totalMs),
+    completions.map((item) => item.isProbe),
+    completions.map((item) => item.claimed.probes + (item.isProbe ? 1 : 0)),
   ])
   return Number(rows[0]!.late)
 }
@@ -185,8 +192,8 @@ const PROMOTE = `
   ), taken AS (
     DELETE FROM delivery_deferred AS f USING due WHERE f.ctid = due.row_place RETURNING f.*
   )
-  INSERT INTO delivery_ready (delivery_id, created_at, endpoint_id, run_at, attempts, crashes)
-  SELECT delivery_id, created_at, endpoint_id, run_at, attempts, 0 FROM taken`
+  INSERT INTO delivery_ready (delivery_id, created_at, endpoint_id, run_at, attempts, probes, crashes)
+  SELECT delivery_id, created_at, endpoint_id, run_at, attempts, probes, 0 FROM taken`
 
 /** Moves what is due from deferred to ready. @returns how many */
 export async function promoteDue(pool: Pool, countMax: number): Promise<number> {
@@ -199,8 +206,8 @@ const REAP = `
   ), taken AS (
     DELETE FROM delivery_inflight AS f USING lost WHERE f.delivery_id = lost.delivery_id RETURNING f.*
   ), requeued AS (
-    INSERT INTO delivery_ready (delivery_id, created_at, endpoint_id, run_at, attempts, crashes)
-    SELECT delivery_id, created_at, endpoint_id, now(), attempts, crashes + 1 FROM taken WHERE crashes + 1 < $2
+    INSERT INTO delivery_ready (delivery_id, created_at, endpoint_id, run_at, attempts, probes, crashes)
+    SELECT delivery_id, created_at, endpoint_id, now(), attempts, probes, crashes + 1 FROM taken WHERE crashes + 1 < $2
     RETURNING delivery_id
   ), quarantined AS (
     INSERT INTO delivery_finals (delivery_id, created_at, endpoint_id, state, reason, attempts, finished_at)
@@ -220,6 +227,33 @@ export async function reapLostLeases(
     options.crashesMax,
   ])
   return { requeued: Number(rows[0]!.requeued), quarantined: Number(rows[0]!.quarantined) }
+}
+
+/** Both tables are read whole: once in some minutes that costs less than an index that every delivery would have to keep. */
+const expireSql = (table: 'delivery_ready' | 'delivery_deferred'): string => `
+  WITH old AS MATERIALIZED (
+    SELECT r.ctid AS row_place FROM ${table} AS r
+    JOIN unnest($1::text[], $2::int[]) AS e(endpoint_id, hours) USING (endpoint_id)
+    WHERE r.created_at < now() - hours * interval '1 hour'
+    LIMIT $3 FOR UPDATE OF r SKIP LOCKED
+  ), taken AS (
+    DELETE FROM ${table} AS r USING old WHERE r.ctid = old.row_place RETURNING r.*
+  )
+  INSERT INTO delivery_finals (delivery_id, created_at, endpoint_id, state, reason, attempts, finished_at)
+  SELECT delivery_id, created_at, endpoint_id, 'gave_up', 'expired', attempts, now() FROM taken`
+
+const EXPIRE = [expireSql('delivery_ready'), expireSql('delivery_deferred')]
+
+/** Ends what could not be delivered in time, also where nothing is sent at all. @returns how many */
+export async function expireOld(
+  pool: Pool,
+  endpoints: readonly { readonly endpoint_id: string; readonly expires_hours: number }[],
+  countMax: number,
+): Promise<number> {
+  const values = [endpoints.map((one) => one.endpoint_id), endpoints.map((one) => one.expires_hours), countMax]
+  let expired = 0
+  for (const sql of EXPIRE) expired += (await pool.query(sql, values)).rowCount ?? 0
+  return expired
 }
 
 const RETIRE = `

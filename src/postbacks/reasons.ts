@@ -12,6 +12,7 @@ export type WhyNotReason = keyof typeof whyNotReasons
 /** Why a delivery ended without success. */
 export const giveUpReasons = {
   attempts_exhausted: 'The last attempt of the schedule failed.',
+  expired: 'It could not be delivered within `expires_hours` of the endpoint.',
   refused_by_receiver:
     'The receiver answered with a 3xx or 4xx that says the request is wrong; the short schedule is used up.',
   destination_refused:

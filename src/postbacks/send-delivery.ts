@@ -49,22 +49,28 @@ export async function sendDelivery(
   }
 }
 
-/** Judges a try and says what is to be recorded. */
+/** Judges a try and says what is to be recorded.
+ * @param isProbe it asked whether the receiver is back; where it failed it does not count
+ */
 export function judgeTry(
   delivery: Claimed,
   endpoint: PostbackEndpoint,
   exchange: Exchange,
   surroundings: Surroundings,
+  isProbe: boolean,
 ): Completion {
+  const nowMs = surroundings.nowMs()
   const outcome = decideOutcome({
     result: exchange.result,
-    attempts: delivery.attempts + 1,
+    attempts: delivery.attempts - delivery.probes + (isProbe ? 0 : 1),
     maxAttempts: endpoint.max_attempts,
-    nowMs: surroundings.nowMs(),
+    expiresInMs: delivery.createdAt.getTime() + endpoint.expires_hours * 3_600_000 - nowMs,
+    nowMs,
     random: surroundings.random,
   })
   return {
     claimed: delivery,
+    isProbe,
     outcome: outcome.kind,
     giveUpReason: outcome.kind === 'gave_up' ? outcome.reason : undefined,
     delayMs: outcome.kind === 'retry' ? outcome.delayMs : undefined,

@@ -4,6 +4,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import type { PostbackEndpoint } from '#routing'
 import { LADDER_MS } from './decide-outcome.ts'
+import { expireOld } from './queue.ts'
 import { reconcileDeliveries } from './reconcile-deliveries.ts'
 import { RESPONSE_BYTES_MAX, RESPONSE_HEAD_BYTES } from './send-request.ts'
 import { verifySignature } from './sign.ts'
@@ -488,4 +489,56 @@ test('with every connection cut again and again nothing is lost and the worker g
   }
   assert.equal(new Set(receiver.arrivals.map((arrival) => arrival.headers['webhook-id'])).size, 200)
   assert.deepEqual(await reconcileDeliveries(bench.pool), [])
+})
+
+test('a receiver that is down is left alone, then asked with one delivery at a time, which uses up no attempt', async (t) => {
+  let isDown = true
+  const receiver = await startReceiver(t, (response) => void response.writeHead(isDown ? 500 : 200).end())
+  await using bench = await openBench(t, [localEndpoint({ url: receiver.url, max_concurrency: 1 })])
+  await bench.start({ random: () => 0.5 })
+  await bench.enqueue(manyCauses(30))
+  await bench.recorded(10)
+  // The tenth failure opens the breaker: twenty wait, and none of them is tried for five seconds.
+  assert.equal(receiver.arrivals.length, 10)
+  await bench.recorded(11)
+  assert.equal(receiver.arrivals.length, 11)
+  const [probe] = await bench.rows(`${ATTEMPTS.replace('ORDER BY', 'WHERE is_probe ORDER BY')}`)
+  assert.deepEqual([probe!['attempt_no'], probe!['outcome']], [1, 'retry'])
+  assert.deepEqual(await bench.rows('SELECT attempts, probes FROM delivery_deferred WHERE probes > 0'), [
+    { attempts: 1, probes: 1 },
+  ])
+  isDown = false
+  await bench.pool.query(DUE)
+  await bench.recorded(41)
+  assert.deepEqual(await bench.rows('SELECT state, count(*)::int FROM delivery_finals GROUP BY state'), [
+    { state: 'delivered', count: 30 },
+  ])
+})
+
+test('an endpoint gets no more per minute than it wants', async (t) => {
+  const receiver = await startReceiver(t)
+  await using bench = await openBench(t, [
+    localEndpoint({ url: receiver.url, max_per_minute: 120, max_concurrency: 50 }),
+  ])
+  await bench.start()
+  const from = performance.now()
+  await bench.enqueue(manyCauses(5))
+  await bench.recorded(5)
+  assert.ok(performance.now() - from >= 1_400, 'two at once, then two a second')
+})
+
+test('what could not be delivered in time is given up, also where nothing is sent', async (t) => {
+  await using bench = await openBench(t, [
+    localEndpoint({ url: 'http://127.0.0.1:9/', status: 'paused', expires_hours: 2 }),
+  ])
+  await bench.enqueue([])
+  await bench.pool.query(`
+    INSERT INTO delivery_ready VALUES (1, now() - interval '3 hours', 'tracker', now(), 0, 0), (2, now(), 'tracker', now(), 0, 0);
+    INSERT INTO delivery_deferred VALUES (3, now() - interval '121 minutes', 'tracker', now() + interval '1 hour', 4)`)
+  assert.equal(await expireOld(bench.pool, [{ endpoint_id: 'tracker', expires_hours: 2 }], 10), 2)
+  assert.deepEqual(await bench.rows(FINALS), [
+    { state: 'gave_up', reason: 'expired', attempts: 0 },
+    { state: 'gave_up', reason: 'expired', attempts: 4 },
+  ])
+  assert.equal((await bench.rows('SELECT FROM delivery_ready')).length, 1)
 })

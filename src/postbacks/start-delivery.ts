@@ -5,7 +5,7 @@ import type { Pool } from '#platform/postgres'
 import type { Snapshot } from '#routing'
 import { createDeliveryCounters, type AttemptCounts } from './delivery-metrics.ts'
 import { listenForDeliveries } from './listen.ts'
-import { promoteDue, reapLostLeases, type Completion } from './queue.ts'
+import { expireOld, promoteDue, reapLostLeases, type Completion } from './queue.ts'
 import { createRecorder } from './record-tries.ts'
 import { createHostResolver, type ResolveHost } from './resolve-host.ts'
 import { createSender } from './send-request.ts'
@@ -15,6 +15,7 @@ import { IDLE_MS, Worker } from './worker.ts'
 /** Deferred deliveries become due this late at most. */
 const PROMOTE_INTERVAL_MS = 250
 const REAP_INTERVAL_MS = 5_000
+const EXPIRE_INTERVAL_MS = 300_000
 /** Rows moved by one housekeeping statement. */
 const MOVE_MAX = 5_000
 /** A delivery whose worker died five times in a row is set aside. Fewer would hit innocent ones in a bad hour of restarts. */
@@ -120,6 +121,11 @@ function keepHouse(options: DeliveryOptions, look: () => void): readonly Loop[] 
       if (lost.requeued + lost.quarantined > 0) logLines.warn(lost, 'deliveries taken back from a lost worker')
       if (lost.requeued > 0) look()
       return options.reapIntervalMs ?? REAP_INTERVAL_MS
+    }),
+    supervise('expire', logLines, async () => {
+      const expired = await expireOld(pool, options.snapshots.current()?.endpoints ?? [], MOVE_MAX)
+      if (expired > 0) logLines.warn({ expired }, 'deliveries given up, since they could not be delivered in time')
+      return expired >= MOVE_MAX ? 0 : EXPIRE_INTERVAL_MS
     }),
     supervise('look', logLines, () => {
       look()

@@ -71,6 +71,7 @@ export const sampleEndpoint = (over: Partial<PostbackEndpoint> = {}): PostbackEn
   timeout_ms: 5_000,
   max_concurrency: 4,
   max_attempts: 12,
+  expires_hours: 120,
   allow_private_address: false,
   ...over,
 })

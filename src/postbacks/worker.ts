@@ -1,8 +1,10 @@
 import type { Pool } from '#platform/postgres'
 import type { PostbackEndpoint, Snapshot } from '#routing'
-import { planClaim, type Slots } from './plan-claim.ts'
 import { claimDue, findWaitingEndpoints, retireRemoved, type Claimed, type Quota } from './queue.ts'
 import type { Recorder } from './record-tries.ts'
+import { signOf } from './scheduler/sign-of.ts'
+import type { Rate } from './scheduler/rate.ts'
+import { Scheduler, type Receiver } from './scheduler/scheduler.ts'
 import { judgeTry, sendDelivery, type Surroundings } from './send-delivery.ts'
 import type { Sender } from './send-request.ts'
 
@@ -10,6 +12,12 @@ import type { Sender } from './send-request.ts'
 export const IDLE_MS = 1_000
 /** Rows retired by one statement. */
 const RETIRE_MAX = 5_000
+/** Deliveries under way to one host at most, so that many endpoints on a small server do not overrun it together. */
+const PER_HOST_MAX = 128
+/** Added to an endpoint's deadline for its lease: time to write the outcome down, also after a stall of some seconds. A lease
+ * that ended before the attempt did would make a second sender start.
+ */
+export const LEASE_MARGIN_MS = 15_000
 
 export type WorkerOptions = {
   readonly pool: Pool
@@ -27,8 +35,7 @@ export type WorkerOptions = {
 /** Takes deliveries as slots allow and sees each through: send, judge, record. */
 export class Worker {
   readonly #options: WorkerOptions
-  /** Requests that were sent and not answered, by endpoint. */
-  readonly #running = new Map<string, number>()
+  readonly #scheduler: Scheduler
   /** Everything whose outcome is not on record; its size bounds memory while the database is away. */
   readonly #underWay = new Set<Promise<void>>()
   /** Endpoints known to have something due, those served last at the end. */
@@ -37,6 +44,7 @@ export class Worker {
 
   constructor(options: WorkerOptions) {
     this.#options = options
+    this.#scheduler = new Scheduler({ slots: options.concurrencyMax, perHostMax: PER_HOST_MAX })
   }
 
   /** The queue may hold more than is known here. */
@@ -52,27 +60,27 @@ export class Worker {
     const snapshot = this.#options.snapshots.current()
     if (snapshot === undefined) return IDLE_MS
     if (this.#mustLook) await this.#look()
-    const endpoints = await this.#activeEndpoints(snapshot)
-    const quotas = planClaim([...endpoints.values()], this.#slots())
-    if (quotas.length === 0) return IDLE_MS
+    const receivers = await this.#activeReceivers(snapshot)
+    const { shares, nextAt } = this.#scheduler.plan([...receivers.values()], performance.now())
+    if (shares.length === 0) return this.#pauseUntil(nextAt)
+    const quotas = shares.map(({ receiver, count }) => ({
+      endpointId: receiver.endpointId,
+      count,
+      leaseMs: receiver.endpoint.timeout_ms + LEASE_MARGIN_MS,
+    }))
     const claimed = await claimDue(this.#options.pool, quotas, this.#options.workerId)
     this.#rememberWhoWaits(quotas, claimed)
-    for (const delivery of claimed) this.#start(delivery, endpoints.get(delivery.endpointId)!)
-    return claimed.length === 0 && !this.#mustLook ? IDLE_MS : 0
+    for (const delivery of claimed) this.#start(delivery, receivers.get(delivery.endpointId)!)
+    return claimed.length === 0 && !this.#mustLook ? this.#pauseUntil(nextAt) : 0
+  }
+
+  #pauseUntil(nextAt: number | undefined): number {
+    return nextAt === undefined ? IDLE_MS : Math.min(IDLE_MS, Math.max(1, nextAt - performance.now()))
   }
 
   /** Resolves when everything under way is on record. */
   async drain(): Promise<void> {
     await Promise.all(this.#underWay)
-  }
-
-  #slots(): Slots {
-    const { concurrencyMax } = this.#options
-    return {
-      free: concurrencyMax - this.#underWay.size,
-      perEndpointMax: Math.max(1, Math.floor(concurrencyMax / 4)),
-      running: (endpointId) => this.#running.get(endpointId) ?? 0,
-    }
   }
 
   async #look(): Promise<void> {
@@ -87,17 +95,20 @@ export class Worker {
   }
 
   /** The waiting endpoints that are active. Deliveries to removed ones are ended; paused ones keep theirs. */
-  async #activeEndpoints(snapshot: Snapshot): Promise<ReadonlyMap<string, PostbackEndpoint>> {
-    const byId = endpointsById(snapshot)
+  async #activeReceivers(snapshot: Snapshot): Promise<ReadonlyMap<string, KnownReceiver>> {
+    const byId = receiversOf(snapshot)
     const removed = [...this.#waiting].filter((endpointId) => !byId.has(endpointId))
     if (removed.length > 0) {
       await retireRemoved(this.#options.pool, removed, snapshot.version, RETIRE_MAX)
       for (const endpointId of removed) this.#waiting.delete(endpointId)
+      this.#scheduler.keepOnly((endpointId) => byId.has(endpointId))
     }
-    const waiting = [...this.#waiting].map((endpointId) => byId.get(endpointId)!)
-    return new Map(
-      waiting.filter(({ status }) => status === 'active').map((endpoint) => [endpoint.endpoint_id, endpoint]),
-    )
+    const active = new Map<string, KnownReceiver>()
+    for (const endpointId of this.#waiting) {
+      const receiver = byId.get(endpointId)!
+      if (receiver.endpoint.status === 'active') active.set(endpointId, receiver)
+    }
+    return active
   }
 
   /** Who got its whole quota may have more, and moves to the end of the row; who got less has no more. */
@@ -110,37 +121,51 @@ export class Worker {
     }
   }
 
-  #start(delivery: Claimed, endpoint: PostbackEndpoint): void {
-    const work = this.#deliver(delivery, endpoint).finally(() => {
+  #start(delivery: Claimed, receiver: KnownReceiver): void {
+    const work = this.#deliver(delivery, receiver).finally(() => {
       this.#underWay.delete(work)
+      this.#scheduler.release()
       if (this.#waiting.size > 0) this.#options.onFreed()
     })
     this.#underWay.add(work)
   }
 
-  async #deliver(delivery: Claimed, endpoint: PostbackEndpoint): Promise<void> {
+  async #deliver(delivery: Claimed, receiver: KnownReceiver): Promise<void> {
     const { sender, recorder, surroundings } = this.#options
-    this.#countRunning(endpoint.endpoint_id, 1)
+    const { endpoint } = receiver
+    const { isProbe } = this.#scheduler.start(receiver, performance.now())
     const exchange = await sendDelivery(sender, delivery, endpoint, surroundings)
     // The endpoint's slot is free as soon as it answered; the worker's slot only when the outcome is on record.
-    this.#countRunning(endpoint.endpoint_id, -1)
+    const ending = { sign: signOf(exchange), tookMs: exchange.totalMs }
+    this.#scheduler.end(receiver, ending, performance.now(), surroundings.random)
     if (this.#waiting.has(endpoint.endpoint_id)) this.#options.onFreed()
-    await recorder.record(judgeTry(delivery, endpoint, exchange, surroundings))
-  }
-
-  #countRunning(endpointId: string, change: 1 | -1): void {
-    const count = (this.#running.get(endpointId) ?? 0) + change
-    if (count === 0) this.#running.delete(endpointId)
-    else this.#running.set(endpointId, count)
+    await recorder.record(judgeTry(delivery, endpoint, exchange, surroundings, isProbe))
   }
 }
 
-const endpointsOfSnapshot = new WeakMap<Snapshot, ReadonlyMap<string, PostbackEndpoint>>()
+type KnownReceiver = Receiver & { readonly endpoint: PostbackEndpoint }
 
-function endpointsById(snapshot: Snapshot): ReadonlyMap<string, PostbackEndpoint> {
-  const known = endpointsOfSnapshot.get(snapshot)
+const receiversOfSnapshot = new WeakMap<Snapshot, ReadonlyMap<string, KnownReceiver>>()
+
+function receiversOf(snapshot: Snapshot): ReadonlyMap<string, KnownReceiver> {
+  const known = receiversOfSnapshot.get(snapshot)
   if (known !== undefined) return known
-  const byId = new Map(snapshot.endpoints.map((endpoint) => [endpoint.endpoint_id, endpoint]))
-  endpointsOfSnapshot.set(snapshot, byId)
+  const byId = new Map(snapshot.endpoints.map((endpoint) => [endpoint.endpoint_id, receiverOf(endpoint)]))
+  receiversOfSnapshot.set(snapshot, byId)
   return byId
 }
+
+/** A host that is made of macros is each its own. */
+const receiverOf = (endpoint: PostbackEndpoint): KnownReceiver => ({
+  endpointId: endpoint.endpoint_id,
+  host: /^[a-z]+:\/\/([^/?#]*)/i.exec(endpoint.url)?.[1]?.toLowerCase() ?? endpoint.endpoint_id,
+  concurrencyMax: endpoint.max_concurrency,
+  rate: rateOf(endpoint),
+  endpoint,
+})
+
+/** Evenly over the minute: those of a second come at once at most. */
+const rateOf = ({ max_per_minute }: PostbackEndpoint): Rate | undefined =>
+  max_per_minute === undefined
+    ? undefined
+    : { perSecond: max_per_minute / 60, burst: Math.max(1, Math.ceil(max_per_minute / 60)) }

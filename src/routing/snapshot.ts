@@ -261,6 +261,10 @@ export type PostbackEndpoint = {
   readonly timeout_ms: number
   readonly max_concurrency: number
   readonly max_attempts: number
+  /** Attempts; left out: as fast as it answers. */
+  readonly max_per_minute?: number
+  /** What could not be delivered by then is given up. */
+  readonly expires_hours: number
   /** Lets this endpoint be on a private or loopback address; off unless the operator says so. */
   readonly allow_private_address: boolean
 }

@@ -1,0 +1,430 @@
+import { decideOutcome, type AttemptResult } from '../decide-outcome.ts'
+import type { Sign } from './breaker.ts'
+import { Scheduler, type Receiver } from './scheduler.ts'
+
+/** A world of workers, receivers and a queue in memory, in which time and chance come from a seed alone: the same seed always gives the
+ * same run. Workers die and stand still at any moment, receivers fail in turns; whatever happens, the laws of delivery hold, or
+ * the run throws with what was broken.
+ */
+export type WorldReport = Readonly<Record<Sight, number>>
+
+/** What a run may show. A law that was never put to the test proves nothing. */
+export const sights = [
+  'breaker_opened', 'probe_failed', 'breaker_closed', 'slow_start', 'rate_waited', 'slow_endpoint', 'host_full',
+  'worker_died', 'lease_stolen', 'fence_rejected', 'retries_exhausted', 'expired', 'quarantined', 'delivered_twice', 'delivered',
+] as const // prettier-ignore
+type Sight = (typeof sights)[number]
+
+const LADDER_ATTEMPTS = 6
+const CRASHES_MAX = 5
+const LEASE_MARGIN_MS = 15_000
+const TIMEOUT_MS = 10_000
+const EXPIRES_MS = 120 * 3_600_000
+const SLOTS = 16
+const PER_HOST_MAX = 5
+/** Faults end here; what is left must then find its end. */
+const FAULTS_END_MS = 3_600_000
+const WORLD_ENDS_MS = 10 * 86_400_000
+
+type Behaviour = 'answers' | 'fails' | 'times_out' | 'slow'
+type Endpoint = Receiver & { behaviour: Behaviour; readonly starts: number[]; readonly successes: Map<number, number> }
+
+/** One row of the queue. It is in exactly one place at any time. */
+type Row = {
+  readonly id: number
+  readonly endpoint: Endpoint
+  readonly createdAt: number
+  /** Whoever touches it dies. */
+  readonly isPoison: boolean
+  place: 'ready' | 'inflight' | 'deferred' | 'final'
+  runAt: number
+  attempts: number
+  probes: number
+  crashes: number
+  token: number
+  leaseUntil: number
+  finals: string[]
+  readonly logged: { readonly attemptNo: number; readonly token: number; readonly isFenced: boolean }[]
+}
+
+type WorkerState = {
+  readonly scheduler: Scheduler
+  readonly running: Map<string, number>
+  isAlive: boolean
+  stalledUntil: number
+  /** When it looks at the queue next. */
+  claimsAt: number
+}
+
+type Happening = { readonly at: number; readonly order: number; readonly happen: () => void }
+
+export function runWorld(seed: number, { isFenced = true } = {}): WorldReport {
+  const world = new World(seed, isFenced)
+  world.run()
+  return world.report
+}
+
+class World {
+  readonly report = Object.fromEntries(sights.map((name) => [name, 0])) as Record<Sight, number>
+  readonly #random: () => number
+  /** False: a worker that lost its lease decides all the same, and the laws must notice. */
+  readonly #isFenced: boolean
+  readonly #happenings: Happening[] = []
+  readonly #endpoints: Endpoint[]
+  readonly #rows: Row[] = []
+  readonly #workers: WorkerState[] = []
+  #now = 0
+  #order = 0
+  #tokens = 0
+
+  constructor(seed: number, isFenced: boolean) {
+    this.#random = randomOf(seed)
+    this.#isFenced = isFenced
+    this.#endpoints = Array.from({ length: 1 + this.#pick(4) }, (_, index) => this.#newEndpoint(index))
+    for (let count = 0; count < 1 + this.#pick(2); count += 1) this.#startWorker()
+    const rows = 4 + this.#pick(28)
+    for (let id = 0; id < rows; id += 1) this.#at(this.#pick(4) * 600_000 + this.#pick(2_000), () => this.#enqueue(id))
+    for (let count = 0; count < 2 + this.#pick(6); count += 1)
+      this.#at(this.#pick(FAULTS_END_MS), () => this.#changeBehaviour())
+    for (let count = 0; count < this.#pick(5); count += 1) this.#at(this.#pick(FAULTS_END_MS), () => this.#hurtWorker())
+    this.#at(FAULTS_END_MS, () => this.#heal())
+    this.#every(5_000, () => this.#reap())
+    this.#every(600_000, () => this.#expire())
+  }
+
+  run(): void {
+    while (this.#happenings.length > 0 && !this.#isOver()) {
+      const next = this.#happenings.shift()!
+      this.#now = next.at
+      next.happen()
+    }
+    const left = this.#rows.filter(({ place }) => place !== 'final')
+    assertLaw(left.length === 0, `${left.length} deliveries never ended: ${JSON.stringify(left[0], hideEndpoint)}`)
+    for (const row of this.#rows) this.#checkRow(row)
+    for (const endpoint of this.#endpoints) this.#checkRate(endpoint)
+  }
+
+  #isOver(): boolean {
+    if (this.#now > WORLD_ENDS_MS) return true
+    return this.#now > FAULTS_END_MS && this.#rows.every(({ place }) => place === 'final')
+  }
+
+  #newEndpoint(index: number): Endpoint {
+    const perSecond = [0.05, 0.5, 5][this.#pick(3)]!
+    return {
+      endpointId: `e${index}`,
+      host: `h${this.#pick(2)}`,
+      concurrencyMax: 1 + this.#pick(6),
+      rate: this.#pick(3) === 0 ? { perSecond, burst: 1 + this.#pick(3) } : undefined,
+      behaviour: (['answers', 'fails', 'times_out', 'slow'] as const)[this.#pick(4)]!,
+      starts: [],
+      successes: new Map(),
+    }
+  }
+
+  #startWorker(): void {
+    const scheduler = new Scheduler({ slots: SLOTS, perHostMax: PER_HOST_MAX })
+    const worker: WorkerState = { scheduler, running: new Map(), isAlive: true, stalledUntil: 0, claimsAt: Infinity }
+    this.#workers.push(worker)
+    this.#claimAt(worker, this.#now + this.#pick(1_000))
+  }
+
+  #enqueue(id: number): void {
+    this.#rows.push({
+      id,
+      endpoint: this.#endpoints[this.#pick(this.#endpoints.length)]!,
+      isPoison: this.#pick(150) === 0, createdAt: this.#now, place: 'ready', runAt: this.#now, attempts: 0, probes: 0, crashes: 0, token: 0, leaseUntil: 0, finals: [], logged: [],
+    }) // prettier-ignore
+    this.#wake()
+  }
+
+  #changeBehaviour(): void {
+    const endpoint = this.#endpoints[this.#pick(this.#endpoints.length)]!
+    endpoint.behaviour = (['answers', 'answers', 'fails', 'times_out', 'slow'] as const)[this.#pick(5)]!
+  }
+
+  /** Half of the time it dies and another starts, else it stands still past its leases. */
+  #hurtWorker(): void {
+    const worker = this.#workers[this.#pick(this.#workers.length)]!
+    if (!worker.isAlive) return
+    if (this.#pick(2) === 0) this.#kill(worker)
+    else worker.stalledUntil = this.#now + 20_000 + this.#pick(60_000)
+  }
+
+  #kill(worker: WorkerState): void {
+    worker.isAlive = false
+    this.report.worker_died += 1
+    this.#startWorker()
+  }
+
+  /** Some receivers never come back: their deliveries must run out of tries, not of the world. */
+  #heal(): void {
+    for (const endpoint of this.#endpoints) endpoint.behaviour = this.#pick(5) === 0 ? 'fails' : 'answers'
+  }
+
+  #claimAt(worker: WorkerState, at: number): void {
+    if (worker.claimsAt <= at) return
+    worker.claimsAt = at
+    this.#at(at, () => worker.claimsAt === at && this.#claim(worker))
+  }
+
+  /** Something may be due that was not. */
+  #wake(): void {
+    for (const worker of this.#workers) if (worker.isAlive) this.#claimAt(worker, this.#now + 1)
+  }
+
+  #claim(worker: WorkerState): void {
+    if (this.#isGone(worker, () => this.#claim(worker))) return
+    worker.claimsAt = Infinity
+    this.#promote()
+    const due = (receiver: Endpoint): readonly Row[] =>
+      this.#rows.filter((row) => row.place === 'ready' && row.endpoint === receiver && row.runAt <= this.#now)
+    const waiting = this.#endpoints.filter((receiver) => due(receiver).length > 0)
+    const { shares, nextAt } = worker.scheduler.plan(waiting, this.#now)
+    if (nextAt !== undefined) this.#noteBlocked(worker, waiting)
+    for (const { receiver, count } of shares)
+      for (const row of due(receiver).slice(0, count)) if (worker.isAlive) this.#lease(worker, row)
+    const times = this.#rows.flatMap(({ place, runAt }) => (place === 'deferred' ? [runAt] : []))
+    const next = Math.min(nextAt ?? Infinity, ...times)
+    if (next < Infinity) this.#claimAt(worker, Math.max(this.#now + 1, next))
+  }
+
+  #noteBlocked({ scheduler }: WorkerState, waiting: readonly Endpoint[]): void {
+    const isRateLimited = waiting.some(
+      (one) => one.rate !== undefined && scheduler.breakerOf(one.endpointId)?.kind === 'closed',
+    )
+    if (isRateLimited) this.report.rate_waited += 1
+  }
+
+  #lease(worker: WorkerState, row: Row): void {
+    const { endpoint } = row
+    row.place = 'inflight'
+    row.token = this.#tokens += 1
+    row.leaseUntil = this.#now + TIMEOUT_MS + LEASE_MARGIN_MS
+    const before = worker.scheduler.breakerOf(endpoint.endpointId)
+    assertLaw(
+      before?.kind !== 'open' || before.probeAt <= this.#now,
+      `${endpoint.endpointId} was called while its breaker was open`,
+    )
+    assertLaw(before?.kind !== 'probing' || !before.isUnderWay, `${endpoint.endpointId} was probed twice at once`)
+    if (before?.kind === 'closed' && before.slowStart !== undefined) this.report.slow_start += 1
+    const { isProbe } = worker.scheduler.start(endpoint, this.#now)
+    endpoint.starts.push(this.#now)
+    this.#count(worker, row, 1)
+    if (row.isPoison) return this.#kill(worker)
+    const { result, tookMs, sign } = this.#call(endpoint, row)
+    const token = row.token
+    this.#later(tookMs, () => this.#answer(worker, row, { token, isProbe, result, tookMs, sign }))
+  }
+
+  /** What the receiver does: it may take the message although nobody hears of it. */
+  #call(endpoint: Endpoint, row: Row): { result: AttemptResult; tookMs: number; sign: Sign } {
+    const took = () => endpoint.successes.set(row.id, (endpoint.successes.get(row.id) ?? 0) + 1)
+    switch (endpoint.behaviour) {
+      case 'answers':
+      case 'slow':
+        took()
+        return { result: answer(200), tookMs: endpoint.behaviour === 'slow' ? 3_000 + this.#pick(5_000) : 1 + this.#pick(200), sign: 'answered' } // prettier-ignore
+      case 'fails':
+        return { result: answer([500, 503, 429][this.#pick(3)]!), tookMs: 1 + this.#pick(200), sign: 'failed' }
+      case 'times_out':
+        if (this.#pick(2) === 0) took()
+        return { result: { kind: 'failed', error: 'timeout' }, tookMs: TIMEOUT_MS, sign: 'timed_out' }
+      default:
+        return endpoint.behaviour satisfies never
+    }
+  }
+
+  #answer(worker: WorkerState, row: Row, seen: Seen): void {
+    if (this.#isGone(worker, () => this.#answer(worker, row, seen))) return
+    const { endpoint } = row
+    const before = worker.scheduler.breakerOf(endpoint.endpointId)!.kind
+    worker.scheduler.end(endpoint, { sign: seen.sign, tookMs: seen.tookMs }, this.#now, this.#random)
+    const after = worker.scheduler.breakerOf(endpoint.endpointId)!.kind
+    if (before === 'closed' && after === 'open') this.report.breaker_opened += 1
+    if (before === 'probing' && after === 'open') this.report.probe_failed += 1
+    if (before === 'probing' && after === 'closed') this.report.breaker_closed += 1
+    if (endpoint.behaviour === 'slow') this.report.slow_endpoint += 1
+    this.#count(worker, row, -1)
+    this.#wake()
+    this.#later(1 + this.#pick(30), () => this.#record(worker, row, seen))
+  }
+
+  #record(worker: WorkerState, row: Row, seen: Seen): void {
+    if (this.#isGone(worker, () => this.#record(worker, row, seen))) return
+    worker.scheduler.release()
+    this.#wake()
+    const isHolder = !this.#isFenced || (row.place === 'inflight' && row.token === seen.token)
+    const attemptNo = row.attempts + 1
+    row.logged.push({ attemptNo, token: seen.token, isFenced: !isHolder })
+    if (!isHolder) {
+      this.report.fence_rejected += 1
+      return
+    }
+    const probes = row.probes + (seen.isProbe ? 1 : 0)
+    const outcome = decideOutcome({
+      result: seen.result,
+      attempts: row.attempts - row.probes + (seen.isProbe ? 0 : 1),
+      maxAttempts: LADDER_ATTEMPTS,
+      expiresInMs: row.createdAt + EXPIRES_MS - this.#now,
+      nowMs: this.#now,
+      random: this.#random,
+    })
+    if (outcome.kind === 'retry') {
+      Object.assign(row, {
+        place: 'deferred',
+        runAt: this.#now + outcome.delayMs,
+        attempts: attemptNo,
+        probes,
+        crashes: 0,
+      })
+      return
+    }
+    if (outcome.kind === 'gave_up' && outcome.reason === 'expired') this.report.expired += 1
+    else if (outcome.kind === 'gave_up') {
+      assertLaw(attemptNo - probes >= LADDER_ATTEMPTS, `given up after ${attemptNo - probes} tries that count`)
+      this.report.retries_exhausted += 1
+    }
+    this.#end(row, outcome.kind)
+  }
+
+  #end(row: Row, state: string): void {
+    row.place = 'final'
+    row.finals.push(state)
+    if (state === 'delivered') this.report.delivered += 1
+  }
+
+  #promote(): void {
+    for (const row of this.#rows) if (row.place === 'deferred' && row.runAt <= this.#now) row.place = 'ready'
+  }
+
+  #reap(): void {
+    for (const row of this.#rows) {
+      if (row.place !== 'inflight' || row.leaseUntil >= this.#now) continue
+      this.report.lease_stolen += 1
+      row.crashes += 1
+      if (row.crashes >= CRASHES_MAX) {
+        this.report.quarantined += 1
+        this.#end(row, 'quarantined')
+      } else Object.assign(row, { place: 'ready', runAt: this.#now })
+      this.#wake()
+    }
+  }
+
+  /** What nobody could be told for days is ended, also behind a breaker that stays open. */
+  #expire(): void {
+    for (const row of this.#rows) {
+      if ((row.place !== 'ready' && row.place !== 'deferred') || this.#now - row.createdAt < EXPIRES_MS) continue
+      this.report.expired += 1
+      this.#end(row, 'expired')
+    }
+  }
+
+  /** Counts what a worker has under way, and checks its limits. */
+  #count(worker: WorkerState, { endpoint }: Row, change: 1 | -1): void {
+    const running = (worker.running.get(endpoint.endpointId) ?? 0) + change
+    worker.running.set(endpoint.endpointId, running)
+    if (change < 0) return
+    assertLaw(running <= Math.min(endpoint.concurrencyMax, SLOTS / 4), `${running} under way to ${endpoint.endpointId}`)
+    const onHost = this.#endpoints.reduce(
+      (sum, one) => sum + (one.host === endpoint.host ? (worker.running.get(one.endpointId) ?? 0) : 0),
+      0,
+    )
+    assertLaw(onHost <= PER_HOST_MAX, `${onHost} under way to one host`)
+    if (onHost === PER_HOST_MAX) this.report.host_full += 1
+  }
+
+  #checkRow(row: Row): void {
+    assertLaw(row.finals.length === 1, `delivery ${row.id} ended ${row.finals.length} times`)
+    const held = row.logged.filter(({ isFenced }) => !isFenced).map(({ attemptNo }) => attemptNo)
+    assertLaw(
+      held.every((no, index) => no === index + 1),
+      `tries of ${row.id} are numbered ${held.join()}`,
+    )
+    assertLaw(
+      new Set(row.logged.map(({ token }) => token)).size === row.logged.length,
+      `a lease of ${row.id} has two tries`,
+    )
+    const times = row.endpoint.successes.get(row.id) ?? 0
+    assertLaw(row.finals[0] !== 'delivered' || times > 0, `delivery ${row.id} counts as delivered and never came`)
+    if (times > 1) this.report.delivered_twice += 1
+  }
+
+  /** No worker sends faster than the rate; several share none, so that each has its own. */
+  #checkRate({ endpointId, rate, starts }: Endpoint): void {
+    if (rate === undefined) return
+    const workers = this.#workers.length
+    for (const [index, from] of starts.entries()) {
+      for (let to = index; to < Math.min(starts.length, index + 40); to += 1) {
+        const most = workers * (rate.burst + (rate.perSecond * (starts[to]! - from)) / 1_000)
+        assertLaw(
+          to - index + 1 <= Math.ceil(most + 1e-6),
+          `${endpointId} got ${to - index + 1} in ${starts[to]! - from} ms`,
+        )
+      }
+    }
+  }
+
+  /** A dead worker does nothing any more; one that stands still does it afterwards. */
+  #isGone(worker: WorkerState, again: () => void): boolean {
+    if (!worker.isAlive) return true
+    if (worker.stalledUntil <= this.#now) return false
+    this.#at(worker.stalledUntil, again)
+    return true
+  }
+
+  #pick(below: number): number {
+    return Math.floor(this.#random() * below)
+  }
+
+  #every(ms: number, happen: () => void): void {
+    this.#later(this.#now > FAULTS_END_MS ? Math.max(ms, 300_000) : ms, () => {
+      happen()
+      this.#every(ms, happen)
+    })
+  }
+
+  #later(ms: number, happen: () => void): void {
+    this.#at(this.#now + ms, happen)
+  }
+
+  #at(at: number, happen: () => void): void {
+    const happening = { at, order: (this.#order += 1), happen }
+    let low = 0
+    let high = this.#happenings.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.#happenings[middle]!.at <= at) low = middle + 1
+      else high = middle
+    }
+    this.#happenings.splice(low, 0, happening)
+  }
+}
+
+type Seen = {
+  readonly token: number
+  readonly isProbe: boolean
+  readonly result: AttemptResult
+  readonly tookMs: number
+  readonly sign: Sign
+}
+
+const answer = (status: number): AttemptResult => ({ kind: 'answered', status, retryAfter: undefined })
+
+function assertLaw(holds: boolean, broken: string): void {
+  if (!holds) throw new Error(broken)
+}
+
+const hideEndpoint = (key: string, value: unknown): unknown =>
+  key === 'endpoint' ? (value as Endpoint).endpointId : value
+
+/** Mulberry32: small, and the same everywhere. */
+function randomOf(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
