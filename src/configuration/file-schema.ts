@@ -344,11 +344,15 @@ const fraudParts = {
   conversions: Type.Optional(
     Type.Object(
       {
-        per_ip: Type.Optional(integer(1, 1_000, 'More of one address within the window are a reason.', 5)),
-        per_device: Type.Optional(integer(1, 1_000, 'More of one device within the window are a reason.', 2)),
+        per_ip: Type.Optional(
+          integer(1, 1_000, 'More clicks of one address that converted within the window are a reason.', 5),
+        ),
+        per_device: Type.Optional(
+          integer(1, 1_000, 'More clicks of one device that converted within the window are a reason.', 2),
+        ),
         window_hours: Type.Optional(integer(1, 8_760, 'How long the window is.', 24)),
       },
-      { ...strict, description: 'Conversions of one address or device.' },
+      { ...strict, description: 'Clicks of one address or device that converted.' },
     ),
   ),
   own_rules: Type.Optional(list(ownFraudRule, 'Rules of your own.', { maxItems: 50 })),
