@@ -21,6 +21,7 @@ import { createRecorder } from './recorder.ts'
 import { addErrorAnswers, addRoutes, noteState } from './routes.ts'
 import { createSignatureMemory, type SignatureMemory } from './signature.ts'
 import { loadSnippet } from './snippet.ts'
+import { prepareStopListening } from './stop-listening.ts'
 
 /** The part of the configuration that the edge uses. */
 export type EdgeConfig = {
@@ -85,6 +86,7 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
   addErrorAnswers(server, edge)
   addRoutes(server, edge, options.snapshots, snippet)
   takeClicksFirst(server, edge, fixedWords)
+  const stopListening = prepareStopListening(server.server)
   try {
     const { edgeHost: host, edgePort: port } = options.config
     // Fastify hands on what its types do not name.
@@ -104,7 +106,7 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
     port: (server.server.address() as AddressInfo).port,
     stop: () => {
       clearInterval(notingState)
-      return stop(server, edge, writer)
+      return stop(server, stopListening, edge, writer)
     },
   }
 }
@@ -172,8 +174,14 @@ function createServer(limits: EdgeLimits): FastifyInstance {
   return server
 }
 
-async function stop(server: FastifyInstance, edge: Edge, writer: LogWriter): Promise<void> {
+async function stop(
+  server: FastifyInstance,
+  stopListening: () => Promise<void>,
+  edge: Edge,
+  writer: LogWriter,
+): Promise<void> {
   const cutOff = setTimeout(() => server.server.closeAllConnections(), edge.limits.drainTimeoutMs)
+  await stopListening()
   await server.close()
   clearTimeout(cutOff)
   edge.live.stop()
