@@ -146,12 +146,15 @@ function parseInteger(name: Variable, value: string, min: number, max: number): 
   return number >= min && number <= max ? number : refuse(name, value, `must be a whole number from ${min} to ${max}.`)
 }
 
-/** Threads share the port by SO_REUSEPORT, and only Linux is known to deal out connections evenly over it. */
+/** Whether the threads and processes of the edge can listen on one port: by SO_REUSEPORT, and only Linux is known to deal out
+ * connections evenly over it.
+ */
+export const canSharePort = process.platform === 'linux'
+
 function parseEdgeThreads(value: string): number {
-  const isShareable = process.platform === 'linux'
-  if (value === 'auto') return isShareable ? Math.min(availableParallelism(), EDGE_THREADS_AUTO_MAX) : 1
+  if (value === 'auto') return canSharePort ? Math.min(availableParallelism(), EDGE_THREADS_AUTO_MAX) : 1
   const threads = parseInteger('WAYPOST_EDGE_THREADS', value, 1, EDGE_THREADS_MAX)
-  return threads === 1 || isShareable ? threads : refuse('WAYPOST_EDGE_THREADS', value, 'more than 1 needs Linux.')
+  return threads === 1 || canSharePort ? threads : refuse('WAYPOST_EDGE_THREADS', value, 'more than 1 needs Linux.')
 }
 
 function parseHost(name: Variable, value: string): string {

@@ -52,13 +52,16 @@ CREATE TABLE conversions (
   updated_at timestamptz NOT NULL,
   -- The click's record as it was logged: what postbacks and support need, without asking the facts.
   click jsonb NOT NULL,
+  -- The address of the click, of IPv6 its /64: a phone changes its address inside of that.
+  ip_network text,
   -- The fraud verdict on it when it was made, with all reasons; NULL: there are none.
   fraud text,
   -- Identity of a conversion: an upsell is another txid.
   UNIQUE (click_id, type, goal_key, txid)
 );
--- How many conversions an address and a device had, for the score of the next one.
-CREATE INDEX conversions_of_address ON conversions ((click->>'ip'), created_at);
+-- How many clicks of an address and a device converted, for the score of the next one. Thousands may share an address: with the click
+-- in the index their rows need not be read.
+CREATE INDEX conversions_of_address ON conversions (ip_network, created_at) INCLUDE (click_id);
 CREATE INDEX conversions_of_device ON conversions ((click->>'visitor_code'), created_at);
 CREATE INDEX conversions_by_time ON conversions (advertiser_id, created_at DESC, conversion_id DESC);
 -- The owner's list, over all advertisers.

@@ -360,14 +360,24 @@ const fraudParts = {
     Type.Object(
       {
         per_ip: Type.Optional(
-          integer(1, fraudLimits.conversionsLimitMax, 'More of one address within the window are a reason.', 5),
+          integer(
+            1,
+            fraudLimits.conversionsLimitMax,
+            'More clicks of one address that converted within the window are a reason.',
+            5,
+          ),
         ),
         per_device: Type.Optional(
-          integer(1, fraudLimits.conversionsLimitMax, 'More of one device within the window are a reason.', 2),
+          integer(
+            1,
+            fraudLimits.conversionsLimitMax,
+            'More clicks of one device that converted within the window are a reason.',
+            2,
+          ),
         ),
         window_hours: Type.Optional(integer(1, fraudLimits.conversionHoursMax, 'How long the window is.', 24)),
       },
-      { ...strict, description: 'Conversions of one address or device.' },
+      { ...strict, description: 'Clicks of one address or device that converted.' },
     ),
   ),
   own_rules: Type.Optional(list(ownFraudRule, 'Rules of your own.', { maxItems: fraudLimits.ownRulesMax })),

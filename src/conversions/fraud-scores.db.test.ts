@@ -121,6 +121,31 @@ test('conversions of an address and of a device are counted over batches and wit
   assert.deepEqual(await marks([same({ visitor_code: 'v' }), same({ visitor_code: 'v' })]), [undefined, 'm50 dv.2'])
 })
 
+test('a visitor who registers and then buys twice is one click of the address and of the device', async (t) => {
+  const tx = await withTx(t)
+  const fraud = { conversions: { per_ip: 1, per_device: 1 } }
+  const click = clickOf({ visitor_code: 'honest' })
+  const requests = [undefined, 'first', 'second'].map((txid, index) =>
+    saleOf(click, { txid, type: index === 0 ? 'lead' : 'sale', at: AT + (index + 1) * MINUTE_MS }),
+  )
+  const verdicts = [
+    ...(await book(tx, fraud, requests.slice(0, 2))).revisions,
+    ...(await book(tx, fraud, requests.slice(2))).revisions,
+  ].map(({ after }) => after.fraud)
+  assert.deepEqual(verdicts, [undefined, undefined, undefined])
+  const again = saleOf(clickOf({ ip: click.ip, visitor_code: 'honest' }))
+  assert.equal(verdictOf(await book(tx, fraud, [again]))[1], 'm100 ic.2 dv.2')
+})
+
+test('addresses of one /64 count as one, however they are written, and those of the next do not', async (t) => {
+  const tx = await withTx(t)
+  const fraud = { conversions: { per_ip: 1 } }
+  const markOf = async (ip: string) => verdictOf(await book(tx, fraud, [saleOf(clickOf({ ip }))]))[1]
+  assert.equal(await markOf('2001:db8:0:7::1'), undefined)
+  assert.equal(await markOf('2001:db8:0:8::1'), undefined)
+  assert.equal(await markOf('2001:0DB8::7:aaaa:bbbb:cccc:dddd'), 'm50 ic.2')
+})
+
 test('a conversion that came a moment later and was booked before counts too', async (t) => {
   const tx = await withTx(t)
   const fraud = { conversions: { per_ip: 1 } }

@@ -1,5 +1,13 @@
-import { compileFraud, fraudLimits, scoreConversion, type CompiledFraud, type ConversionVerdict } from '#fraud'
+import {
+  compileFraud,
+  fraudLimits,
+  networkOf,
+  scoreConversion,
+  type CompiledFraud,
+  type ConversionVerdict,
+} from '#fraud'
 import type { Tx } from '#platform/postgres'
+import type { ClickRecord } from '#records'
 import type { Snapshot } from '#routing'
 import { RuleFacts, RuleLists } from '#rules'
 
@@ -12,8 +20,9 @@ const HOUR_MS = 3_600_000
  */
 const AHEAD_MS = 600_000
 
-/** When the conversions of a key were made, milliseconds since the epoch. */
-type Times = Map<string, number[]>
+/** A conversion of a key: its click, and when it was made, milliseconds since the epoch. */
+type Made = { readonly clickId: string; readonly at: number }
+type MadeByKey = Map<string, Made[]>
 
 /** Opens the scores of a batch: the earlier conversions of all its addresses and devices are read with one statement, those of the
  * batch itself are counted as they are decided.
@@ -31,7 +40,7 @@ export async function openConversionScores(
   const settingsOf = fraudOf(snapshot)
   const scored = requests.filter(({ offer }) => settingsOf(offer.offer_id) !== undefined)
   if (scored.length === 0) return undefined
-  const { ips, devices } = await readTimes(tx, scored, settingsOf)
+  const { ips, devices } = await readMade(tx, scored, settingsOf)
   return {
     score: (conversion, country) => {
       const settings = settingsOf(conversion.offerId)
@@ -59,68 +68,78 @@ function fraudOf(snapshot: Snapshot): SettingsOf {
   return settingsOf
 }
 
-const SELECT_TIMES = `
-  SELECT 'ip' AS kind, key, created_at FROM unnest($1::text[]) AS key, LATERAL (
-    SELECT created_at FROM conversions WHERE click->>'ip' = key AND created_at > $3 AND created_at <= $4
+const SELECT_MADE = `
+  SELECT 'ip' AS kind, key, click_id, created_at FROM unnest($1::text[]) AS key, LATERAL (
+    SELECT click_id, created_at FROM conversions WHERE ip_network = key AND created_at > $3 AND created_at <= $4
     ORDER BY created_at DESC LIMIT ${fraudLimits.conversionsCountedMax}) AS made
   UNION ALL
-  SELECT 'device', key, created_at FROM unnest($2::text[]) AS key, LATERAL (
-    SELECT created_at FROM conversions WHERE click->>'visitor_code' = key AND created_at > $3 AND created_at <= $4
+  SELECT 'device', key, click_id, created_at FROM unnest($2::text[]) AS key, LATERAL (
+    SELECT click_id, created_at FROM conversions WHERE click->>'visitor_code' = key AND created_at > $3 AND created_at <= $4
     ORDER BY created_at DESC LIMIT ${fraudLimits.conversionsCountedMax}) AS made`
 
-type TimeRow = { readonly kind: 'ip' | 'device'; readonly key: string; readonly created_at: Date }
+type MadeRow = {
+  readonly kind: 'ip' | 'device'
+  readonly key: string
+  readonly click_id: string
+  readonly created_at: Date
+}
 
-async function readTimes(
+const ipKeyOf = ({ ip }: ClickRecord): string => networkOf(ip, 'ip')
+
+async function readMade(
   tx: Tx,
   requests: readonly ConversionRequest[],
   settingsOf: SettingsOf,
-): Promise<{ readonly ips: Times; readonly devices: Times }> {
+): Promise<{ readonly ips: MadeByKey; readonly devices: MadeByKey }> {
   const keys = (keyOf: (request: ConversionRequest) => string | undefined): string[] => [
     ...new Set(requests.map(keyOf).filter((key) => key !== undefined)),
   ]
   const starts = requests.map(({ at, offer }) => at - windowMs(settingsOf(offer.offer_id)!))
   const from = starts.reduce((first, start) => Math.min(first, start))
   const to = requests.reduce((last, { at }) => Math.max(last, at), 0)
-  const { rows } = await tx.query<TimeRow>(SELECT_TIMES, [
-    keys(({ click }) => click.ip),
+  const { rows } = await tx.query<MadeRow>(SELECT_MADE, [
+    keys(({ click }) => ipKeyOf(click)),
     keys(({ click }) => click.visitor_code),
     new Date(from),
     new Date(to + AHEAD_MS),
   ])
-  const ips: Times = new Map()
-  const devices: Times = new Map()
-  for (const { kind, key, created_at } of rows) note(kind === 'ip' ? ips : devices, key, created_at.getTime())
+  const ips: MadeByKey = new Map()
+  const devices: MadeByKey = new Map()
+  for (const { kind, key, click_id, created_at } of rows)
+    note(kind === 'ip' ? ips : devices, key, { clickId: click_id, at: created_at.getTime() })
   return { ips, devices }
 }
 
 const windowMs = ({ conversions }: CompiledFraud): number => conversions.window_hours * HOUR_MS
 
-function note(times: Times, key: string, at: number): void {
-  const known = times.get(key)
-  if (known === undefined) times.set(key, [at])
-  else known.push(at)
+function note(made: MadeByKey, key: string, one: Made): void {
+  const known = made.get(key)
+  if (known === undefined) made.set(key, [one])
+  else known.push(one)
 }
 
 function scoreOne(
   conversion: Conversion,
   country: string | undefined,
   settings: CompiledFraud,
-  ips: Times,
-  devices: Times,
+  ips: MadeByKey,
+  devices: MadeByKey,
 ): ConversionVerdict {
   const { click } = conversion
   const convertedAt = conversion.createdAt.getTime()
-  const countWith = (times: Times, key: string | undefined): number | undefined => {
+  const countWith = (made: MadeByKey, key: string | undefined): number | undefined => {
     if (key === undefined) return undefined
-    note(times, key, convertedAt)
+    note(made, key, { clickId: click.click_id, at: convertedAt })
     const since = convertedAt - windowMs(settings)
-    return times.get(key)!.filter((at) => at > since && at <= convertedAt + AHEAD_MS).length
+    const within = made.get(key)!.filter(({ at }) => at > since && at <= convertedAt + AHEAD_MS)
+    // A visitor who registers and then buys twice has clicked once.
+    return new Set(within.map(({ clickId }) => clickId)).size
   }
   return scoreConversion(
     {
       clickAt: click.at,
       convertedAt,
-      ipConversions: countWith(ips, click.ip),
+      ipConversions: countWith(ips, ipKeyOf(click)),
       deviceConversions: countWith(devices, click.visitor_code),
       clickCountry: click.country,
       conversionCountry: country,

@@ -1,3 +1,4 @@
+import { networkOf } from '#fraud'
 import type { Tx } from '#platform/postgres'
 import type { ClickRecord } from '#records'
 import type { ConversionStatus, ConversionType } from '#routing'
@@ -87,11 +88,12 @@ export async function lockHoldEnded(tx: Tx, nowMs: number, limit: number): Promi
 const INSERT = `
   INSERT INTO conversions (conversion_id, advertiser_id, click_id, type, goal, goal_key, txid, affiliate_id, campaign_id, offer_id,
     status, raw_status, hold_until, is_hold_released, payout_micros, revenue_micros, sale_amount_micros, currency, revision,
-    created_at, updated_at, click, fraud)
+    created_at, updated_at, click, ip_network, fraud)
   SELECT * FROM json_to_recordset($1) AS x(conversion_id uuid, advertiser_id text, click_id uuid, type text, goal text,
     goal_key text, txid text, affiliate_id text, campaign_id text, offer_id text, status text, raw_status text,
     hold_until timestamptz, is_hold_released boolean, payout_micros bigint, revenue_micros bigint, sale_amount_micros bigint,
-    currency text, revision integer, created_at timestamptz, updated_at timestamptz, click jsonb, fraud text)
+    currency text, revision integer, created_at timestamptz, updated_at timestamptz, click jsonb,
+    ip_network text, fraud text)
   ON CONFLICT (click_id, type, goal_key, txid) DO NOTHING`
 
 const UPDATE = `
@@ -202,5 +204,6 @@ const wholeRow = (conversion: Conversion) => ({
   currency: conversion.currency,
   created_at: conversion.createdAt,
   click: conversion.click,
+  ip_network: networkOf(conversion.click.ip, 'ip'),
   fraud: conversion.fraud,
 })

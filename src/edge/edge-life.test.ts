@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { describe, test } from 'node:test'
 import { gunzipSync, gzipSync } from 'node:zlib'
 
 import { WaypostError } from '#platform/errors'
 import { newClickId } from '#platform/ids'
 import { snapshot } from '#routing/test-snapshots'
-import { heldAppends, withEdge, type Answer, type Ask } from './test-edge.ts'
+import { heldAppends, send, withEdge, type Answer, type Ask } from './test-edge.ts'
 
 const clickId = newClickId(Date.now())
 const event: Ask = {
@@ -71,6 +73,30 @@ describe('a stop', () => {
     assert.equal((await records()).length, 1)
     const writer = await log.openWriter('edge-0')
     await writer.close()
+  })
+
+  test('answers who has connected and whose request is still on its way', async (t) => {
+    const { edge, records } = await withEdge(t, snapshot())
+    const visitor = connect(edge.port, '127.0.0.1')
+    await once(visitor, 'connect')
+    // Answered by the same loop as the connection is taken by: after it the edge has it.
+    assert.equal((await send(edge.port, '/healthz')).status, 200)
+    const stopping = edge.stop()
+    visitor.write('GET /click?o=o1 HTTP/1.1\r\nHost: go.example.com\r\nConnection: close\r\n\r\n')
+    const [answer] = (await once(visitor, 'data')) as [Buffer]
+    assert.match(answer.toString(), /^HTTP\/1\.1 302 /)
+    await stopping
+    assert.equal((await records()).length, 1)
+  })
+
+  test('does not wait for long for who has connected and says nothing', async (t) => {
+    const { edge } = await withEdge(t, snapshot())
+    const silent = connect(edge.port, '127.0.0.1')
+    t.after(() => silent.destroy())
+    await once(silent, 'connect')
+    const startedAt = performance.now()
+    await edge.stop()
+    assert.ok(performance.now() - startedAt < 2_000)
   })
 
   test('does not wait for idle connections', async (t) => {

@@ -21,6 +21,7 @@ import { createRecorder } from './recorder.ts'
 import { addErrorAnswers, addRoutes, noteState } from './routes.ts'
 import { createSignatureMemory, type SignatureMemory } from './signature.ts'
 import { loadSnippet } from './snippet.ts'
+import { prepareStopListening } from './stop-listening.ts'
 
 /** The part of the configuration that the edge uses. */
 export type EdgeConfig = {
@@ -34,21 +35,21 @@ export type EdgeConfig = {
 export type EdgeOptions = {
   readonly config: EdgeConfig
   readonly log: EventLog
-  /** The partition that this edge writes; the only process to do so. */
-  readonly partition: string
   readonly hotState: Pick<HotState, 'getClick' | 'indexPosition' | 'isClaimed'>
   readonly caps: CapCounters
   readonly snapshots: SnapshotFollower
   readonly enricher: Enricher
   readonly clock: Clock
   readonly logLines: LogLines
+  /** Whether others may listen on the port as well, and get a part of the connections (SO_REUSEPORT); default false. */
+  readonly isPortShared?: boolean
   /** Left out: this edge has one thread. */
   readonly team?: EdgeTeam
   /** For tests; production uses edgeLimits. */
   readonly limits?: Partial<EdgeLimits>
 }
 
-/** What the threads of one edge process share. They all listen on one port, and the kernel deals out the connections. */
+/** What the threads of one edge process share. */
 export type EdgeTeam = {
   /** Which one this is, from 0. */
   readonly thread: number
@@ -66,16 +67,18 @@ export type RunningEdge = {
 
 const SNIPPET_FILE = new URL('../../sdk/web/t.js', import.meta.url)
 
+/** Edges write the partitions `edge-0`, `edge-1`, …, each one of them. */
+const PARTITIONS = 'edge'
+
 /** Starts the public HTTP of the installation: clicks, events, postbacks, the snippet. Answers a click, event or postback
  * only after its record is durable. Needs no database: the configuration comes from the follower, clicks of postbacks from
- * the hot state.
- * @throws {WaypostError} log_in_use: another live process writes the partition
+ * the hot state. Takes the first partition of the log that no other edge writes, of this process or another.
  * @throws {Error} EADDRINUSE and the like
  */
 export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
   const limits = shareOfLimits({ ...edgeLimits, ...options.limits }, options.team?.threads ?? 1)
   const snippet = loadSnippet(SNIPPET_FILE)
-  const writer = await options.log.openWriter(options.partition)
+  const writer = await options.log.openFreeWriter(PARTITIONS)
   const edge = assemble(options, limits, writer)
   const server = createServer(limits)
   const fixedWords = new Set<string>()
@@ -83,13 +86,14 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
   addErrorAnswers(server, edge)
   addRoutes(server, edge, options.snapshots, snippet)
   takeClicksFirst(server, edge, fixedWords)
+  const stopListening = prepareStopListening(server.server)
   try {
     const { edgeHost: host, edgePort: port } = options.config
     // Fastify hands on what its types do not name.
     const address: FastifyListenOptions & { readonly reusePort: boolean } = {
       host,
       port,
-      reusePort: options.team !== undefined,
+      reusePort: options.isPortShared ?? false,
     }
     await server.listen(address)
   } catch (error) {
@@ -102,7 +106,7 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
     port: (server.server.address() as AddressInfo).port,
     stop: () => {
       clearInterval(notingState)
-      return stop(server, edge, writer)
+      return stop(server, stopListening, edge, writer)
     },
   }
 }
@@ -171,8 +175,14 @@ function createServer(limits: EdgeLimits): FastifyInstance {
   return server
 }
 
-async function stop(server: FastifyInstance, edge: Edge, writer: LogWriter): Promise<void> {
+async function stop(
+  server: FastifyInstance,
+  stopListening: () => Promise<void>,
+  edge: Edge,
+  writer: LogWriter,
+): Promise<void> {
   const cutOff = setTimeout(() => server.server.closeAllConnections(), edge.limits.drainTimeoutMs)
+  await stopListening()
   await server.close()
   clearTimeout(cutOff)
   edge.live.stop()

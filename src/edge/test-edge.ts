@@ -67,7 +67,6 @@ export async function withEdge(
   const edge = await startEdge({
     config: { edgeHost: '127.0.0.1', edgePort: 0, sub2AllowedKeys: [], trustedProxies: [], ...options.config },
     log: options.append === undefined ? log : withAppend(log, options.append),
-    partition: PARTITION,
     hotState,
     caps: options.caps ?? createMemoryCaps(),
     snapshots,
@@ -102,10 +101,11 @@ const withAppend = (log: EventLog, replace: (append: LogWriter['append']) => Log
   commitPosition: (consumer, partition, position) => log.commitPosition(consumer, partition, position),
   enforceRetention: (policy, nowMs) => log.enforceRetention(policy, nowMs),
   close: () => log.close(),
-  async openWriter(partition) {
-    const writer = await log.openWriter(partition)
+  openWriter: (partition) => log.openWriter(partition),
+  async openFreeWriter(group) {
+    const writer = await log.openFreeWriter(group)
     return {
-      partition,
+      partition: writer.partition,
       append: replace((payload) => writer.append(payload)),
       pendingCount: () => writer.pendingCount(),
       close: () => writer.close(),

@@ -37,8 +37,8 @@ export const conversionRules = {
   before_click: { code: 'bc', score: 100, sentence: 'The conversion is older than its click.' },
   too_fast: { code: 'tf', score: 60, sentence: 'The conversion came sooner after the click than a person can.' },
   too_late: { code: 'tl', score: 30, sentence: 'The conversion came later after the click than this offer allows.' },
-  ip_conversions: { code: 'ic', score: 50, sentence: 'More conversions came from this address than the limit of its window.' },
-  device_conversions: { code: 'dv', score: 50, sentence: 'More conversions came from this device than the limit of its window.' },
+  ip_conversions: { code: 'ic', score: 50, sentence: 'More clicks from this address converted than the limit of its window.' },
+  device_conversions: { code: 'dv', score: 50, sentence: 'More clicks from this device converted than the limit of its window.' },
   country_differs: { code: 'cd', score: 40, sentence: 'The conversion came from another country than the click.' },
 } as const satisfies Readonly<Record<string, FraudRule>> // prettier-ignore
 

@@ -1,5 +1,6 @@
 export { clickRules, conversionRules, fraudRules } from './fraud-rules.ts'
 export type { ClickRuleName, ConversionRuleName, FraudRule, FraudRuleName } from './fraud-rules.ts'
+export { networkOf } from './network-of.ts'
 export {
   createRateBoard,
   emptyRateCounters,

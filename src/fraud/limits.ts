@@ -15,8 +15,8 @@ export const fraudLimits = {
   ctitSecondsMaxMax: 34_560_000,
   conversionsLimitMax: 1_000,
   conversionHoursMax: 8_760,
-  /** One more than a limit can be, so that a count past the limit is always seen. */
-  conversionsCountedMax: 1_001,
+  /** More than a limit can be, since a click may have several. */
+  conversionsCountedMax: 5_000,
 } as const
 
 /** What each limit bounds, and what happens past it. */
@@ -32,5 +32,6 @@ export const fraudLimitMeanings: Readonly<Record<keyof typeof fraudLimits, strin
   ctitSecondsMaxMax: '`ctit.seconds_max`',
   conversionsLimitMax: '`conversions.per_ip` and `conversions.per_device`',
   conversionHoursMax: '`conversions.window_hours`',
-  conversionsCountedMax: 'Earlier conversions of an address or device that are counted; more are counted as so many.',
+  conversionsCountedMax:
+    'Conversions of an address or device that are looked at, the newest; a click of several conversions counts once.',
 } // prettier-ignore

@@ -9,7 +9,7 @@ export type ConversionFacts = {
   /** Milliseconds since the epoch. */
   readonly clickAt: number
   readonly convertedAt: number
-  /** Conversions of the click's address within the window, this one included. */
+  /** Clicks of this click's address that converted within the window, this one included. */
   readonly ipConversions?: number | undefined
   /** The same of the visitor's device. */
   readonly deviceConversions?: number | undefined

@@ -124,8 +124,8 @@ const UNITS: { readonly [rule in FraudRuleName]?: string } = {
   before_click: 'seconds',
   too_fast: 'seconds',
   too_late: 'seconds',
-  ip_conversions: 'conversions',
-  device_conversions: 'conversions',
+  ip_conversions: 'clicks',
+  device_conversions: 'clicks',
 }
 
 function describeReason({ rule, score, detail }: FraudReason, ownSentences: Readonly<Record<string, string>>): string {

@@ -159,6 +159,23 @@ export function testEventLog(adapter: EventLogAdapter): void {
     await next.close()
   })
 
+  it('gives each who asks for a free partition one of its own, the first ones, and those left by others again', async (open) => {
+    const log = await open()
+    const askers = await Promise.all(Array.from({ length: 5 }, open))
+    const writers = await Promise.all(askers.map((asker) => asker.openFreeWriter('edge')))
+    const names = ['edge-0', 'edge-1', 'edge-2', 'edge-3', 'edge-4']
+    assert.deepEqual(writers.map(({ partition }) => partition).sort(), names)
+    await Promise.all(writers.map((writer) => writer.append(Buffer.from(writer.partition))))
+    await writers.find(({ partition }) => partition === 'edge-2')!.close()
+    const again = await log.openFreeWriter('edge')
+    assert.deepEqual([again.partition, await again.append(Buffer.from('again'))], ['edge-2', 1])
+    const next = await log.openFreeWriter('edge')
+    assert.equal(next.partition, 'edge-5')
+    await Promise.all([...writers, again, next].map((writer) => writer.close()))
+    for (const name of names)
+      assert.deepEqual(text(await log.read(name, 0, ALL)), name === 'edge-2' ? [name, 'again'] : [name])
+  })
+
   it('keeps partitions apart and lists them', async (open) => {
     const log = await open()
     const one = await log.openWriter('edge-1')

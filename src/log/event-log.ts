@@ -34,7 +34,7 @@ export type LogBatch = {
 
 export type ReadLimits = { readonly maxRecords: number; readonly maxBytes: number }
 
-/** Appends to one partition. Made by `EventLog.openWriter`; the only one of its partition. */
+/** Appends to one partition, the only one to do so. Made by `openWriter` and `openFreeWriter` of the log. */
 export type LogWriter = {
   readonly partition: Partition
   /** Takes the payload now and resolves with its offset once it is durable (flushed to the disk or acknowledged by the
@@ -54,6 +54,11 @@ export type EventLog = {
    * @throws {WaypostError} log_in_use when another live process holds it
    */
   readonly openWriter: (partition: Partition) => Promise<LogWriter>
+  /** Takes over the first of `<group>-0`, `<group>-1`, … that no live process writes, also one that was left by another. Any number
+   * of callers may ask at once: each gets one of its own.
+   * @throws {WaypostError} log_in_use when 1,024 of them are written to
+   */
+  readonly openFreeWriter: (group: string) => Promise<LogWriter>
   /** All partitions that exist, sorted. */
   readonly partitions: () => Promise<readonly Partition[]>
   /** The oldest offset kept and the offset that the next append will get, counting durable records only. */

@@ -11,6 +11,7 @@ export type DataPaths = {
   readonly log: string
   readonly hotState: string
   readonly caps: string
+  readonly ports: string
   readonly snapshot: string
   readonly geo: string
 }
@@ -23,6 +24,7 @@ export const dataPaths = (directory: string): DataPaths => ({
   log: join(directory, 'log'),
   hotState: join(directory, 'hot-state'),
   caps: join(directory, 'caps'),
+  ports: join(directory, 'edge-ports'),
   snapshot: join(directory, 'snapshot.json'),
   geo: join(directory, 'geo'),
 })

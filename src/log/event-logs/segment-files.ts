@@ -2,6 +2,7 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { systemClock, type Clock } from '#platform/clock'
+import { WaypostError } from '#platform/errors'
 import type { LogLines } from '#platform/log-lines'
 import type { EventLog, LogWriter, Partition } from '../event-log.ts'
 import type { DirectIo } from './segment-files/direct-io.ts'
@@ -10,7 +11,12 @@ import { openMarkWriter } from './segment-files/durable-mark.ts'
 import { listNames, makeDirectory, syncDirectory } from './segment-files/files.ts'
 import { PAYLOAD_BYTES_MAX } from './segment-files/frame.ts'
 import { GroupCommit } from './segment-files/group-commit.ts'
-import { lockPartition, tryLockPartition } from './segment-files/partition-lock.ts'
+import {
+  lockPartition,
+  lockUnwrittenPartition,
+  tryLockPartition,
+  type PartitionLock,
+} from './segment-files/partition-lock.ts'
 import { PartitionReader } from './segment-files/partition-reader.ts'
 import { hasUnmarkedTail, publishTail, recoverTail } from './segment-files/recover-tail.ts'
 import { dropSegments } from './segment-files/retention.ts'
@@ -59,6 +65,9 @@ const POLL_MS = 20
 const CHANGE_MEMORY_MS = 40
 const PARTITION_POLL_MS = 500
 
+/** Far more than one machine has writers; a search that goes further has lost its way. */
+const GROUP_PARTITIONS_MAX = 1_024
+
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/
 
 /** Opens the event log in a directory, for reading, writing or both; several processes may have it open.
@@ -93,11 +102,28 @@ class SegmentFileLog implements FileLog {
   }
 
   async openWriter(partition: Partition): Promise<LogWriter> {
+    return this.write(partition, await lockPartition(this.makePartition(partition)))
+  }
+
+  async openFreeWriter(group: string): Promise<LogWriter> {
+    for (let index = 0; index < GROUP_PARTITIONS_MAX; index++) {
+      const partition = `${group}-${index}`
+      const lock = await lockUnwrittenPartition(this.makePartition(partition))
+      if (lock !== undefined) return this.write(partition, lock)
+    }
+    throw new WaypostError('log_in_use', `${group}-0 to ${group}-${GROUP_PARTITIONS_MAX - 1}`)
+  }
+
+  private makePartition(partition: Partition): string {
     const directory = this.directoryOf(partition)
     makeDirectory(directory)
-    syncDirectory(this.options.directory)
-    const lock = await lockPartition(directory)
+    return directory
+  }
+
+  private async write(partition: Partition, lock: PartitionLock): Promise<LogWriter> {
+    const directory = this.directoryOf(partition)
     try {
+      syncDirectory(this.options.directory)
       const tail = await recoverTail(directory, this.options.logLines)
       return await GroupCommit.start({ ...this.options, partition, directory }, lock, tail)
     } catch (error) {
@@ -192,7 +218,7 @@ class SegmentFileLog implements FileLog {
    */
   private async recoverOrphan(directory: string): Promise<void> {
     if (!hasUnmarkedTail(directory)) return
-    const lock = tryLockPartition(directory)
+    const lock = tryLockPartition(directory, 'recover')
     if (lock === undefined) return
     const mark = openMarkWriter(directory)
     try {

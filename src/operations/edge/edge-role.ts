@@ -1,6 +1,6 @@
 import { startEdge } from '#edge'
 import { openEnricher, prepareGeoFiles } from '#enrichment'
-import type { Config } from '#config'
+import { canSharePort, type Config } from '#config'
 import { systemClock } from '#platform/clock'
 import { createLogLines } from '#platform/log-lines'
 import { followSnapshots } from '#snapshots'
@@ -9,11 +9,9 @@ import { dataPaths } from '../data-directory.ts'
 import { withFreePort } from '../ports.ts'
 import { onStopRequest } from '../signals.ts'
 import type { EdgeMessage, MainMessage } from './edge-process.ts'
-import { openEdgeStores, partitionOf } from './edge-stores.ts'
+import { openEdgeStores } from './edge-stores.ts'
 import { startEdgeThreads } from './edge-threads.ts'
-
-/** A running edge, of one thread or of several. */
-type Edge = { readonly port: number; stop(): Promise<void> }
+import { onSharedPort, type ListeningEdge } from './shared-port.ts'
 
 /** Runs the edge in this process until it is asked to stop.
  * @throws {Error} it cannot start
@@ -38,7 +36,7 @@ async function runForMain(config: Config): Promise<void> {
   process.on('SIGTERM', () => stopAsked.resolve())
   process.on('disconnect', () => stopAsked.resolve())
   process.on('message', (message: MainMessage) => void (message.kind === 'stop' && stopAsked.resolve()))
-  let edge: Edge
+  let edge: ListeningEdge
   try {
     edge = await openEdge(config)
   } catch (error) {
@@ -58,7 +56,7 @@ function tellMain(message: EdgeMessage): Promise<void> {
   })
 }
 
-async function openEdge(config: Config): Promise<Edge> {
+async function openEdge(config: Config): Promise<ListeningEdge> {
   const paths = dataPaths(config.dataDir)
   const logLines = createLogLines('edge', config.logLevel)
   const snapshots = followSnapshots({
@@ -69,7 +67,7 @@ async function openEdge(config: Config): Promise<Edge> {
   })
   const geo = prepareGeoFiles(paths.geo)
   const edge = await withFreePort('WAYPOST_EDGE_PORT', config.edgePort, () =>
-    config.edgeThreads > 1 ? startEdgeThreads({ config, geo, snapshots, logLines }) : openAlone(),
+    config.edgeThreads > 1 ? startEdgeThreads({ config, geo, snapshots, logLines }) : onSharedPort(config, openAlone),
   )
   return {
     port: edge.port,
@@ -79,16 +77,23 @@ async function openEdge(config: Config): Promise<Edge> {
     },
   }
 
-  async function openAlone(): Promise<Edge> {
+  async function openAlone(alone: Config): Promise<ListeningEdge> {
     // First, because it keeps the thread for a second or two: connections opened before it would time out.
     const enricher = openEnricher(geo)
     const stores = await openEdgeStores(config, logLines)
-    const partition = partitionOf(0)
-    const alone = await startEdge({ config, ...stores, partition, snapshots, enricher, clock: systemClock, logLines })
+    const edge = await startEdge({
+      config: alone,
+      ...stores,
+      snapshots,
+      enricher,
+      clock: systemClock,
+      logLines,
+      isPortShared: canSharePort,
+    })
     return {
-      port: alone.port,
+      port: edge.port,
       stop: async () => {
-        await alone.stop()
+        await edge.stop()
         await stores.close()
       },
     }

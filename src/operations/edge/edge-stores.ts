@@ -28,6 +28,3 @@ export async function openEdgeStores(config: Config, logLines: LogLines): Promis
     },
   }
 }
-
-/** Partition of the log that a thread of this machine's edge writes. */
-export const partitionOf = (thread: number): string => `edge-${thread}`

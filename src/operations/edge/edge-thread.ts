@@ -4,7 +4,7 @@ import { systemClock } from '#platform/clock'
 import type { LogLines } from '#platform/log-lines'
 import type { SnapshotFollower } from '#snapshots'
 
-import { openEdgeStores, partitionOf } from './edge-stores.ts'
+import { openEdgeStores } from './edge-stores.ts'
 import type { ThreadStart } from './edge-threads.ts'
 
 /** Opens what a thread of the edge needs and starts it.
@@ -24,11 +24,11 @@ export async function openEdgeThread(
   const edge = await startEdge({
     config,
     ...stores,
-    partition: partitionOf(thread),
     snapshots,
     enricher,
     clock: systemClock,
     logLines,
+    isPortShared: true,
     team: { thread, threads: config.edgeThreads, board, rates, signatures },
   })
   return {

@@ -120,10 +120,49 @@ test('a port that another program listens on is told, and no thread is left behi
   await assert.rejects(startEdgeThreads(options), { code: 'EADDRINUSE' })
 })
 
-test('a partition that another edge writes stops the start, and no thread is left behind', async (t) => {
-  const { dataDir } = await withThreads(t)
-  const options = { config: configFor(dataDir, 0), geo, snapshots: relayedSnapshots(snapshot()), logLines }
-  await assert.rejects(startEdgeThreads(options), { code: 'log_in_use' })
+test('two edges of a data directory share the port, and each thread of both writes a partition of its own', async (t) => {
+  const first = await withThreads(t)
+  const second = await startEdgeThreads({
+    config: configFor(first.dataDir, first.port),
+    geo,
+    snapshots: relayedSnapshots(snapshot()),
+    logLines,
+  })
+  assert.equal(second.port, first.port)
+  assert.deepEqual(new Set(await sendMany(first.port, 240, '/click?o=o1')), new Set([302]))
+  await first.stop()
+  assert.deepEqual(new Set(await sendMany(first.port, 60, '/click?o=o1')), new Set([302]))
+  await second.stop()
+  const counts = await recordCounts(first.dataDir)
+  assert.equal(counts.length, 2 * THREADS)
+  assert.equal(
+    counts.reduce((sum, count) => sum + count, 0),
+    300,
+  )
+  assert.ok(
+    counts.every((count) => count > 0),
+    `300 connections went ${counts.join(', ')}`,
+  )
+})
+
+test('edges of two data directories do not share a port', async (t) => {
+  const { port } = await withThreads(t)
+  const options = { config: configFor(withTempDir(t), port), geo, snapshots: relayedSnapshots(snapshot()), logLines }
+  await assert.rejects(startEdgeThreads(options), { code: 'EADDRINUSE' })
+})
+
+test('a start that failed keeps neither the port nor a partition', async (t) => {
+  const dataDir = withTempDir(t)
+  const other = createServer().listen({ host: '127.0.0.1', port: 0, reusePort: true })
+  await once(other, 'listening')
+  const { port } = other.address() as { port: number }
+  const options = { config: configFor(dataDir, port), geo, snapshots: relayedSnapshots(snapshot()), logLines }
+  for (let attempt = 0; attempt < 2; attempt++) await assert.rejects(startEdgeThreads(options), { code: 'EADDRINUSE' })
+  other.close()
+  await once(other, 'close')
+  const edge = await startEdgeThreads(options)
+  await edge.stop()
+  assert.equal((await recordCounts(dataDir)).length, THREADS)
 })
 
 test('clicks of an address are counted together, whichever threads they come to', async (t) => {

@@ -1,4 +1,5 @@
 /** The threads of an edge: each a whole edge of its own, with its own partition of the log, on one port together.
+ * Another process on the same data directory is an edge of its own, on the same port or another, see shared-port.ts.
  *
  *   first thread ──▶ geo files (shared memory), port, configuration, signatures seen
  *        │ posts: snapshot, freshness, answers about signatures, stop
@@ -8,7 +9,6 @@
  * The kernel deals out connections (SO_REUSEPORT). A thread that dies takes the process with it: it is started again as a whole.
  */
 import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
 import { Worker } from 'node:worker_threads'
 
 import { createMetricsBoard, createSignatureMemory, newRateBoard, type MetricsBoard, type RunningEdge } from '#edge'
@@ -20,6 +20,7 @@ import type { Snapshot } from '#routing'
 import type { SnapshotFollower } from '#snapshots'
 
 import { openEdgeThread } from './edge-thread.ts'
+import { onSharedPort, type ListeningEdge } from './shared-port.ts'
 
 /** What a thread starts with. */
 export type ThreadStart = {
@@ -48,17 +49,21 @@ export type FromThread =
 
 const FRESHNESS_EVERY_MS = 500
 
-/** Starts the threads, this one as the first of them.
- * @throws {Error} one cannot start; EADDRINUSE and the like
- */
-export async function startEdgeThreads(options: {
+export type EdgeThreadsOptions = {
   readonly config: Config
   readonly geo: PlaceSources & { readonly asnFile: string }
   readonly snapshots: SnapshotFollower
   readonly logLines: LogLines
-}): Promise<{ readonly port: number; stop(): Promise<void> }> {
-  const { snapshots, logLines } = options
-  const config = { ...options.config, edgePort: await findPort(options.config) }
+}
+
+/** Starts the threads, this one as the first of them.
+ * @throws {Error} one cannot start; EADDRINUSE and the like
+ */
+export const startEdgeThreads = (options: EdgeThreadsOptions): Promise<ListeningEdge> =>
+  onSharedPort(options.config, (config) => startThreads({ ...options, config }))
+
+async function startThreads(options: EdgeThreadsOptions): Promise<ListeningEdge> {
+  const { config, snapshots, logLines } = options
   const board = createMetricsBoard(config.edgeThreads)
   const rates = newRateBoard()
   const geo = shareGeoFiles(options.geo)
@@ -156,18 +161,4 @@ async function untilSaid(worker: Worker, kind: FromThread['kind']): Promise<void
 function endProcess(logLines: LogLines): void {
   logLines.fatal({}, 'A thread of the edge ended by itself; the process ends with it.')
   process.exit(1)
-}
-
-/** The port that all threads will listen on. Taken alone for a moment: sockets that share a port do not notice that another
- * program of this user shares it too, and would lose it half of the requests.
- * @throws {Error} EADDRINUSE and the like
- */
-async function findPort({ edgeHost, edgePort }: Config): Promise<number> {
-  const server = createServer()
-  server.listen({ host: edgeHost, port: edgePort, exclusive: true })
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
