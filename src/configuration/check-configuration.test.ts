@@ -16,6 +16,7 @@ const offer = offerWith('')
 const campaignWith = (more: string): string => `${offer}campaigns:\n  main:\n    advertiser_id: acme\n${more}`
 const flowWith = (more: string): string =>
   campaignWith(`    flows:\n      - flow_id: f\n        offer_id: lamp\n${more}`)
+const flowTo = (keys: string): string => campaignWith(`    flows: [{ flow_id: f, ${keys} }]\n`)
 const endpointWith = (more: string): string => `endpoints:\n  crm:\n    url: https://crm.example/?c={click_id}\n${more}`
 
 type Case = readonly [code: IssueCode, what: string, yaml: string, line: number, path: string]
@@ -116,6 +117,13 @@ const cases: readonly Case[] = [
   ['combination_invalid', 'two ways to name flows', campaignWith('    offer_id: lamp\n    flows: [{ flow_id: f, offer_id: lamp }]\n'), 11, 'campaigns.main.offer_id'],
   ['combination_invalid', 'a body without POST', endpointWith('    body: "{}"\n'), 4, 'endpoints.crm.body'],
   ['combination_invalid', 'offers beside what happens instead of them', flowWith('        to_url: https://a.example/\n'), 13, 'campaigns.main.flows[0].offer_id'],
+  ['combination_invalid', 'a redirect of a flow that leads to another campaign', flowTo('to_campaign: second, redirect: meta') + `  second: { advertiser_id: acme, offer_id: lamp }\n`, 11, 'campaigns.main.flows[0].redirect'],
+  ['combination_invalid', 'a referrer policy of a flow that leads to another campaign', flowTo('to_campaign: second, referrer_policy: origin') + `  second: { advertiser_id: acme, offer_id: lamp }\n`, 11, 'campaigns.main.flows[0].referrer_policy'],
+  ['combination_invalid', 'a redirect beside a page', flowTo('show_html: "<p>Hello</p>", redirect: meta'), 11, 'campaigns.main.flows[0].redirect'],
+  ['combination_invalid', 'a redirect beside the page “not found”', flowTo('show_not_found: true, redirect: "302"'), 11, 'campaigns.main.flows[0].redirect'],
+  ['combination_invalid', 'a referrer policy of the page “not found”', flowTo('show_not_found: true, referrer_policy: origin'), 11, 'campaigns.main.flows[0].referrer_policy'],
+  ['combination_invalid', 'a referrer of a flow that double_meta takes away', flowTo('offer_id: lamp, redirect: double_meta, referrer_policy: origin'), 11, 'campaigns.main.flows[0].referrer_policy'],
+  ['combination_invalid', 'a referrer of an offer that double_meta takes away', offerWith('    redirect: double_meta\n    referrer_policy: unsafe-url\n'), 9, 'offers.lamp.referrer_policy'],
   ['combination_invalid', 'a country fallback with two targets', offerWith('    rule: { country: DE }\n    country_fallbacks: { FR: { offer_id: lamp, url: https://a.example/ } }\n'), 9, 'offers.lamp.country_fallbacks.FR'],
   ['key_missing', 'country fallbacks without a rule', offerWith('    country_fallbacks: { FR: { url: https://a.example/ } }\n'), 8, 'offers.lamp.country_fallbacks'],
   ['country_invalid', 'a country in words', offerWith('    rule: { country: DE }\n    country_fallbacks: { France: { url: https://a.example/ } }\n'), 9, 'offers.lamp.country_fallbacks.France'],

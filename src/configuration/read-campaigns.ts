@@ -6,6 +6,7 @@ import { problem } from './issues.ts'
 import { withoutEmpty } from './objects.ts'
 import { readLandings, reportAllZero, reportRepeats } from './read-offers.ts'
 import { readOptimize } from './read-optimize.ts'
+import { readRedirect, reportUnusedRedirect } from './read-redirect.ts'
 import { readRule } from './read-rule.ts'
 import { suggestWord } from './suggest.ts'
 import type { Tree } from './yaml-tree.ts'
@@ -80,8 +81,7 @@ function readFlow(file: FileFlow, reading: Reading): Flow {
     weight: file.weight ?? 0,
     rule: file.rule && readRule(file.rule.rule as Tree, reading),
     ...readFlowEnd(file, reading),
-    redirect: file.redirect,
-    referrer_policy: file.referrer_policy,
+    ...readRedirect(file, reading),
   })
 }
 
@@ -105,6 +105,7 @@ function readFlowEnd(file: FileFlow, reading: Reading): Pick<Flow, 'offers' | 'l
         problem('combination_invalid', `The flow has ${end} and ${key}.`, 'Keep one of the two.'),
         key,
       )
+  reportUnusedRedirect(file, end, reading)
   return { offers: [], action: actionOf(file, end) }
 }
 

@@ -7,6 +7,7 @@ import type { FileCap, FileLanding, FileOffer, FilePrice } from './file-schema.t
 import { problem } from './issues.ts'
 import { withoutEmpty } from './objects.ts'
 import { readFraud } from './read-fraud.ts'
+import { readRedirect } from './read-redirect.ts'
 import { readRule } from './read-rule.ts'
 import { didYouMean } from './suggest.ts'
 import { dateToMs, shareToBasisPoints } from './value-formats.ts'
@@ -55,8 +56,7 @@ export function readOffer(offerId: string, file: FileOffer, owner: Owner, readin
     caps: file.caps && readCaps(file.caps, reading),
     cap_fallbacks: file.cap_fallbacks,
     fraud: file.fraud && readFraud(file.fraud, reading),
-    redirect: file.redirect,
-    referrer_policy: file.referrer_policy,
+    ...readRedirect(file, reading),
     unique_ttl_hours: file.unique_ttl_hours ?? 24,
     click_lifetime_days: file.click_lifetime_days ?? 90,
     fallback_url: file.fallback_url,
