@@ -124,6 +124,7 @@ const cases: readonly Case[] = [
   ['combination_invalid', 'a referrer policy of the page “not found”', flowTo('show_not_found: true, referrer_policy: origin'), 11, 'campaigns.main.flows[0].referrer_policy'],
   ['combination_invalid', 'a referrer of a flow that double_meta takes away', flowTo('offer_id: lamp, redirect: double_meta, referrer_policy: origin'), 11, 'campaigns.main.flows[0].referrer_policy'],
   ['combination_invalid', 'a referrer of an offer that double_meta takes away', offerWith('    redirect: double_meta\n    referrer_policy: unsafe-url\n'), 9, 'offers.lamp.referrer_policy'],
+  ['combination_invalid', 'a flow that leads back to its own campaign', flowTo('to_campaign: main'), 11, 'campaigns.main.flows[0].to_campaign'],
   ['combination_invalid', 'a country fallback with two targets', offerWith('    rule: { country: DE }\n    country_fallbacks: { FR: { offer_id: lamp, url: https://a.example/ } }\n'), 9, 'offers.lamp.country_fallbacks.FR'],
   ['key_missing', 'country fallbacks without a rule', offerWith('    country_fallbacks: { FR: { url: https://a.example/ } }\n'), 8, 'offers.lamp.country_fallbacks'],
   ['country_invalid', 'a country in words', offerWith('    rule: { country: DE }\n    country_fallbacks: { France: { url: https://a.example/ } }\n'), 9, 'offers.lamp.country_fallbacks.France'],
