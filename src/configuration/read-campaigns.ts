@@ -7,7 +7,7 @@ import { withoutEmpty } from './objects.ts'
 import { readLandings, reportAllZero, reportRepeats } from './read-offers.ts'
 import { readOptimize } from './read-optimize.ts'
 import { readRedirect, reportUnusedRedirect } from './read-redirect.ts'
-import { readRule } from './read-rule.ts'
+import { readClickRule, readRule } from './read-rule.ts'
 import { suggestWord } from './suggest.ts'
 import type { Tree } from './yaml-tree.ts'
 
@@ -79,7 +79,7 @@ function readFlow(file: FileFlow, reading: Reading): Flow {
     kind: file.kind ?? 'regular',
     status: file.status ?? 'active',
     weight: file.weight ?? 0,
-    rule: file.rule && readRule(file.rule.rule as Tree, reading),
+    rule: file.rule && readClickRule(file.rule.rule as Tree, reading, 'flow'),
     ...readFlowEnd(file, reading),
     ...readRedirect(file, reading),
   })

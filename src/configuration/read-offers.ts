@@ -8,7 +8,7 @@ import { problem } from './issues.ts'
 import { withoutEmpty } from './objects.ts'
 import { readFraud } from './read-fraud.ts'
 import { readRedirect } from './read-redirect.ts'
-import { readRule } from './read-rule.ts'
+import { readClickRule } from './read-rule.ts'
 import { didYouMean } from './suggest.ts'
 import { dateToMs, shareToBasisPoints } from './value-formats.ts'
 import type { Tree } from './yaml-tree.ts'
@@ -48,8 +48,8 @@ export function readOffer(offerId: string, file: FileOffer, owner: Owner, readin
       hmac_secrets: file.postback?.hmac_secrets ?? [],
       allowed_addresses: file.postback?.allowed_addresses ?? [],
     },
-    rule: file.rule && readRule(file.rule.rule as Tree, reading),
-    block: file.block && readRule(file.block.rule as Tree, reading),
+    rule: file.rule && readClickRule(file.rule.rule as Tree, reading, 'offer'),
+    block: file.block && readClickRule(file.block.rule as Tree, reading, 'offer'),
     country_fallbacks: readCountryFallbacks(file, reading),
     access: file.access,
     affiliates: readOfferAffiliates(file, reading),
@@ -119,9 +119,7 @@ function readCaps(files: readonly FileCap[], reading: Reading): NonNullable<Offe
       period: cap.period,
       limit: isMoney ? toMicros(cap.limit) : Number(cap.limit),
       per: cap.per as readonly CapDimension[] | undefined,
-      rule:
-        cap.rule &&
-        readRule(cap.rule.rule as Tree, reading, { context: 'click', lists: reading.lists, isAskedAgain: true }),
+      rule: cap.rule && readClickRule(cap.rule.rule as Tree, reading, 'cap'),
       mode: cap.mode ?? 'hard',
       hold_minutes: cap.metric === 'clicks' ? undefined : (cap.hold_minutes ?? 60),
     })

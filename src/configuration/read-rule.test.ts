@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ruleFields, RuleLists, type Rule } from '#rules'
-import { readRule } from './read-rule.ts'
+import { readClickRule, readRule } from './read-rule.ts'
 import type { Reading } from './check-shape.ts'
 import { readYaml } from './yaml-tree.ts'
 
@@ -68,4 +68,18 @@ test('lists are named where there are any', () => {
   assert.deepEqual(read('ip in @office', lists).rule, { field: 'ip', op: 'in', value: ['@office'] })
   assert.deepEqual(read('{ ip: "@office" }', lists).rule, { field: 'ip', op: 'is', value: '@office' })
   assert.deepEqual(read('{ sub1: ["@offce"] }', lists).messages, ['sub1[0]: There is no list "offce". Did you mean "@office"?']) // prettier-ignore
+})
+
+test('what is not known where a rule stands is told with what to ask instead', () => {
+  const file = readYaml('country is DE and (offer_id is lamp or unique is offer)')
+  const reading: Reading = { file, issues: [], references: [], treeOf: new WeakMap() }
+  assert.equal(readClickRule(file.root!, reading, 'flow'), undefined)
+  assert.deepEqual(
+    reading.issues.map(({ code, message }) => `${code}: ${message}`),
+    [
+      'rule_invalid: offer_id is not known here: flows are asked before one is taken and an offer drawn. Write the rule of the offer, or name what the request sends, as sub1.',
+    ],
+  )
+  assert.ok(readClickRule(file.root!, reading, 'cap') === undefined, 'nor does a cap know who is new')
+  assert.ok(readClickRule(readYaml('offer_id is lamp and unique is offer').root!, reading, 'offer'))
 })

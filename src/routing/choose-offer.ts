@@ -118,10 +118,10 @@ function refusalOfOffer(walk: Walk, compiled: CompiledOffer): Ending {
 }
 
 function findRefusal(walk: Walk, compiled: CompiledOffer): Ending {
-  const { facts, affiliate, steps } = walk
+  const { facts, affiliate } = walk
   if (compiled.isOpen && (affiliate === undefined || affiliate.advertiserIds.has(compiled.offer.advertiser_id)))
     return undefined
-  const { offer, advertiser, index } = compiled
+  const { offer, advertiser } = compiled
   if (advertiser?.advertiser.status !== 'active') return 'advertiser_paused'
   if (offer.status !== 'active') return 'offer_paused'
   if (offer.starts_at !== undefined && facts.at < offer.starts_at) return 'offer_not_started'
@@ -129,10 +129,19 @@ function findRefusal(walk: Walk, compiled: CompiledOffer): Ending {
   if (affiliate !== undefined && !affiliate.advertiserIds.has(offer.advertiser_id)) return 'affiliate_blocked'
   const standing = standingOf(walk, compiled)
   if (standing !== undefined) return standing
-  if (compiled.blocks !== undefined && evaluate(compiled.blocks, walk) === MET) return 'offer_blocked'
-  const part = evaluate(compiled.accepts, walk)
+  // Its rules are asked before it is drawn and are about this offer: "unique is offer" else held for everyone.
+  const before = walk.offer
+  walk.offer = compiled
+  const refusal = refusalByRules(walk, compiled)
+  walk.offer = before
+  return refusal
+}
+
+function refusalByRules(walk: Walk, { blocks, accepts, index }: CompiledOffer): Ending {
+  if (blocks !== undefined && evaluate(blocks, walk) === MET) return 'offer_blocked'
+  const part = evaluate(accepts, walk)
   if (part === MET) return undefined
-  steps.push({ kind: 'offer_refused', offer: index, part })
+  walk.steps.push({ kind: 'offer_refused', offer: index, part })
   return 'offer_rule_refused'
 }
 
