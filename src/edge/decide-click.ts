@@ -70,6 +70,8 @@ export function decideClick(
   const query = queryOf(request.url!)
   const asked = readClickQuery(draft, query, linkCode, edge.limits, edge.sub2AllowedKeys)
   addVisitor(draft, edge, request, origin.address)
+  // The header then names the page that asks, which is no referrer of anybody.
+  if (asked.wantsAnswer) draft.referrer = asked.referrer && cleanText(asked.referrer, REFERRER_CHARACTERS_MAX)
   // A prefetch or preview must not use up the id: the visitor's own click may follow with it.
   if (asked.givesClickId && draft.class !== 'click') replaceClickId(draft)
   const { cookie } = request.headers

@@ -155,6 +155,18 @@ describe('with redirect=0', () => {
     assert.deepEqual([status, outcome, refusal, url], [200, 'not_found', 'no_flow_matched', undefined])
   })
 
+  test('the referrer is the one that the page names, cut as a header is, and never the page itself', async (t) => {
+    const edge = await open(t, configWith({}))
+    const page = { headers: { referer: 'https://shop.example/page' } }
+    const named = `https://search.example/?q=${'x'.repeat(2_000)}`
+    await ask(edge, `redirect=0&referrer=${encodeURIComponent(named)}`, page)
+    await ask(edge, 'redirect=0&referer=https%3A%2F%2Fnews.example%2F', page)
+    await ask(edge, 'redirect=0&referrer=', page)
+    await ask(edge, 'referrer=https%3A%2F%2Fforged.example%2F', page)
+    const referrers = (await edge.records()).map((record) => (record as ClickRecord).referrer)
+    assert.deepEqual(referrers, [named.slice(0, 1_024), 'https://news.example/', undefined, 'https://shop.example/page']) // prettier-ignore
+  })
+
   test('a page of another host may not read it', async (t) => {
     const edge = await open(t, configWith({}))
     const { headers } = await ask(edge, 'redirect=0', { headers: { origin: 'https://other.example' } })
