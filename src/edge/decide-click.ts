@@ -70,8 +70,9 @@ export function decideClick(
   const query = queryOf(request.url!)
   const asked = readClickQuery(draft, query, linkCode, edge.limits, edge.sub2AllowedKeys)
   addVisitor(draft, edge, request, origin.address)
-  // The header then names the page that asks, which is no referrer of anybody.
-  if (asked.wantsAnswer) draft.referrer = asked.referrer && cleanText(asked.referrer, REFERRER_CHARACTERS_MAX)
+  // The header of a page that asks names that page, which is no referrer of anybody.
+  const referrer = asked.wantsAnswer ? asked.referrer : request.headers.referer
+  if (referrer) draft.referrer = cleanText(referrer, REFERRER_CHARACTERS_MAX)
   // A prefetch or preview must not use up the id: the visitor's own click may follow with it.
   if (asked.givesClickId && draft.class !== 'click') replaceClickId(draft)
   const { cookie } = request.headers
@@ -201,7 +202,6 @@ export function addVisitor(draft: ClickDraft, edge: Decider, { headers }: Incomi
     acceptLanguage: headers['accept-language'],
   })
   draft.visitor_code ??= parseVisitorCode(readCookie(headers.cookie, VISITOR_COOKIE)) ?? newUuidV7(draft.at)
-  if (headers.referer) draft.referrer = cleanText(headers.referer, REFERRER_CHARACTERS_MAX)
   if (headers.host) draft.domain = hostName(headers.host)
 }
 

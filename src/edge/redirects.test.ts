@@ -4,7 +4,7 @@ import { describe, test, type TestContext } from 'node:test'
 
 import type { ClickRecord } from '#records'
 import type { Campaign, Flow, Offer, RedirectKind, Snapshot } from '#routing'
-import { campaign, flow, landing, offer, snapshot } from '#routing/test-snapshots'
+import { advertiser, campaign, flow, landing, offer, snapshot } from '#routing/test-snapshots'
 import { withEdge, type Ask, type TestEdge } from './test-edge.ts'
 
 const LANDING = 'https://land.example/?a=1&n={sub1}'
@@ -167,10 +167,16 @@ describe('with redirect=0', () => {
     assert.deepEqual(referrers, [named.slice(0, 1_024), 'https://news.example/', undefined, 'https://shop.example/page']) // prettier-ignore
   })
 
-  test('a page of another host may not read it', async (t) => {
-    const edge = await open(t, configWith({}))
-    const { headers } = await ask(edge, 'redirect=0', { headers: { origin: 'https://other.example' } })
-    assert.equal(headers['access-control-allow-origin'], undefined)
+  test('a page of another host may not read it, nor one of another advertiser', async (t) => {
+    const other = advertiser({ advertiser_id: 'other', domains: ['other.example'] })
+    const edge = await open(t, { ...configWith({}), advertisers: [advertiser(), other] })
+    for (const origin of ['https://evil.example', 'https://other.example']) {
+      const { headers } = await ask(edge, 'redirect=0', { headers: { origin } })
+      assert.equal(headers['access-control-allow-origin'], undefined, origin)
+      assert.equal(headers.vary, 'Origin')
+    }
+    const unknown = await edge.ask('/nobody?redirect=0', { headers: { origin: 'https://shop.example' } })
+    assert.equal(unknown.headers['access-control-allow-origin'], undefined)
   })
 })
 
