@@ -110,8 +110,8 @@ export function decideClick(
 function boundOf(draft: ClickDraft, { binds }: Decision, cookie: string | undefined): DecidedClick['bound'] {
   if (binds.length === 0 || draft.class !== 'click') return undefined
   let bound: DecidedClick['bound']
-  for (const { assignment, hours } of binds)
-    bound = bind(bound?.value ?? readCookie(cookie, BOUND_COOKIE), assignment, hours, draft.at) ?? bound
+  for (const binding of binds)
+    bound = bind(bound?.value ?? readCookie(cookie, BOUND_COOKIE), binding, draft.at) ?? bound
   return bound
 }
 

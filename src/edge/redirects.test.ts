@@ -220,6 +220,18 @@ describe('a campaign that binds its visitors', () => {
     assert.deepEqual([flows.length, new Set(flows).size], [12, 1])
   })
 
+  test('keeps it through a visit that a forced flow takes', async (t) => {
+    const forced = flow('promo', { kind: 'forced', rule: { field: 'sub1', op: 'is', value: 'promo' } })
+    const flows = [forced, flow('f1', { weight: 1 }), flow('f2', { weight: 1 })]
+    const edge = await open(t, snapshot({ campaigns: [campaign({ flows, bind: { flow_hours: 24 } })] }))
+    const cookie = boundCookieOf((await ask(edge)).headers)!.split(';')[0]!
+    const promo = await ask(edge, 'sub1=promo', { headers: { cookie } })
+    assert.equal(boundCookieOf(promo.headers), undefined, 'the browser keeps the cookie that it has')
+    const [first, second] = (await edge.records()).map((record) => (record as ClickRecord).flow_id)
+    assert.equal(second, 'promo')
+    assert.ok(cookie.includes(`|${first}|`))
+  })
+
   test('binds nobody by a prefetch, and other campaigns set no such cookie', async (t) => {
     const prefetch = await ask(await open(t, config), '', { headers: { 'sec-purpose': 'prefetch' } })
     assert.equal(boundCookieOf(prefetch.headers), undefined)
