@@ -25,6 +25,8 @@ test('a rule is written as text, as a tree or as a short object, and in all of t
     '{ field: country, value: [DE, AT] }': isGerman,
     '{ field: browser_version, op: between, value: [100, ~] }': { field: 'browser_version', op: 'between', value: ['100', null] },
     '{ field: sub1, op: matches, value: "^a/b" }': { field: 'sub1', op: 'matches', value: '^a/b' },
+    '{ asn: AS3320 }': { field: 'asn', op: 'is', value: 3320 },
+    '{ asn: [as3320, 3209] }': { field: 'asn', op: 'in', value: [3320, 3209] },
     '{ os_version: 16.10 }': { field: 'os_version', op: 'is', value: '16.10' },
   } // prettier-ignore
   for (const [yaml, rule] of Object.entries(forms)) assert.deepEqual(read(yaml), { rule, messages: [] }, yaml)
