@@ -1,3 +1,4 @@
+export { readClickPath } from './addresses.ts'
 export { clickParameterNames } from './click-parameters.ts'
 export { decideClick } from './decide-click.ts'
 export { edgeLimitEffects, edgeLimits } from './limits.ts'

@@ -1,5 +1,5 @@
 export { explainClick } from './explain-click.ts'
-export type { Explainer, Explanation, HypotheticalClick } from './explain-click.ts'
+export type { Explained, Explainer, Explanation, HypotheticalClick } from './explain-click.ts'
 export { ENOUGH } from './expect-earnings.ts'
 export type { Earnings } from './expect-earnings.ts'
 export type { ReadableLog } from './read-log-clicks.ts'

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net'
+
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { Type, type Static } from 'typebox'
@@ -125,6 +127,9 @@ export function addExplainRoute(plain: FastifyInstance, api: Api): void {
       },
     },
     async (request, reply) => {
+      const ip = request.body.visitor?.ip
+      if (ip !== undefined && isIP(ip) === 0)
+        throw new RequestError('request_invalid', `"${ip}" is no IPv4 or IPv6 address`, 'visitor.ip')
       const found = await chosenConfiguration(api, request.body)
       if (found.kind === 'refused') return reply.code(422).send(issuesBody(found.issues))
       const explainer = {
@@ -135,8 +140,8 @@ export function addExplainRoute(plain: FastifyInstance, api: Api): void {
         caps: api.caps,
       }
       const answer = explainClick(explainer, compileSnapshot(found.snapshot), clickOf(request.body, api.clock.now()))
-      if (answer === undefined) throw new RequestError('request_invalid', 'the edge takes no address this long', 'url')
-      return { ...answer, is_saved: found.isSaved, is_recorded: false as const } as never
+      if (answer.kind === 'no_click') throw new RequestError('request_invalid', answer.why, 'url')
+      return { ...answer.explanation, is_saved: found.isSaved, is_recorded: false as const } as never
     },
   )
 }
