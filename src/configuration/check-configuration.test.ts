@@ -147,6 +147,7 @@ const cases: readonly Case[] = [
   ['reference_foreign', 'an affiliate of an offer that is no member', `${offerWith('    affiliates: { anna: { status: approved } }\n')}affiliates:\n  anna: {}\n`, 8, 'offers.lamp.affiliates.anna'],
   ['reference_foreign', 'a flow to the campaign of another advertiser', `${offer.replace('acme: {}', 'acme: {}\n  other: {}')}campaigns:\n  main: { advertiser_id: acme, offer_id: lamp }\n  second:\n    advertiser_id: other\n    flows: [{ flow_id: f, to_campaign: main }]\n`, 13, 'campaigns.second.flows[0].to_campaign'],
   ['rule_invalid', 'an endpoint that asks for what no conversion knows', endpointWith('    rule: { unique: offer }\n'), 4, 'endpoints.crm.rule.unique'],
+  ['rule_invalid', 'an endpoint that asks for a connection, which only events tell of', endpointWith('    rule: { connection: wifi }\n'), 4, 'endpoints.crm.rule.connection'],
   ['template_too_long', 'a body without end', endpointWith(`    method: POST\n    body: "${'x'.repeat(17_000)}"\n`), 5, 'endpoints.crm.body'],
 ] // prettier-ignore
 

@@ -110,7 +110,7 @@ test('every field is read from its place', () => {
   assert.deepEqual(Object.keys(ofFields).toSorted(), [...names, 'sub2.', 'query.'].toSorted())
   for (const [name, [met, unmet]] of Object.entries(ofFields)) {
     const field = ruleFields.find((one) => one.name === name)
-    const context = field === undefined || field.contexts.includes('click') ? 'click' : 'conversion'
+    const context = field === undefined || field.contexts.includes('click') ? 'click' : field.contexts[0]!
     assert.ok(isMet(met, context), met)
     assert.ok(!isMet(unmet, context), unmet)
   }

@@ -224,7 +224,7 @@ export const ruleFields: readonly RuleField[] = [
   },
   visitorText('isp', 'Internet provider: name of the network', ({ isp }) => isp, { aliases: ['provider'] }),
   visitorText('connection', 'Kind of connection, where it is known: `wifi`, `cellular`, `4g`, …', ({ connection }) => connection, {
-    aliases: ['connection_type'], contexts: ['event', 'conversion', 'report'], tables: ['events'],
+    aliases: ['connection_type'], contexts: ['event', 'report'], tables: ['events'],
   }),
   visitorFlag('is_proxy', 'Whether the address is a known proxy', (facts) => facts.visitor.is_proxy ?? false),
   visitorFlag('is_hosting', 'Whether the address belongs to a data centre', (facts) => facts.visitor.is_hosting ?? false),
