@@ -25,7 +25,7 @@ type Command = {
   readonly run: (args: string[]) => Promise<number>
 }
 
-/** The call itself is wrong; the usage is printed after the message. */
+/** The call itself is wrong. */
 class UsageError extends Error {}
 
 const EDGE_PROGRAM = [fileURLToPath(import.meta.url), 'serve', '--role', 'edge'] as const
@@ -228,32 +228,41 @@ function sinceTime(text: string | undefined): string {
 }
 
 async function main([name = 'help', ...args]: string[]): Promise<number> {
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (['help', '--help', '-h'].includes(name) || args.includes('--help')) {
-    process.stdout.write(usage())
+    process.stdout.write(command === undefined ? usage() : `Usage:\n${usageOf(command)}`)
     return 0
   }
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (command === undefined) throw new UsageError(`There is no command "${name}".`)
   return command.run(args)
 }
 
+const usageOf = ({ usage, summary }: Command): string => `  waypost ${usage}\n      ${summary}\n`
+
 function usage(): string {
-  const lines = Object.values(commands).map(({ usage, summary }) => `  waypost ${usage}\n      ${summary}\n`)
+  const lines = Object.values(commands).map(usageOf)
   return `Usage:\n${lines.join('')}  waypost help\n      print this\n\nSettings are environment variables: docs/operations.md lists them.\n`
 }
 
-function explain(error: unknown): string {
-  if (!(error instanceof Error)) return `waypost: ${String(error)}\n`
-  const { code = '' } = error as { code?: unknown }
-  const isUsage = error instanceof UsageError || String(code).startsWith('ERR_PARSE_ARGS')
-  return `waypost: ${error.message}\n${isUsage ? `\n${usage()}` : ''}`
+/** One line where the call is wrong, with where to read how it is written. */
+function explain(error: unknown, [name = '']: readonly string[]): { readonly text: string; readonly exitCode: number } {
+  if (!(error instanceof Error)) return { text: `waypost: ${String(error)}\n`, exitCode: 1 }
+  const { code = '', exitCode = code === 'argument_invalid' ? 2 : 1 } = error as { code?: unknown; exitCode?: number }
+  if (!(error instanceof UsageError) && !String(code).startsWith('ERR_PARSE_ARGS'))
+    return { text: `waypost: ${error.message}\n`, exitCode }
+  // parseArgs goes on about arguments that begin with a dash.
+  const [what = ''] = error.message.split(/\n|(?<=\.) To specify/)
+  const help = Object.hasOwn(commands, name) ? `waypost ${name} --help` : 'waypost help'
+  return { text: `waypost: ${what.replace(/[^.]$/, '$&.')} See: ${help}\n`, exitCode: 2 }
 }
 
+const words = process.argv.slice(2)
 try {
-  process.exitCode = await main(process.argv.slice(2))
+  process.exitCode = await main(words)
 } catch (error) {
-  process.stderr.write(explain(error))
-  process.exitCode = 1
+  const { text, exitCode } = explain(error, words)
+  process.stderr.write(text)
+  process.exitCode = exitCode
 }
 // Whatever is still open by now is of no use to anyone and must not keep the process.
 process.exit()

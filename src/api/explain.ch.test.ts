@@ -203,6 +203,9 @@ test('refuses what cannot be asked', async (t) => {
   assert.deepEqual(codeAndPath(await explain(api, { luck: 1 })), [400, 'request_invalid', 'luck'])
   const parameters = Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`p${index}`, 'x'.repeat(1_000)]))
   assert.deepEqual(codeAndPath(await explain(api, { parameters })), [400, 'request_invalid', 'url'])
+  assert.deepEqual(codeAndPath(await explain(api, { url: '/hop' })), [400, 'request_invalid', 'url'])
+  for (const ip of ['999.1.1.1', '192.0.2', 'here'])
+    assert.deepEqual(codeAndPath(await explain(api, { offer_id: 'lamp', visitor: { ip } })), [400, 'request_invalid', 'visitor.ip']) // prettier-ignore
   const wrong = await explain(api, { configuration: 'offers: { x: {} }' })
   assert.deepEqual(codeAndPath(wrong).slice(0, 2), [422, 'configuration_invalid'])
   assert.ok((wrong.body['issues'] as Json[]).length > 0)

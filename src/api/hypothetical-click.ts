@@ -1,9 +1,12 @@
+import { isIP } from 'node:net'
+
 import { Type, type Static, type TObject } from 'typebox'
 
 import type { VisitorFacts } from '#records'
 import type { Explainer, HypotheticalClick } from '#simulation'
 
 import type { Api } from './api.ts'
+import { RequestError } from './errors.ts'
 import { idText, instantText } from './schemas.ts'
 
 const label = (description: string) => Type.Optional(Type.String({ description, minLength: 1, maxLength: 1_024 }))
@@ -75,12 +78,16 @@ export const explainerOf = (api: Api): Explainer => ({
   caps: api.caps,
 })
 
-/** Fields of the question ↔ parameters of a link. */
+/** Fields of the question ↔ parameters of a link.
+ * @throws {RequestError} the visitor's address is none
+ */
 export function hypotheticalClick(body: Static<TObject<typeof clickSchema>>, now: number): HypotheticalClick {
   const { campaign_id, flow_id, offer_id, landing_id, affiliate_id, visitor_code, click_id: clickid } = body
   const named = { campaign_id, flow_id, offer_id, landing_id, affiliate_id, visitor_code, clickid }
   const given = Object.entries({ ...named, ...body.parameters }).filter(([, value]) => value !== undefined)
   const { is_proxy, is_hosting, ...facts } = body.visitor ?? {}
+  if (facts.ip !== undefined && isIP(facts.ip) === 0)
+    throw new RequestError('request_invalid', `"${facts.ip}" is no IPv4 or IPv6 address`, 'visitor.ip')
   return {
     url: body.url,
     linkCode: body.link_code,

@@ -16,6 +16,7 @@ const offer = offerWith('')
 const campaignWith = (more: string): string => `${offer}campaigns:\n  main:\n    advertiser_id: acme\n${more}`
 const flowWith = (more: string): string =>
   campaignWith(`    flows:\n      - flow_id: f\n        offer_id: lamp\n${more}`)
+const flowTo = (keys: string): string => campaignWith(`    flows: [{ flow_id: f, ${keys} }]\n`)
 const endpointWith = (more: string): string => `endpoints:\n  crm:\n    url: https://crm.example/?c={click_id}\n${more}`
 
 type Case = readonly [code: IssueCode, what: string, yaml: string, line: number, path: string]
@@ -116,12 +117,27 @@ const cases: readonly Case[] = [
   ['combination_invalid', 'two ways to name flows', campaignWith('    offer_id: lamp\n    flows: [{ flow_id: f, offer_id: lamp }]\n'), 11, 'campaigns.main.offer_id'],
   ['combination_invalid', 'a body without POST', endpointWith('    body: "{}"\n'), 4, 'endpoints.crm.body'],
   ['combination_invalid', 'offers beside what happens instead of them', flowWith('        to_url: https://a.example/\n'), 13, 'campaigns.main.flows[0].offer_id'],
+  ['combination_invalid', 'a redirect of a flow that leads to another campaign', flowTo('to_campaign: second, redirect: meta') + `  second: { advertiser_id: acme, offer_id: lamp }\n`, 11, 'campaigns.main.flows[0].redirect'],
+  ['combination_invalid', 'a referrer policy of a flow that leads to another campaign', flowTo('to_campaign: second, referrer_policy: origin') + `  second: { advertiser_id: acme, offer_id: lamp }\n`, 11, 'campaigns.main.flows[0].referrer_policy'],
+  ['combination_invalid', 'a redirect beside a page', flowTo('show_html: "<p>Hello</p>", redirect: meta'), 11, 'campaigns.main.flows[0].redirect'],
+  ['combination_invalid', 'a redirect beside the page “not found”', flowTo('show_not_found: true, redirect: "302"'), 11, 'campaigns.main.flows[0].redirect'],
+  ['combination_invalid', 'a referrer policy of the page “not found”', flowTo('show_not_found: true, referrer_policy: origin'), 11, 'campaigns.main.flows[0].referrer_policy'],
+  ['combination_invalid', 'a referrer of a flow that double_meta takes away', flowTo('offer_id: lamp, redirect: double_meta, referrer_policy: origin'), 11, 'campaigns.main.flows[0].referrer_policy'],
+  ['combination_invalid', 'a referrer of an offer that double_meta takes away', offerWith('    redirect: double_meta\n    referrer_policy: unsafe-url\n'), 9, 'offers.lamp.referrer_policy'],
+  ['combination_invalid', 'a flow that leads back to its own campaign', flowTo('to_campaign: main'), 11, 'campaigns.main.flows[0].to_campaign'],
   ['combination_invalid', 'a country fallback with two targets', offerWith('    rule: { country: DE }\n    country_fallbacks: { FR: { offer_id: lamp, url: https://a.example/ } }\n'), 9, 'offers.lamp.country_fallbacks.FR'],
   ['key_missing', 'country fallbacks without a rule', offerWith('    country_fallbacks: { FR: { url: https://a.example/ } }\n'), 8, 'offers.lamp.country_fallbacks'],
   ['country_invalid', 'a country in words', offerWith('    rule: { country: DE }\n    country_fallbacks: { France: { url: https://a.example/ } }\n'), 9, 'offers.lamp.country_fallbacks.France'],
   ['country_invalid', 'a code that no country has', offerWith('    rule: { country: DE }\n    country_fallbacks: { UK: { url: https://a.example/ } }\n'), 9, 'offers.lamp.country_fallbacks.UK'],
   ['value_out_of_range', 'half a click in a cap', offerWith('    caps: [{ cap_id: daily, metric: clicks, period: day, limit: 10.5 }]\n'), 8, 'offers.lamp.caps[0].limit'],
   ['rule_invalid', 'a cap for new visitors', offerWith('    caps: [{ cap_id: a, metric: clicks, period: day, limit: 1, rule: { unique: offer } }]\n'), 8, 'offers.lamp.caps[0].rule'],
+  ['rule_invalid', 'a flow that asks for the offer it will draw', flowWith('        rule: offer_id is lamp\n'), 14, 'campaigns.main.flows[0].rule'],
+  ['rule_invalid', 'a flow that asks for the flow it may become', flowWith('        rule: { not: { flow_id: f } }\n'), 14, 'campaigns.main.flows[0].rule'],
+  ['rule_invalid', 'a flow that asks for the landing it will draw', flowWith('        rule: { country: DE, landing_id: [a, b] }\n'), 14, 'campaigns.main.flows[0].rule'],
+  ['rule_invalid', 'a flow for visitors who are new to an offer not drawn yet', flowWith('        rule: unique in (campaign, offer)\n'), 14, 'campaigns.main.flows[0].rule'],
+  ['rule_invalid', 'an offer that asks for the landing it will draw', offerWith('    rule: landing_id is a\n'), 8, 'offers.lamp.rule'],
+  ['rule_invalid', 'a block of a landing', offerWith('    block: { landing_id: a }\n'), 8, 'offers.lamp.block'],
+  ['rule_invalid', 'a rule of fraud that asks for the landing of a click', 'fraud:\n  own_rules:\n    - { name: a, score: 1, rule: landing_id is a }\n', 3, 'fraud.own_rules[0].rule'],
   ['rule_invalid', 'a cap for a parameter that is not kept', offerWith('    caps: [{ cap_id: a, metric: clicks, period: day, limit: 1, rule: query.place is top }]\n'), 8, 'offers.lamp.caps[0].rule'],
   ['id_duplicate', 'the same cap twice', offerWith('    caps: [{ cap_id: a, metric: clicks, period: day, limit: 1 }, { cap_id: a, metric: clicks, period: day, limit: 1 }]\n'), 8, 'offers.lamp.caps[1].cap_id'],
   ['id_duplicate', 'a dimension of a cap twice', offerWith('    caps: [{ cap_id: a, metric: clicks, period: day, limit: 1, per: [sub1, sub1] }]\n'), 8, 'offers.lamp.caps[0].per'],

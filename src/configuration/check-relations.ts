@@ -103,7 +103,14 @@ function checkCampaign(id: string, file: ReadFile, wanted: ConfigurationState): 
         problem('reference_foreign', `The campaign "${next?.campaign_id}" belongs to another advertiser.`),
         'to_campaign',
       )
+    if (next === campaign) reportLoop(flowTree(file, campaign, index), file.reading)
   })
+}
+
+/** No click goes through a campaign twice, so that such a flow has nothing for anybody. */
+function reportLoop(flow: Tree | undefined, reading: Reading): void {
+  const message = 'The flow leads to the campaign that it stands in: it would only ever end as "campaign_loop".'
+  report(reading, flow, problem('combination_invalid', message, 'Name another campaign, or offers.'), 'to_campaign')
 }
 
 /** Money of several currencies cannot be compared. */

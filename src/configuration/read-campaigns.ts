@@ -6,7 +6,8 @@ import { problem } from './issues.ts'
 import { withoutEmpty } from './objects.ts'
 import { readLandings, reportAllZero, reportRepeats } from './read-offers.ts'
 import { readOptimize } from './read-optimize.ts'
-import { readRule } from './read-rule.ts'
+import { readRedirect, reportUnusedRedirect } from './read-redirect.ts'
+import { readClickRule, readRule } from './read-rule.ts'
 import { suggestWord } from './suggest.ts'
 import type { Tree } from './yaml-tree.ts'
 
@@ -78,10 +79,9 @@ function readFlow(file: FileFlow, reading: Reading): Flow {
     kind: file.kind ?? 'regular',
     status: file.status ?? 'active',
     weight: file.weight ?? 0,
-    rule: file.rule && readRule(file.rule.rule as Tree, reading),
+    rule: file.rule && readClickRule(file.rule.rule as Tree, reading, 'flow'),
     ...readFlowEnd(file, reading),
-    redirect: file.redirect,
-    referrer_policy: file.referrer_policy,
+    ...readRedirect(file, reading),
   })
 }
 
@@ -105,6 +105,7 @@ function readFlowEnd(file: FileFlow, reading: Reading): Pick<Flow, 'offers' | 'l
         problem('combination_invalid', `The flow has ${end} and ${key}.`, 'Keep one of the two.'),
         key,
       )
+  reportUnusedRedirect(file, end, reading)
   return { offers: [], action: actionOf(file, end) }
 }
 

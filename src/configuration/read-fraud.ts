@@ -3,7 +3,7 @@ import { report, type Reading } from './check-shape.ts'
 import type { FileFraud, FileOfferFraud } from './file-schema.ts'
 import { problem } from './issues.ts'
 import { withoutEmpty } from './objects.ts'
-import { readRule } from './read-rule.ts'
+import { readClickRule, readRule } from './read-rule.ts'
 import type { Tree } from './yaml-tree.ts'
 
 /** Fraud settings as the snapshot has them. Issues go to `reading`; the result then is not used. */
@@ -37,7 +37,11 @@ function readDiversion(file: NonNullable<FileFraud['divert_to']>, reading: Readi
 /** None where its rule cannot be read, which is reported. */
 function readOwnRule(file: NonNullable<FileFraud['own_rules']>[number], reading: Reading): readonly OwnRule[] {
   const { name, sentence, score, at } = file
-  const rule = readRule(file.rule.rule as Tree, reading, { context: at ?? 'click', lists: reading.lists })
+  const tree = file.rule.rule as Tree
+  const rule =
+    at === 'conversion'
+      ? readRule(tree, reading, { context: at, lists: reading.lists })
+      : readClickRule(tree, reading, 'own_rule')
   return rule === undefined ? [] : [withoutEmpty<OwnRule>({ name, sentence, score, at, rule })]
 }
 

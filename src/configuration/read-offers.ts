@@ -7,7 +7,8 @@ import type { FileCap, FileLanding, FileOffer, FilePrice } from './file-schema.t
 import { problem } from './issues.ts'
 import { withoutEmpty } from './objects.ts'
 import { readFraud } from './read-fraud.ts'
-import { readRule } from './read-rule.ts'
+import { readRedirect } from './read-redirect.ts'
+import { readClickRule } from './read-rule.ts'
 import { didYouMean } from './suggest.ts'
 import { dateToMs, shareToBasisPoints } from './value-formats.ts'
 import type { Tree } from './yaml-tree.ts'
@@ -47,16 +48,15 @@ export function readOffer(offerId: string, file: FileOffer, owner: Owner, readin
       hmac_secrets: file.postback?.hmac_secrets ?? [],
       allowed_addresses: file.postback?.allowed_addresses ?? [],
     },
-    rule: file.rule && readRule(file.rule.rule as Tree, reading),
-    block: file.block && readRule(file.block.rule as Tree, reading),
+    rule: file.rule && readClickRule(file.rule.rule as Tree, reading, 'offer'),
+    block: file.block && readClickRule(file.block.rule as Tree, reading, 'offer'),
     country_fallbacks: readCountryFallbacks(file, reading),
     access: file.access,
     affiliates: readOfferAffiliates(file, reading),
     caps: file.caps && readCaps(file.caps, reading),
     cap_fallbacks: file.cap_fallbacks,
     fraud: file.fraud && readFraud(file.fraud, reading),
-    redirect: file.redirect,
-    referrer_policy: file.referrer_policy,
+    ...readRedirect(file, reading),
     unique_ttl_hours: file.unique_ttl_hours ?? 24,
     click_lifetime_days: file.click_lifetime_days ?? 90,
     fallback_url: file.fallback_url,
@@ -119,9 +119,7 @@ function readCaps(files: readonly FileCap[], reading: Reading): NonNullable<Offe
       period: cap.period,
       limit: isMoney ? toMicros(cap.limit) : Number(cap.limit),
       per: cap.per as readonly CapDimension[] | undefined,
-      rule:
-        cap.rule &&
-        readRule(cap.rule.rule as Tree, reading, { context: 'click', lists: reading.lists, isAskedAgain: true }),
+      rule: cap.rule && readClickRule(cap.rule.rule as Tree, reading, 'cap'),
       mode: cap.mode ?? 'hard',
       hold_minutes: cap.metric === 'clicks' ? undefined : (cap.hold_minutes ?? 60),
     })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ruleFields, RuleLists, type Rule } from '#rules'
-import { readRule } from './read-rule.ts'
+import { readClickRule, readRule } from './read-rule.ts'
 import type { Reading } from './check-shape.ts'
 import { readYaml } from './yaml-tree.ts'
 
@@ -25,6 +25,8 @@ test('a rule is written as text, as a tree or as a short object, and in all of t
     '{ field: country, value: [DE, AT] }': isGerman,
     '{ field: browser_version, op: between, value: [100, ~] }': { field: 'browser_version', op: 'between', value: ['100', null] },
     '{ field: sub1, op: matches, value: "^a/b" }': { field: 'sub1', op: 'matches', value: '^a/b' },
+    '{ asn: AS3320 }': { field: 'asn', op: 'is', value: 3320 },
+    '{ asn: [as3320, 3209] }': { field: 'asn', op: 'in', value: [3320, 3209] },
     '{ os_version: 16.10 }': { field: 'os_version', op: 'is', value: '16.10' },
   } // prettier-ignore
   for (const [yaml, rule] of Object.entries(forms)) assert.deepEqual(read(yaml), { rule, messages: [] }, yaml)
@@ -68,4 +70,18 @@ test('lists are named where there are any', () => {
   assert.deepEqual(read('ip in @office', lists).rule, { field: 'ip', op: 'in', value: ['@office'] })
   assert.deepEqual(read('{ ip: "@office" }', lists).rule, { field: 'ip', op: 'is', value: '@office' })
   assert.deepEqual(read('{ sub1: ["@offce"] }', lists).messages, ['sub1[0]: There is no list "offce". Did you mean "@office"?']) // prettier-ignore
+})
+
+test('what is not known where a rule stands is told with what to ask instead', () => {
+  const file = readYaml('country is DE and (offer_id is lamp or unique is offer)')
+  const reading: Reading = { file, issues: [], references: [], treeOf: new WeakMap() }
+  assert.equal(readClickRule(file.root!, reading, 'flow'), undefined)
+  assert.deepEqual(
+    reading.issues.map(({ code, message }) => `${code}: ${message}`),
+    [
+      'rule_invalid: offer_id is not known here: flows are asked before one is taken and an offer drawn. Write the rule of the offer, or name what the request sends, as sub1.',
+    ],
+  )
+  assert.ok(readClickRule(file.root!, reading, 'cap') === undefined, 'nor does a cap know who is new')
+  assert.ok(readClickRule(readYaml('offer_id is lamp and unique is offer').root!, reading, 'offer'))
 })

@@ -1,6 +1,7 @@
-import { listParts, parseRule, validateRule, type Rule, type RuleContext, type RuleLists } from '#rules'
+import { parseRule, validateRule, type Rule, type RuleContext, type RuleLists } from '#rules'
 import { report, type Reading } from './check-shape.ts'
 import { problem } from './issues.ts'
+import { findUnknown, type RulePlace } from './known-to-rules.ts'
 import type { Tree, TreeMap } from './yaml-tree.ts'
 
 /** What rules can name. */
@@ -8,8 +9,8 @@ export type RuleScope = {
   readonly context: RuleContext
   /** Left out: there are no named lists. */
   readonly lists?: RuleLists | undefined
-  /** The rule is asked again with the conversion of a click, when only what the record of the click holds is known. */
-  readonly isAskedAgain?: boolean
+  /** Where it stands, as far as that decides what is known; left out: the context alone does. */
+  readonly place?: RulePlace
 }
 
 /** Reads a rule of the file in any of its forms, which mix freely: the text form (`country in (DE, AT) and not bot`), the tree
@@ -17,20 +18,15 @@ export type RuleScope = {
  * and a list means one of them.
  * @returns undefined when an issue was reported
  */
-export function readRule(
-  tree: Tree,
-  reading: Reading,
-  scope: RuleScope = { context: 'click', lists: reading.lists },
-): Rule | undefined {
+export function readRule(tree: Tree, reading: Reading, scope: RuleScope): Rule | undefined {
   const draft = new RuleDraft(reading, scope)
   const value = draft.rule(tree, ROOT)
   if (draft.isRefused) return undefined
   const verdict = validateRule(value, ROOT, scope)
   if (verdict.kind === 'valid') {
-    const forgotten = scope.isAskedAgain === true ? listParts(verdict.rule).flatMap(forgottenIn)[0] : undefined
-    if (forgotten === undefined) return verdict.rule
-    // Asked again with the conversion, it would not hold any more, and the cap would count elsewhere.
-    draft.reportAt(ROOT, forgotten)
+    const unknown = scope.place && findUnknown(verdict.rule, scope.place)
+    if (unknown === undefined) return verdict.rule
+    draft.reportAt(ROOT, unknown)
     return undefined
   }
   for (const { path, message } of verdict.errors) draft.reportAt(path, message)
@@ -39,17 +35,9 @@ export function readRule(
 
 const ROOT = 'rule'
 
-/** What a part of a rule asks for that the record of a click does not hold, as a sentence. */
-function forgottenIn(part: Rule): readonly string[] {
-  if (!('field' in part)) return []
-  if (part.field === 'unique')
-    return ['Whether a visitor is new is known only when they click: a cap cannot ask for it.']
-  return part.field.startsWith('query.')
-    ? [
-        `Parameters such as ${part.field} are known only when they click: a cap can ask for those that are kept, as sub1.`,
-      ]
-    : []
-}
+/** Reads a rule about clicks. */
+export const readClickRule = (tree: Tree, reading: Reading, place: RulePlace): Rule | undefined =>
+  readRule(tree, reading, { context: 'click', lists: reading.lists, place })
 
 /** Where a part of the rule stands in the file. */
 type Place = { readonly tree: Tree; readonly key?: string }

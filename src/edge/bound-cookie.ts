@@ -1,5 +1,4 @@
-import type { Assignment } from '#records'
-import type { BindHours, Bound } from '#routing'
+import type { Binding, Bound } from '#routing'
 
 /** What campaigns keep for a visitor, in a cookie: per campaign the flow, offer and landing of before and until when each holds.
  *
@@ -48,11 +47,14 @@ export function boundIn(value: string | undefined, campaignId: string, at: numbe
 
 /** The cookie's value after a click, with how long it is to live. What the visitor got again holds until its time comes, as before:
  * a visitor who comes every day is let go too.
+ *
+ * Only regular flows are kept. While one is, a click that another kind of flow took, or none, changes nothing: the visitor goes back to
+ * their flow, offer and landing as soon as that one accepts them again.
+ * @returns undefined: the cookie stays as it is
  */
 export function bind(
   value: string | undefined,
-  assignment: Assignment,
-  hours: BindHours,
+  { assignment, hours, isRegular }: Binding,
   at: number,
 ): { readonly value: string; readonly maxAgeSeconds: number } | undefined {
   const { campaign_id: campaignId } = assignment
@@ -60,14 +62,16 @@ export function bind(
   const nowSeconds = Math.floor(at / 1_000)
   const earlier = parse(value)
   const before = earlier.get(campaignId)
+  if (!isRegular && hours.flow_hours !== undefined && (before?.flow?.untilSeconds ?? 0) > nowSeconds) return undefined
   const fields = PARTS.flatMap((part) => {
-    const id = assignment[`${part}_id`]
+    const id = part === 'flow' && !isRegular ? undefined : assignment[`${part}_id`]
     const ttlHours = hours[`${part}_hours`]
     if (id === undefined || ttlHours === undefined) return ['', '']
     const standing = before?.[part]
     const isSame = standing?.id === id && standing.untilSeconds > nowSeconds
     return [id, (isSame ? standing.untilSeconds : nowSeconds + ttlHours * 3_600).toString(36)]
   })
+  if (fields.every((field) => field === '')) return undefined
   const others = [...earlier].filter(([id, kept]) => id !== campaignId && lastOf(kept) > nowSeconds)
   const entries = [[campaignId, ...fields].join('|'), ...others.map(([id, kept]) => print(id, kept))]
   const untilSeconds = Math.max(...[...parse(entries.join('~')).values()].map(lastOf))

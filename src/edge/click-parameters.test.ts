@@ -27,6 +27,7 @@ function valueOf(name: string, value: string, query: string): unknown {
     clickid: draft.click_id === value ? value : undefined,
     cost: draft.cost_micros?.toString(),
     redirect: asked.wantsAnswer ? '0' : undefined,
+    referrer: asked.referrer,
   }
   return name in targets ? targets[name] : draft[name as keyof ClickDraft]
 }

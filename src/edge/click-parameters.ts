@@ -34,6 +34,7 @@ const textNames = {
   cost: [],
   currency: [],
   redirect: [],
+  referrer: ['referer'],
 } as const satisfies Record<string, readonly string[]>
 
 type TextName = keyof typeof textNames
@@ -91,6 +92,7 @@ const VISITOR_CODE = indexOf('visitor_code')
 const COST = indexOf('cost')
 const CURRENCY = indexOf('currency')
 const REDIRECT = indexOf('redirect')
+const REFERRER = indexOf('referrer')
 const SOURCE_ID = indexOf('source_id')
 const AD_CAMPAIGN_ID = indexOf('ad_campaign_id')
 const CREATIVE_ID = indexOf('creative_id')
@@ -107,6 +109,8 @@ export type AskedClick = AskedTarget & {
   readonly givesClickId: boolean
   /** `redirect=0`: the target is told and the visitor stays. */
   readonly wantsAnswer: boolean
+  /** Where the visitor of the page that asks came from, as the page says. */
+  readonly referrer: string | undefined
 }
 
 /** Decodes the query of a link into the record and returns what it names.
@@ -148,6 +152,7 @@ export function readClickQuery(
     affiliateId: values[AFFILIATE_ID],
     givesClickId: kept !== undefined,
     wantsAnswer: values[REDIRECT] === '0',
+    referrer: values[REFERRER],
   }
 }
 

@@ -83,7 +83,9 @@ function answerFound(response: ServerResponse, location: string, cookies: readon
   response.end()
 }
 
-/** `redirect=0`: a page asks for a click id for the visitor that it has. Pages of the advertisers' domains may read the answer. */
+/** `redirect=0`: a page asks for a click id for the visitor that it has. Pages of the advertiser that
+ * the click belongs to may read the answer: it names the visitor and the target.
+ */
 function answerTarget(
   live: LiveConfig,
   request: IncomingMessage,
@@ -91,8 +93,8 @@ function answerTarget(
   { record, location }: DecidedClick,
   cookies: readonly string[],
 ): void {
-  const { click_id, visitor_code, outcome, refusal, campaign_id, flow_id, offer_id, landing_id } = record
+  const { click_id, visitor_code, outcome, refusal, advertiser_id, campaign_id, flow_id, offer_id, landing_id } = record
   const target = { campaign_id, flow_id, offer_id, landing_id }
   const answer = { click_id, visitor_code, outcome, refusal, url: location, ...target }
-  answerJson(response, 200, answer, [...cookies, ...corsHeaders(live, request)])
+  answerJson(response, 200, answer, [...cookies, ...corsHeaders(request, live.origins.ofAdvertiser(advertiser_id))])
 }

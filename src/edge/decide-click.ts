@@ -73,6 +73,9 @@ export function decideClick(
   const query = queryOf(request.url!)
   const asked = readClickQuery(draft, query, linkCode, edge.limits, edge.sub2AllowedKeys)
   addVisitor(draft, edge, request, origin.address)
+  // The header of a page that asks names that page, which is no referrer of anybody.
+  const referrer = asked.wantsAnswer ? asked.referrer : request.headers.referer
+  if (referrer) draft.referrer = cleanText(referrer, REFERRER_CHARACTERS_MAX)
   // A prefetch or preview must not use up the id: the visitor's own click may follow with it.
   if (asked.givesClickId && draft.class !== 'click') replaceClickId(draft)
   const { cookie } = request.headers
@@ -110,8 +113,8 @@ export function decideClick(
 function boundOf(draft: ClickDraft, { binds }: Decision, cookie: string | undefined): DecidedClick['bound'] {
   if (binds.length === 0 || draft.class !== 'click') return undefined
   let bound: DecidedClick['bound']
-  for (const { assignment, hours } of binds)
-    bound = bind(bound?.value ?? readCookie(cookie, BOUND_COOKIE), assignment, hours, draft.at) ?? bound
+  for (const binding of binds)
+    bound = bind(bound?.value ?? readCookie(cookie, BOUND_COOKIE), binding, draft.at) ?? bound
   return bound
 }
 
@@ -223,7 +226,6 @@ export function addVisitor(draft: ClickDraft, edge: Decider, { headers }: Incomi
   draft.visitor_code ??= parseVisitorCode(readCookie(headers.cookie, VISITOR_COOKIE)) ?? newUuidV7(draft.at)
   const connection = connectionOf(headers)
   if (connection !== undefined) draft.connection = connection
-  if (headers.referer) draft.referrer = cleanText(headers.referer, REFERRER_CHARACTERS_MAX)
   if (headers.host) draft.domain = hostName(headers.host)
 }
 

@@ -21,7 +21,7 @@ const RAW_CHARACTERS_MAX = 2_048
 export function answerEvent(edge: Edge, request: IncomingMessage, body: unknown, response: ServerResponse): void {
   const startedAtMs = performance.now()
   const live = edge.live.current()
-  const headers = corsHeaders(live, request)
+  const headers = corsHeaders(request, live?.origins.ofAll)
   if (live === undefined) return answerError(response, 'not_ready', { headers })
   const parsed = parseBody(request, body)
   if (parsed.kind === 'refused') return answerError(response, parsed.code, { headers })
@@ -48,7 +48,7 @@ const recordAll = (edge: Edge, records: readonly EventRecord[]): Promise<unknown
 
 /** `OPTIONS /event`: without the allowing headers the browser does not send what needs them. */
 export function answerPreflight(edge: Edge, request: IncomingMessage, response: ServerResponse): void {
-  const cors = corsHeaders(edge.live.current(), request)
+  const cors = corsHeaders(request, edge.live.current()?.origins.ofAll)
   const allowed = ['Access-Control-Allow-Methods', 'POST', 'Access-Control-Allow-Headers', 'Content-Type']
   const headers = cors.length > 2 ? [...cors, ...allowed, 'Access-Control-Max-Age', '86400'] : cors
   answerEmpty(response, 204, headers)

@@ -1,3 +1,4 @@
+export { readClickPath } from './addresses.ts'
 export { clickParameterNames } from './click-parameters.ts'
 export { edgeCookies } from './cookies.ts'
 export { decideClick, ruleFactsOfClick } from './decide-click.ts'

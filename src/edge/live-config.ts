@@ -2,13 +2,13 @@ import { offersById, type Offers } from '#conversions/judge'
 import type { LogLines } from '#platform/log-lines'
 import { applyLearnedWeights, compileSnapshot, type CompiledSnapshot, type Snapshot } from '#routing'
 import type { SnapshotFollower } from '#snapshots'
-import { compileOrigins, type OriginList } from './origins.ts'
+import { compileOrigins, type Origins } from './origins.ts'
 import { compileDoors, type PostbackDoors } from './postback-doors.ts'
 
 /** One configuration version with everything that requests look up in it. A request takes it once and keeps to it. */
 export type LiveConfig = {
   readonly routing: CompiledSnapshot
-  readonly origins: OriginList
+  readonly origins: Origins
   readonly doors: PostbackDoors
   readonly offers: Offers
   /** Signs the second page of a double meta refresh. */

@@ -1,15 +1,27 @@
 import type { Snapshot } from '#routing'
 
-/** Whether pages of an origin may read the answers to their events. */
+/** Whether pages of an origin may read answers. */
 export type OriginList = { readonly allows: (origin: string) => boolean }
 
-/** Hosts of all active advertisers: `example.com` exactly, `*.example.com` every subdomain of it, any scheme; any port,
- * unless the domain names one.
- */
-export function compileOrigins(snapshot: Snapshot): OriginList {
-  const domains = snapshot.advertisers
-    .filter((advertiser) => advertiser.status === 'active')
-    .flatMap((advertiser) => advertiser.domains.map((domain) => domain.toLowerCase()))
+export type Origins = {
+  /** Pages of any active advertiser. */
+  readonly ofAll: OriginList
+  /** Pages of one advertiser, while it is active; undefined: nobody's. */
+  readonly ofAdvertiser: (advertiserId: string | undefined) => OriginList | undefined
+}
+
+export function compileOrigins(snapshot: Snapshot): Origins {
+  const active = snapshot.advertisers.filter((advertiser) => advertiser.status === 'active')
+  const lists = new Map(active.map(({ advertiser_id, domains }) => [advertiser_id, compileDomains(domains)]))
+  return {
+    ofAll: compileDomains(active.flatMap(({ domains }) => domains)),
+    ofAdvertiser: (advertiserId) => (advertiserId === undefined ? undefined : lists.get(advertiserId)),
+  }
+}
+
+/** `example.com` exactly, `*.example.com` every subdomain of it, any scheme; any port, unless the domain names one. */
+function compileDomains(written: readonly string[]): OriginList {
+  const domains = written.map((domain) => domain.toLowerCase())
   const hosts = new Set(domains.filter((domain) => !domain.startsWith('*.')))
   const parents = new Set(domains.filter((domain) => domain.startsWith('*.')).map((domain) => domain.slice(2)))
   return {

@@ -4,7 +4,7 @@ import { describe, test, type TestContext } from 'node:test'
 
 import type { ClickRecord } from '#records'
 import type { Campaign, Flow, Offer, RedirectKind, Snapshot } from '#routing'
-import { campaign, flow, landing, offer, snapshot } from '#routing/test-snapshots'
+import { advertiser, campaign, flow, landing, offer, snapshot } from '#routing/test-snapshots'
 import { edgeCookies } from './cookies.ts'
 import { withEdge, type Ask, type TestEdge } from './test-edge.ts'
 
@@ -156,10 +156,28 @@ describe('with redirect=0', () => {
     assert.deepEqual([status, outcome, refusal, url], [200, 'not_found', 'no_flow_matched', undefined])
   })
 
-  test('a page of another host may not read it', async (t) => {
+  test('the referrer is the one that the page names, cut as a header is, and never the page itself', async (t) => {
     const edge = await open(t, configWith({}))
-    const { headers } = await ask(edge, 'redirect=0', { headers: { origin: 'https://other.example' } })
-    assert.equal(headers['access-control-allow-origin'], undefined)
+    const page = { headers: { referer: 'https://shop.example/page' } }
+    const named = `https://search.example/?q=${'x'.repeat(2_000)}`
+    await ask(edge, `redirect=0&referrer=${encodeURIComponent(named)}`, page)
+    await ask(edge, 'redirect=0&referer=https%3A%2F%2Fnews.example%2F', page)
+    await ask(edge, 'redirect=0&referrer=', page)
+    await ask(edge, 'referrer=https%3A%2F%2Fforged.example%2F', page)
+    const referrers = (await edge.records()).map((record) => (record as ClickRecord).referrer)
+    assert.deepEqual(referrers, [named.slice(0, 1_024), 'https://news.example/', undefined, 'https://shop.example/page']) // prettier-ignore
+  })
+
+  test('a page of another host may not read it, nor one of another advertiser', async (t) => {
+    const other = advertiser({ advertiser_id: 'other', domains: ['other.example'] })
+    const edge = await open(t, { ...configWith({}), advertisers: [advertiser(), other] })
+    for (const origin of ['https://evil.example', 'https://other.example']) {
+      const { headers } = await ask(edge, 'redirect=0', { headers: { origin } })
+      assert.equal(headers['access-control-allow-origin'], undefined, origin)
+      assert.equal(headers.vary, 'Origin')
+    }
+    const unknown = await edge.ask('/nobody?redirect=0', { headers: { origin: 'https://shop.example' } })
+    assert.equal(unknown.headers['access-control-allow-origin'], undefined)
   })
 })
 
@@ -212,6 +230,18 @@ describe('a campaign that binds its visitors', () => {
     for (let visit = 0; visit < 12; visit++) await ask(edge, '', { headers: { cookie: cookie! } })
     const flows = (await edge.records()).slice(before).map((record) => (record as ClickRecord).flow_id)
     assert.deepEqual([flows.length, new Set(flows).size], [12, 1])
+  })
+
+  test('keeps it through a visit that a forced flow takes', async (t) => {
+    const forced = flow('promo', { kind: 'forced', rule: { field: 'sub1', op: 'is', value: 'promo' } })
+    const flows = [forced, flow('f1', { weight: 1 }), flow('f2', { weight: 1 })]
+    const edge = await open(t, snapshot({ campaigns: [campaign({ flows, bind: { flow_hours: 24 } })] }))
+    const cookie = boundCookieOf((await ask(edge)).headers)!.split(';')[0]!
+    const promo = await ask(edge, 'sub1=promo', { headers: { cookie } })
+    assert.equal(boundCookieOf(promo.headers), undefined, 'the browser keeps the cookie that it has')
+    const [first, second] = (await edge.records()).map((record) => (record as ClickRecord).flow_id)
+    assert.equal(second, 'promo')
+    assert.ok(cookie.includes(`|${first}|`))
   })
 
   test('binds nobody by a prefetch, and other campaigns set no such cookie', async (t) => {

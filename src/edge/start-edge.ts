@@ -10,6 +10,7 @@ import type { EventLog, LogWriter } from '#log'
 import type { Clock } from '#platform/clock'
 import type { LogLines } from '#platform/log-lines'
 import type { SnapshotFollower } from '#snapshots'
+import { LINK_CODE_CHARACTERS_MAX } from './addresses.ts'
 import { edgeCaps } from './caps.ts'
 import { takeClicksFirst } from './click-shortcut.ts'
 import { makeClientOrigin } from './client-address.ts'
@@ -160,7 +161,7 @@ function createServer(limits: EdgeLimits): FastifyInstance {
       optimizeEmptyRequests: true,
     },
     // The query is decoded by the routes, once, from the raw URL.
-    routerOptions: { querystringParser: () => ({}), maxParamLength: 255 },
+    routerOptions: { querystringParser: () => ({}), maxParamLength: LINK_CODE_CHARACTERS_MAX },
   })
   server.server.headersTimeout = limits.headersTimeoutMs
   server.server.maxConnections = limits.connectionsMax

@@ -26,15 +26,38 @@ const configurationOf = (config: Config, { file, version }: ConfigurationOption)
   ...(version !== undefined && { version }),
 })
 
+const explainOptions = {
+  url: 'the URL', 'visitor.ip': '--ip', 'visitor.user_agent': '--user-agent', 'visitor.country': '--country',
+  'headers.accept-language': '--language', 'headers.referer': '--referrer', at: '--at', version: '--version', configuration: '--file',
+} // prettier-ignore
+/** The click is a part of what is asked. */
+const testRuleOptions = {
+  ...Object.fromEntries(Object.entries(explainOptions).map(([name, option]) => [`click.${name}`, option])),
+  ...explainOptions,
+  rule: 'the rule',
+  click_id: '--click',
+}
+const simulateOptions = {
+  from: '--since',
+  to: '--until',
+  clicks_max: '--clicks',
+  version: '--version',
+  configuration: 'FILE',
+}
+
 /** `waypost explain`: asks the running installation where a click would go, and prints why.
  * @returns exit code: 0
+ * @throws {ApiRefusal} what to correct, or why it cannot be answered
  */
 export async function explainUrl(
   config: Config,
   { url, visitor, headers, at, ...choice }: ExplainOptions,
 ): Promise<number> {
   const body = { url, visitor, headers, ...(at !== undefined && { at }), ...configurationOf(config, choice) }
-  const answer = (await askApi(config, '/v1/routing/explain', body)) as Explanation
+  const answer = (await askApi(config, '/v1/routing/explain', body, {
+    options: explainOptions,
+    file: choice.file,
+  })) as Explanation
   const target = answer.url ?? (answer.html === undefined ? 'the plain page “not found”' : 'a page of the flow')
   const lines = [...answer.decision, `${answer.outcome}: ${target} (${answer.redirect})`, ...answer.notes]
   process.stdout.write(`${lines.join('\n')}\nConfiguration version ${answer.config_version}.\n`)
@@ -73,7 +96,10 @@ export async function testRuleText(
   const click = { ...(url !== undefined && { url }), visitor, headers, ...(at !== undefined && { at }) }
   const which = clickId === undefined ? { click } : { click_id: clickId }
   const body = { rule, ...which, ...configurationOf(config, choice) }
-  const { is_met, parts, notes } = (await askApi(config, '/v1/routing/test-rule', body)) as TestedRule
+  const { is_met, parts, notes } = (await askApi(config, '/v1/routing/test-rule', body, {
+    options: testRuleOptions,
+    file: choice.file,
+  })) as TestedRule
   const lines = parts.map(
     (part) =>
       `${part.is_met ? 'holds    ' : 'does not '}  ${part.path}  ${part.text ?? part.kind}${seenText(part.seen)}`,
@@ -93,6 +119,7 @@ export type SimulateOptions = {
 
 /** `waypost simulate`: asks the running installation what another configuration would have done, and prints the differences.
  * @returns exit code: 0
+ * @throws {ApiRefusal} what to correct, or why it cannot be answered
  */
 export async function simulateFile(
   config: Config,
@@ -104,7 +131,10 @@ export async function simulateFile(
     ...(clicksMax !== undefined && { clicks_max: clicksMax }),
     ...configurationOf(config, choice),
   }
-  const answer = (await askApi(config, '/v1/routing/simulate', body)) as Simulation & {
+  const answer = (await askApi(config, '/v1/routing/simulate', body, {
+    options: simulateOptions,
+    file: choice.file,
+  })) as Simulation & {
     readonly limits: readonly string[]
   }
   process.stdout.write(`${printSimulation(answer)}\n`)
@@ -132,7 +162,10 @@ export function printSimulation(answer: Simulation & { readonly limits: readonly
   ].join('\n') // prettier-ignore
 }
 
+/** Where clicks went, and what they got there where it was no redirect to a target. */
 function place(one: Simulation['movements'][number]['from']): string {
   const ids = [one.campaign_id, one.flow_id, one.offer_id, one.landing_id].filter((id) => id !== undefined).join(' / ')
-  return [ids, one.refusal ?? (one.outcome === 'redirected' ? '' : one.outcome)].filter((part) => part !== '').join(' ')
+  const outcome = one.outcome === 'redirected' ? '' : one.outcome.replace('_', ' ')
+  const reason = one.refusal === undefined ? '' : `(${one.refusal})`
+  return [ids, outcome, reason].filter((part) => part !== '').join(' ')
 }

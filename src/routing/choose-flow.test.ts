@@ -102,14 +102,17 @@ describe('a flow instead of offers', () => {
     })
     const config = snapshot({ campaigns: [summer, winter] })
     assert.deepEqual(decide(SUMMER, config).binds, [
-      { assignment: { campaign_id: 'summer', flow_id: 'f1' }, hours: { flow_hours: 1 } },
+      { assignment: { campaign_id: 'summer', flow_id: 'f1' }, hours: { flow_hours: 1 }, isRegular: true },
       {
         assignment: {
           advertiser_id: 'acme', campaign_id: 'winter', flow_id: 'w1', offer_id: 'o1', landing_id: 'o1-land',
         },
         hours: { offer_hours: 2 },
+        isRegular: true,
       },
     ]) // prettier-ignore
+    const forced = { ...summer, flows: [flow('f1', { ...toWinter, kind: 'forced' })] }
+    assert.equal(decide(SUMMER, { ...config, campaigns: [forced, winter] }).binds[0]?.isRegular, false)
     const again = decide(SUMMER, config, { boundIn: (id) => (id === 'summer' ? { flowId: 'f2' } : undefined) })
     assert.deepEqual(again.binds[0]?.assignment, { campaign_id: 'summer', flow_id: 'f2' })
   })

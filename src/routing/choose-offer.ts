@@ -3,6 +3,7 @@ import { MET } from '#rules'
 import type { CompiledFlow, CompiledLanding, CompiledLandings, CompiledOffer } from './compile-snapshot.ts'
 import { candidateAt, drawNumber, totalWeight } from './draw.ts'
 import { isDivertible, judgeFraud } from './judge-fraud.ts'
+import type { TraceStep } from './trace.ts'
 import { assignmentOf, evaluate, noteLearned, type Ending, type Target, type Walk } from './walk.ts'
 
 /** From the flow, or from a named offer, to an offer and a landing. */
@@ -26,15 +27,32 @@ function chooseOffer(walk: Walk, flow: CompiledFlow): Target | RefusalReason {
     return false
   })
   while (candidates.length > 0) {
+    const noted = walk.steps.length
     const offer = pickOffer(walk, flow, candidates)
     const target = enterOffer(walk, offer)
     if (typeof target !== 'string') return target
     walk.offer = undefined
     reason = target
-    walk.steps.push({ kind: 'offer_out', offer: offer.index, reason })
+    noteOut(walk, offer, reason, noted)
     candidates = candidates.filter((candidate) => candidate.offer !== offer)
   }
   return sendByCountry(walk, refused) ?? reason
+}
+
+/** Why an offer that was drawn is out. The number that it was drawn with says nothing more, and a smart link may have many whose cap is
+ * full: of each that step alone is kept.
+ * @param from where the steps of the draw begin
+ */
+function noteOut({ steps }: Walk, { index: offer }: CompiledOffer, reason: RefusalReason, from: number): void {
+  forget(steps, from, (kind) => kind === 'offer_drawn' || kind === 'offer_taken')
+  const last = steps.at(-1)
+  if (last?.kind !== 'cap_full' || last.offer !== offer) steps.push({ kind: 'offer_out', offer, reason })
+}
+
+/** Takes the first step of a kind, from a place on, out of the trace. */
+function forget(steps: TraceStep[], from: number, isOne: (kind: TraceStep['kind']) => boolean): void {
+  const at = steps.findIndex(({ kind }, index) => index >= from && isOne(kind))
+  if (at !== -1) steps.splice(at, 1)
 }
 
 /** Takes the offer, or one that takes its place while a cap of it is full. The caps are asked last: nothing that is refused for
@@ -58,10 +76,15 @@ function enterOffer(walk: Walk, offer: CompiledOffer): Target | RefusalReason {
 /** The score comes before the caps: a click that goes nowhere, or elsewhere, takes no room here. */
 function takeOffer(walk: Walk, offer: CompiledOffer): Target | RefusalReason {
   walk.offer = offer
+  const noted = walk.steps.length
   const target = chooseLanding(walk)
   if (typeof target === 'string') return target
   const judged = walk.isDiverted ? undefined : judgeFraud(walk, offer.fraud)
-  if (judged === undefined) return reserveCaps(walk, offer, target) ?? target
+  if (judged === undefined) {
+    const ending = reserveCaps(walk, offer, target)
+    if (ending !== undefined) forget(walk.steps, noted, (kind) => kind.startsWith('landing_'))
+    return ending ?? target
+  }
   return judged.kind === 'offer' ? divert(walk, offer, judged.offerId) : judged
 }
 
@@ -118,10 +141,10 @@ function refusalOfOffer(walk: Walk, compiled: CompiledOffer): Ending {
 }
 
 function findRefusal(walk: Walk, compiled: CompiledOffer): Ending {
-  const { facts, affiliate, steps } = walk
+  const { facts, affiliate } = walk
   if (compiled.isOpen && (affiliate === undefined || affiliate.advertiserIds.has(compiled.offer.advertiser_id)))
     return undefined
-  const { offer, advertiser, index } = compiled
+  const { offer, advertiser } = compiled
   if (advertiser?.advertiser.status !== 'active') return 'advertiser_paused'
   if (offer.status !== 'active') return 'offer_paused'
   if (offer.starts_at !== undefined && facts.at < offer.starts_at) return 'offer_not_started'
@@ -129,10 +152,19 @@ function findRefusal(walk: Walk, compiled: CompiledOffer): Ending {
   if (affiliate !== undefined && !affiliate.advertiserIds.has(offer.advertiser_id)) return 'affiliate_blocked'
   const standing = standingOf(walk, compiled)
   if (standing !== undefined) return standing
-  if (compiled.blocks !== undefined && evaluate(compiled.blocks, walk) === MET) return 'offer_blocked'
-  const part = evaluate(compiled.accepts, walk)
+  // Its rules are asked before it is drawn and are about this offer: "unique is offer" else held for everyone.
+  const before = walk.offer
+  walk.offer = compiled
+  const refusal = refusalByRules(walk, compiled)
+  walk.offer = before
+  return refusal
+}
+
+function refusalByRules(walk: Walk, { blocks, accepts, index }: CompiledOffer): Ending {
+  if (blocks !== undefined && evaluate(blocks, walk) === MET) return 'offer_blocked'
+  const part = evaluate(accepts, walk)
   if (part === MET) return undefined
-  steps.push({ kind: 'offer_refused', offer: index, part })
+  walk.steps.push({ kind: 'offer_refused', offer: index, part })
   return 'offer_rule_refused'
 }
 

@@ -35,9 +35,14 @@ export type Decision = {
 }
 
 /** What a campaign (`campaign_id`) keeps of a decision, and for how long. */
-type Binding = { readonly assignment: Assignment; readonly hours: BindHours }
+export type Binding = {
+  readonly assignment: Assignment
+  readonly hours: BindHours
+  /** Whether its flow is one of those that are drawn: a forced or default flow is tried for everyone and not kept. */
+  readonly isRegular: boolean
+}
 
-export type BindHours = { readonly flow_hours?: number; readonly offer_hours?: number; readonly landing_hours?: number }
+type BindHours = { readonly flow_hours?: number; readonly offer_hours?: number; readonly landing_hours?: number }
 
 /** Decides a request: link → campaign → flow → offer → landing, else a fallback, else not found. Pure: the same facts and
  * the same configuration give the same decision and trace; draws are hashes of the click id, the configuration version
@@ -96,14 +101,20 @@ function sendOn(walk: Walk, target: Exclude<Target, { kind: 'fallback' | 'refuse
 const NO_BINDINGS: readonly Binding[] = []
 
 /** A campaign that the click only went through keeps the flow that led on: else its visitors would be drawn anew each time. */
-function bindingsOf({ campaign, left }: Walk, assignment: Assignment): readonly Binding[] {
+function bindingsOf({ campaign, flow: taken, left }: Walk, assignment: Assignment): readonly Binding[] {
   const hours = campaign?.campaign.bind
-  const last = hours === undefined ? NO_BINDINGS : [{ assignment, hours }]
+  const last = hours === undefined ? NO_BINDINGS : [{ assignment, hours, isRegular: taken?.flow.kind === 'regular' }]
   if (left.length === 0) return last
   const before = left.flatMap(({ campaign: { campaign: one }, flow }) =>
     one.bind?.flow_hours === undefined || flow === undefined
       ? []
-      : [{ assignment: { campaign_id: one.campaign_id, flow_id: flow.flow.flow_id }, hours: one.bind }],
+      : [
+          {
+            assignment: { campaign_id: one.campaign_id, flow_id: flow.flow.flow_id },
+            hours: one.bind,
+            isRegular: flow.flow.kind === 'regular',
+          },
+        ],
   )
   return [...before, ...last]
 }

@@ -1,5 +1,5 @@
 export { chooseTarget } from './choose-target.ts'
-export type { BindHours, Decision } from './choose-target.ts'
+export type { Binding, Decision } from './choose-target.ts'
 export { clickMacro, isClickMacro } from './click-macros.ts'
 export { compileSnapshot } from './compile-snapshot.ts'
 export type { CompiledOffer, CompiledSnapshot } from './compile-snapshot.ts'

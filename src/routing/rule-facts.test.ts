@@ -5,7 +5,7 @@ import { chooseTarget } from './choose-target.ts'
 import { compileSnapshot } from './compile-snapshot.ts'
 import type { RequestFacts } from './request-facts.ts'
 import type { Snapshot } from './snapshot.ts'
-import { affiliate, campaign, facts, flow, snapshot } from './test-snapshots.ts'
+import { affiliate, campaign, facts, flow, offer, snapshot } from './test-snapshots.ts'
 
 /** Whether a flow with this rule takes the request. */
 function takes(text: string, given: Partial<RequestFacts> = {}, parts: Partial<Snapshot> = {}): boolean {
@@ -41,6 +41,18 @@ test('parameters and uniqueness come from whoever asks for the decision', () => 
   assert.ok(!takes('query.fbclid is x'))
   assert.ok(takes('unique is offer', { isUnique: (scope) => scope === 'offer' }))
   assert.ok(!takes('unique is campaign', { isUnique: (scope) => scope === 'offer' }))
+})
+
+test('the rule of an offer sees that offer before it is drawn', () => {
+  const isNewTo = { field: 'unique', op: 'is', value: 'offer' } as const
+  const offers = ['o1', 'o2'].map((id) => offer(id, { rule: isNewTo }))
+  const flows = [flow('f1', { offers: [{ offer_id: 'o1', weight: 1 }, { offer_id: 'o2', weight: 1 }] })] // prettier-ignore
+  const config = compileSnapshot(snapshot({ offers, campaigns: [campaign({ flows })] }))
+  for (let index = 0; index < 20; index += 1) {
+    const seen = index % 2 === 0 ? 'o1' : 'o2'
+    const request = { ...facts({ campaignId: 'summer' }), isUnique: (_: string, id: string | undefined) => id !== seen }
+    assert.equal(chooseTarget(request, config).assignment.offer_id, seen === 'o1' ? 'o2' : 'o1')
+  }
 })
 
 test('lists are those of the snapshot; one from before there were any takes @ as it is', () => {

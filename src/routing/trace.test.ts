@@ -2,10 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 
+import type { RoutingCaps } from '#caps'
+import type { ClickId } from '#platform/ids'
 import { refusalReasons, type RefusalReason } from '#records'
 import { chooseTarget } from './choose-target.ts'
 import { compileSnapshot } from './compile-snapshot.ts'
 import { routingLimits } from './limits.ts'
+import { reasonCodes } from './reason-codes.ts'
 import { campaign, facts, flow, landing, offer, snapshot } from './test-snapshots.ts'
 import { decodeTrace, describeTrace, encodeTrace, learnedVersionOf, type TraceStep } from './trace.ts'
 
@@ -84,6 +87,47 @@ test('flows that are refused one after the other for the same part take one step
     part: flow < 8 ? 1 : 0,
   }))
   assert.equal(encodeTrace(steps), 'r0.1.8;r8.0')
+})
+
+test('every reason has a code of its own, which stands in the text, and words of older traces are read too', () => {
+  const reasons = Object.keys(refusalReasons) as RefusalReason[]
+  const codes = reasons.map((reason) => reasonCodes[reason])
+  assert.equal(new Set(codes).size, reasons.length)
+  for (const [index, reason] of reasons.entries()) {
+    const code = codes[index]!
+    assert.match(code, /^[A-Za-z]{1,2}$/)
+    assert.ok(!Object.hasOwn(refusalReasons, code))
+    const steps: readonly TraceStep[] = [
+      { kind: 'offer_out', offer: 3, reason },
+      { kind: 'flow_unable', flow: 1, reason },
+      { kind: 'refused', reason },
+    ]
+    assert.equal(encodeTrace(steps), `x3.${code};u1.${code};!${code}`)
+    assert.deepEqual(decodeTrace(`x3.${reason};u1.${reason};!${reason}`), steps)
+  }
+  assert.deepEqual(decodeTrace('x3.toString;u1.zz;!'), [])
+})
+
+test('a smart link with ten offers that are capped or paused takes less than 100 bytes', () => {
+  const capped = { caps: [{ cap_id: 'daily', metric: 'clicks', period: 'day', limit: 1, mode: 'hard' }] } as const
+  const paused = { status: 'paused' } as const
+  // An eleventh is open: one draw in a thousand begins with it.
+  const open = { offer_id: 'open', weight: 1 }
+  const full: RoutingCaps = {
+    reserve: (_id, _at, keys) => (keys.length === 0 ? { kind: 'reserved' } : { kind: 'full', index: 0 }),
+  }
+  const clickId = '0196a1b2-0000-7000-8000-000000000001' as ClickId
+  for (const partOf of [() => capped, () => paused, (index: number) => (index % 2 === 0 ? capped : paused)]) {
+    const out = Array.from({ length: 10 }, (_, index) => offer(`o${index}`, partOf(index)))
+    for (const others of [[], [open]]) {
+      const offers = [...out.map(({ offer_id }) => ({ offer_id, weight: 100 })), ...others]
+      const config = snapshot({ offers: [...out, offer('open')], campaigns: [campaign({ flows: [flow('smart', { offers })] })] }) // prettier-ignore
+      const { trace } = chooseTarget(facts({ campaignId: 'summer' }, { caps: full, clickId }), compileSnapshot(config))
+      assert.ok(Buffer.byteLength(trace) < 100, trace)
+      const sentences = describeTrace(trace, config).join(' ')
+      for (const { name } of out) assert.match(sentences, new RegExp(`“${name}” (?:is full|was left out)`))
+    }
+  }
 })
 
 test('decoding and describing never throw, whatever the text', () => {

@@ -2,6 +2,7 @@ import { decodeVerdict, describeVerdict, encodeVerdict, type FraudVerdict } from
 import { refusalReasons, type RefusalReason } from '#records'
 import { listParts, printCondition, type Rule } from '#rules'
 import { routingLimits } from './limits.ts'
+import { reasonCodes, reasonOf } from './reason-codes.ts'
 import type { Campaign, Flow, Landing, Offer, Snapshot } from './snapshot.ts'
 
 /** Whose fallback a refused visitor was sent to. */
@@ -45,7 +46,7 @@ export type TraceStep =
   | { readonly kind: 'not_found' }
   | { readonly kind: 'cut'; readonly steps: number }
 
-/** A letter, then numbers in base 36 with dots between, reasons as words: `c0.r0.2` would be ambiguous, so steps are
+/** A letter, then numbers in base 36 with dots between, reasons as their codes: `c0.r0.2` would be ambiguous, so steps are
  * separated by `;`. A usual smart-link click takes 20 to 40 bytes: `c0;r0.2;d2.h.2s;o4;l0`. Flows in a row that were refused for the same part
  * are one: `r0.1.8` stands for flows 0 to 7.
  */
@@ -87,7 +88,7 @@ function encodeStep(step: TraceStep): string {
     case 'flow_refused':
       return `${letter}${number(step.flow)}.${number(step.part)}`
     case 'flow_unable':
-      return `${letter}${number(step.flow)}.${step.reason}`
+      return `${letter}${number(step.flow)}.${reasonCodes[step.reason]}`
     case 'flow_drawn':
       return `${letter}${number(step.flow)}.${number(step.drawn)}.${number(step.total)}`
     case 'offer_asked':
@@ -104,7 +105,7 @@ function encodeStep(step: TraceStep): string {
     case 'offer_refused':
       return `${letter}${number(step.offer)}.${number(step.part)}`
     case 'offer_out':
-      return `${letter}${number(step.offer)}.${step.reason}`
+      return `${letter}${number(step.offer)}.${reasonCodes[step.reason]}`
     case 'offer_drawn':
       return `${letter}${number(step.offer)}.${number(step.drawn)}.${number(step.total)}`
     case 'landing_asked':
@@ -114,7 +115,7 @@ function encodeStep(step: TraceStep): string {
     case 'landing_drawn':
       return `${letter}${number(step.landing)}.${number(step.drawn)}.${number(step.total)}`
     case 'refused':
-      return letter + step.reason
+      return letter + reasonCodes[step.reason]
     case 'fallback':
       return letter + OWNER_LETTER[step.owner]
     case 'weights':
@@ -177,9 +178,6 @@ const ENTERS_FLOW: ReadonlySet<TraceStep['kind']> = new Set(['flow_asked', 'flow
 const ENTERS_OFFER: ReadonlySet<TraceStep['kind']> = new Set(['offer_asked', 'offer_taken', 'offer_bound', 'offer_drawn', 'offer_for_country', 'offer_for_cap', 'offer_for_fraud']) // prettier-ignore
 const NOTES_WEIGHTS: ReadonlySet<TraceStep['kind']> = new Set(['weights'])
 
-const isReason = (text: string | undefined): text is RefusalReason =>
-  text !== undefined && Object.hasOwn(refusalReasons, text)
-
 const ownerOf = (letter: string): FallbackOwner | undefined =>
   (Object.keys(OWNER_LETTER) as FallbackOwner[]).find((owner) => OWNER_LETTER[owner] === letter)
 
@@ -198,7 +196,8 @@ function decodeStep(text: string): TraceStep | undefined {
   const drawn = Number.parseInt(second ?? '', 36)
   const total = Number.parseInt(third ?? '', 36)
   const isDraw = !Number.isNaN(first + drawn + total)
-  if (text.startsWith('!')) return isReason(rest) ? { kind: 'refused', reason: rest } : undefined
+  const reason = reasonOf(text.startsWith('!') ? rest : second)
+  if (text.startsWith('!')) return reason && { kind: 'refused', reason }
   if (text.startsWith('>')) return ownerOf(rest) && { kind: 'fallback', owner: ownerOf(rest)! }
   if (text.startsWith('i')) return verdictStep(rest)
   if (text === '0') return { kind: 'not_found' }
@@ -213,9 +212,9 @@ function decodeStep(text: string): TraceStep | undefined {
     case 'p': return { kind: 'flow_paused', flow: first }
     case 'f': return { kind: 'flow_taken', flow: first }
     case 'r': return Number.isNaN(drawn) ? undefined : { kind: 'flow_refused', flow: first, part: drawn }
-    case 'u': return isReason(second) ? { kind: 'flow_unable', flow: first, reason: second } : undefined
+    case 'u': return reason && { kind: 'flow_unable', flow: first, reason }
     case 'd': return isDraw ? { kind: 'flow_drawn', flow: first, drawn, total } : undefined
-    case 'x': return isReason(second) ? { kind: 'offer_out', offer: first, reason: second } : undefined
+    case 'x': return reason && { kind: 'offer_out', offer: first, reason }
     case 'o': return { kind: 'offer_taken', offer: first }
     case 'e': return isDraw ? { kind: 'offer_drawn', offer: first, drawn, total } : undefined
     case 'b': return { kind: 'landing_asked', landing: first }

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { compileRule, MET, ruleCompiler } from './compile-rule.ts'
 import { InvalidRuleError } from './errors.ts'
 import { ruleFields, SLOTS } from './fields.ts'
+import { evaluateRule } from './evaluate-rule.ts'
 import { RuleLists } from './lists.ts'
 import { parseRule } from './parse-rule.ts'
 import type { Rule, RuleContext } from './rule.ts'
@@ -109,7 +110,7 @@ test('every field is read from its place', () => {
   assert.deepEqual(Object.keys(ofFields).toSorted(), [...names, 'sub2.', 'query.'].toSorted())
   for (const [name, [met, unmet]] of Object.entries(ofFields)) {
     const field = ruleFields.find((one) => one.name === name)
-    const context = field === undefined || field.contexts.includes('click') ? 'click' : 'conversion'
+    const context = field === undefined || field.contexts.includes('click') ? 'click' : field.contexts[0]!
     assert.ok(isMet(met, context), met)
     assert.ok(!isMet(unmet, context), unmet)
   }
@@ -278,6 +279,14 @@ test('a text is searched for each of many parts as it is written, whatever it me
 test('a search for the parts of an empty list finds nothing', () => {
   const lists = new RuleLists({ empty: [] })
   assert.notEqual(compileRule({ field: 'sub1', op: 'contains', value: '@empty' }, lists)(testFacts()), MET)
+})
+
+test('a list of networks may write their numbers with AS', () => {
+  const lists = new RuleLists({ networks: ['AS3320', '680'] })
+  const rule: Rule = { field: 'asn', op: 'in', value: ['@networks'] }
+  assert.equal(compileRule(rule, lists)(click), MET)
+  assert.ok(evaluateRule(rule, click, lists))
+  assert.notEqual(compileRule(rule, lists)(testFacts({ visitor: { asn: 3321 } })), MET)
 })
 
 test('rules that are equal are compiled once', () => {

@@ -10,6 +10,7 @@ import { readBlocks, readReference, type RuleLists } from './lists.ts'
 import { readPattern } from './patterns.ts'
 import { valuesOf, type Condition, type Rule, type RuleOp, type RuleScalar } from './rule.ts'
 import { compileTimeTable, readDate, readTimeTable } from './time-table.ts'
+import { numberOf } from './values.ts'
 import { compareVersion, parseVersion } from './versions.ts'
 
 /** A rule as a function: MET, else the number of the part that was not met (see listParts). */
@@ -261,7 +262,10 @@ function compileEqual(field: RuleField, condition: Condition, at: Compiling): Te
     case 'reason':
       return compileReasons(textReader(field), values, at.lists)
     case 'number':
-      return compileNumbers(field.read, textsOf(values, at.lists).map(Number))
+      return compileNumbers(
+        field.read,
+        textsOf(values, at.lists).map((text) => numberOf(field, text)),
+      )
     case 'money':
       return compileNumbers(field.read, textsOf(values, at.lists).map(microsOf))
     case 'version':

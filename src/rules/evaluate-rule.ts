@@ -7,6 +7,7 @@ import { readReference, type RuleLists } from './lists.ts'
 import { readPattern } from './patterns.ts'
 import { valuesOf, type Condition, type Rule, type RuleScalar } from './rule.ts'
 import { isInTimeTable, readDate, readTimeTable } from './time-table.ts'
+import { numberOf } from './values.ts'
 import { compareVersion, parseVersion } from './versions.ts'
 
 /** Whether a rule holds, read straight from its tree: the plain statement of what compileRule does fast, for a single look.
@@ -83,7 +84,7 @@ function isEqual(field: RuleField, seen: RuleScalar | undefined, value: RuleScal
       if (wanted === 'true' || wanted === 'any') return text !== ''
       return wanted === 'false' || wanted === 'none' ? text === '' : text === wanted
     case 'number':
-      return seen === Number(value)
+      return seen === numberOf(field, value)
     case 'money':
       return seen === Number(parseAmount(String(value)) ?? NaN)
     case 'version':
@@ -112,10 +113,10 @@ function isInBlock(address: string, block: string): boolean {
   const ip = parseIp(address)
   const range = parseIpBlock(block)
   if (ip === undefined || range === undefined || ip.isV4 !== range.first.isV4) return false
-  return numberOf(range.first) <= numberOf(ip) && numberOf(ip) <= numberOf(range.last)
+  return bitsOf(range.first) <= bitsOf(ip) && bitsOf(ip) <= bitsOf(range.last)
 }
 
-const numberOf = ({ w0, w1, w2, w3 }: Ip): bigint =>
+const bitsOf = ({ w0, w1, w2, w3 }: Ip): bigint =>
   (BigInt(w0) << 96n) | (BigInt(w1) << 64n) | (BigInt(w2) << 32n) | BigInt(w3)
 
 function isBetween(

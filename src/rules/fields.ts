@@ -35,6 +35,8 @@ type Texts = Described & {
 }
 type Numbers = Described & {
   readonly kind: 'number' | 'money'
+  /** Letters that people write before the number, in either case; rules are stored without them. */
+  readonly prefix?: string
   /** Money in integer micros. */
   readonly read: (facts: RuleFacts) => number | undefined
 }
@@ -216,7 +218,7 @@ export const ruleFields: readonly RuleField[] = [
   },
   {
     kind: 'number', name: 'asn', aliases: [], contexts: everywhere, column: 'asn', tables: factsTables,
-    description: 'Number of the network (autonomous system), without AS', read: (facts) => facts.visitor.asn,
+    prefix: 'AS', description: 'Number of the network (autonomous system): `3320` or `AS3320`', read: (facts) => facts.visitor.asn,
   },
   visitorText('isp', 'Internet provider: name of the network', ({ isp }) => isp, { aliases: ['provider'] }),
   visitorText('connection', 'Speed or kind of connection, where the browser tells it: `slow-2g`, `2g`, `3g`, `4g`; of events also `wifi`, `cellular`, …', ({ connection }) => connection, {

@@ -244,7 +244,7 @@ class RuleParser {
     if (this.#takeWord('is')) return this.#takeWord('not') ? 'is_not' : 'is'
     if (this.#takeWord('not')) {
       if (this.#takeWord('in')) return 'not_in'
-      return this.#takeWord('exists') ? 'not_exists' : this.#expect('"in" or "exists"')
+      return this.#takeWord('exists') ? 'not_exists' : this.#failNegation(name)
     }
     for (const [first, op] of [
       ['starts', 'starts_with'],
@@ -259,6 +259,15 @@ class RuleParser {
     if (kind === 'flag' || kind === 'reason') return undefined
     if (this.#next.kind !== 'end' || kind !== undefined) return this.#expect(`a comparison after ${name.text}: ${OPS}`)
     return this.#fail(name.start, 'syntax', `Expected a condition like "country is DE", but found ${name.text}.`)
+  }
+
+  /** `sub1 not contains x`, as many write it: most comparisons are negated as a whole. */
+  #failNegation(name: Token): never {
+    const { kind, text, start } = this.#next
+    const words = kind === 'word' ? negatable.get(text.toLowerCase()) : undefined
+    if (words === undefined) return this.#expect('"in" or "exists"')
+    const message = `"not" stands before "in" and "exists" alone: write not (${name.text} ${words} …).`
+    return this.#fail(start, 'syntax', message)
   }
 
   #value(op: RuleOp, places: number[]): unknown {
@@ -317,4 +326,15 @@ class RuleParser {
 }
 
 const wordOps = ['in', 'contains', 'between', 'exists', 'is_not', 'not_in', 'starts_with', 'ends_with'] as const
+/** Comparisons that cannot have "not" in their middle, by their first word. */
+const negatable: ReadonlyMap<string, string> = new Map([
+  ['contains', 'contains'],
+  ['matches', 'matches'],
+  ['between', 'between'],
+  ['starts', 'starts with'],
+  ['starts_with', 'starts with'],
+  ['ends', 'ends with'],
+  ['ends_with', 'ends with'],
+])
+
 const OPS = '"is", "in", "contains", "starts with", "ends with", "matches", "between", "exists" or "not"'

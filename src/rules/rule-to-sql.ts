@@ -7,6 +7,7 @@ import { factsTables, findField, type FactsTable, type RuleField } from './field
 import { readReference, type RuleLists } from './lists.ts'
 import { valuesOf, type Condition, type Rule, type RuleScalar } from './rule.ts'
 import { readDate, readTimeTable, type TimeTable } from './time-table.ts'
+import { numberOf } from './values.ts'
 import { parseVersion } from './versions.ts'
 
 /** A condition over one table of the facts, with ClickHouse parameters bound under names that begin with `prefix`. */
@@ -140,7 +141,10 @@ class SqlWriter {
       case 'reason':
         return this.#reasons(field, this.#words(condition))
       case 'number':
-        return `${this.#number(field)} IN ${this.#bind(this.#values(condition).map(Number), 'Array(Float64)')} AND ${this.#isKnown(field)}`
+        return `${this.#number(field)} IN ${this.#bind(
+          this.#values(condition).map((value) => numberOf(field, value)),
+          'Array(Float64)',
+        )} AND ${this.#isKnown(field)}`
       case 'money':
         return `${field.column!} IN ${this.#bind(this.#values(condition).map(microsOf), 'Array(Int64)')}`
       case 'version':

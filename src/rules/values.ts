@@ -29,7 +29,7 @@ export function readValue(field: RuleField, op: RuleOp, value: unknown): ReadVal
   if (op === 'matches') return readPatternValue(value)
   if (typeof value === 'string' && value.length > ruleLimits.value_length_max)
     return refused(`at most ${ruleLimits.value_length_max} characters`)
-  if (isTextOp(op)) return readText(value)
+  if (isTextOp(op)) return readPart(field, value)
   if (op === 'exists') return readFlag(value)
   return readComparedValue(field, op, value)
 }
@@ -47,7 +47,7 @@ function readComparedValue(field: RuleField, op: RuleOp, value: RuleScalar): Rea
     case 'reason':
       return readReason(value, field.words ?? [])
     case 'number':
-      return readNumber(value)
+      return readNumber(field, value)
     case 'money':
       return readMoney(value)
     case 'version':
@@ -82,10 +82,13 @@ function readWord(value: RuleScalar, field: Extract<RuleField, { readonly words?
 const hasWord = (words: readonly string[], word: string): boolean =>
   words.some((known) => known.toLowerCase() === word.toLowerCase())
 
+/** As records have them: without scheme, path and port; an IPv6 address in brackets. */
+const HOST = /^(?:\*\.)?(?:\[[0-9a-f:.]+\]|[^\s/*?#@:[\]]+)$/i
+
 const readHost = (value: RuleScalar): ReadValue =>
-  typeof value === 'string' && /^(?:\*\.)?[^\s/*?#@]+$/.test(value)
+  typeof value === 'string' && HOST.test(value)
     ? read(value)
-    : refused('a host name, like facebook.com or *.facebook.com')
+    : refused('a host name without a port, like facebook.com or *.facebook.com')
 
 /** As browsers send them; `en_GB` and `english` are met by nobody. */
 const readLanguage = (value: RuleScalar): ReadValue =>
@@ -100,11 +103,29 @@ function readReason(value: RuleScalar, reasons: readonly string[]): ReadValue {
   return isReason ? read(value) : refused(oneOf(['any', 'none', ...reasons]))
 }
 
-function readNumber(value: RuleScalar): ReadValue {
-  if (typeof value === 'boolean' || !/^-?\d{1,15}(?:\.\d{1,6})?$/.test(String(value))) return refused('a number')
+type NumberField = Extract<RuleField, { readonly prefix?: unknown }>
+
+/** The number of a value or of an entry of a list, with or without the letters that its field may have: 3320 of AS3320. */
+export const numberOf = (field: NumberField, value: RuleScalar): number => Number(withoutPrefix(field, String(value)))
+
+const hasPrefix = ({ prefix }: NumberField, text: string): boolean =>
+  prefix !== undefined && text.slice(0, prefix.length).toUpperCase() === prefix
+
+const withoutPrefix = (field: NumberField, text: string): string =>
+  hasPrefix(field, text) ? text.slice(field.prefix!.length) : text
+
+function readNumber(field: NumberField, value: RuleScalar): ReadValue {
+  if (typeof value === 'boolean' || !/^-?\d{1,15}(?:\.\d{1,6})?$/.test(withoutPrefix(field, String(value))))
+    return refused('a number')
   // Adding 0 makes 0 of -0, which JSON does not tell apart.
-  return read(Number(value) + 0)
+  return read(numberOf(field, value) + 0)
 }
+
+/** Part of a text; of a number its digits are looked into, so that the letters before it would never be found. */
+const readPart = (field: RuleField, value: RuleScalar): ReadValue =>
+  field.kind === 'number' && hasPrefix(field, String(value))
+    ? refused(`digits, without ${field.prefix}`)
+    : readText(value)
 
 function readMoney(value: RuleScalar): ReadValue {
   const amount = typeof value === 'boolean' || String(value).includes(',') ? undefined : parseAmount(value)

@@ -27,7 +27,9 @@ function clickOn(world: Snapshot, path: string, parameters: Record<string, strin
     headers: { 'user-agent': 'test', ...more.headers },
     at: TEST_TIME,
   })
-  return decodeRecord(encodeRecord(decided!.record)) as ClickRecord
+  assert.equal(decided.kind, 'decided')
+  const { record } = (decided as Extract<typeof decided, { kind: 'decided' }>).click
+  return decodeRecord(encodeRecord(record)) as ClickRecord
 }
 type ClickMore = {
   readonly visitor?: object

@@ -7,7 +7,7 @@ import { newClickId } from '#platform/ids'
 import { compileSnapshot } from '#routing'
 import { offer, snapshot, TEST_TIME } from '#routing/test-snapshots'
 
-import { explainClick } from './explain-click.ts'
+import { explainClick, type Explanation } from './explain-click.ts'
 
 const enricher = openEnricher({ geoFiles: [] })
 const routing = compileSnapshot(
@@ -15,13 +15,18 @@ const routing = compileSnapshot(
     offers: [offer('o1', { caps: [{ cap_id: 'daily', metric: 'clicks', period: 'day', limit: 1, mode: 'hard' }] })],
   }),
 )
+const explain = (...asked: Parameters<typeof explainClick>): Explanation => {
+  const answer = explainClick(...asked)
+  assert.equal(answer.kind, 'explained')
+  return (answer as Extract<typeof answer, { kind: 'explained' }>).explanation
+}
 const explainWith = (caps: Pick<CapCounters, 'peek'> | undefined) =>
-  explainClick({ enricher, sub2AllowedKeys: new Set(), clickOf: () => undefined, caps }, routing, {
+  explain({ enricher, sub2AllowedKeys: new Set(), clickOf: () => undefined, caps }, routing, {
     parameters: { o: 'o1', clickid: newClickId(TEST_TIME) },
     visitor: { country: 'DE' },
     headers: { 'user-agent': 'Mozilla/5.0' },
     at: TEST_TIME,
-  })!
+  })
 
 test('looks at the counts of caps and takes nothing from them', () => {
   const counters = createMemoryCaps()
@@ -52,11 +57,27 @@ test('says so where caps are not looked at', () => {
 test('says so where the fraud score reads what was not given', () => {
   const scored = compileSnapshot(snapshot({ fraud: {} }))
   const notesOf = (headers: Readonly<Record<string, string>>) =>
-    explainClick({ enricher, sub2AllowedKeys: new Set(), clickOf: () => undefined }, scored, {
+    explain({ enricher, sub2AllowedKeys: new Set(), clickOf: () => undefined }, scored, {
       ...{ parameters: { o: 'o1' }, visitor: {}, headers, at: TEST_TIME },
-    })!.notes.filter((note) => note.startsWith('No '))
+    }).notes.filter((note) => note.startsWith('No '))
   const tail = 'was given: the fraud score takes it for a visitor who sends none.'
   assert.deepEqual(notesOf({}), [`No user agent and no language ${tail}`])
   assert.deepEqual(notesOf({ 'user-agent': 'Mozilla/5.0' }), [`No language ${tail}`])
   assert.deepEqual(notesOf({ 'user-agent': 'Mozilla/5.0', 'accept-language': 'de' }), [])
+})
+
+test('an address that is no link is told as one, not decided as a code that nobody has', () => {
+  const explainer = { enricher, sub2AllowedKeys: new Set<string>(), clickOf: () => undefined }
+  const answerFor = (url: string, linkCode?: string) =>
+    explainClick(explainer, routing, { url, linkCode, parameters: {}, visitor: {}, headers: {}, at: TEST_TIME })
+  const whyOf = (url: string): string | undefined => {
+    const answer = answerFor(url)
+    return answer.kind === 'no_click' ? answer.why : undefined
+  }
+  assert.equal(whyOf('https://go.example/hop?u=x'), '/hop is an address of the edge itself, which records no click')
+  assert.equal(whyOf('/t.js'), '/t.js is an address of the edge itself, which records no click')
+  assert.equal(whyOf('https://go.example/main/extra?c=summer'), 'the edge has no link at /main/extra: clicks come to /click or /<link code>') // prettier-ignore
+  assert.equal(whyOf('go.example/main'), 'the edge has no link at /go.example/main: clicks come to /click or /<link code>') // prettier-ignore
+  for (const url of ['/click?c=summer', 'https://go.example/main', 'main', '/main#top']) assert.equal(whyOf(url), undefined, url) // prettier-ignore
+  assert.equal(answerFor('/hop', 'main').kind, 'explained')
 })

@@ -2,7 +2,7 @@ import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 
 import { dryCaps, type CapCounters } from '#caps'
-import { decideClick, edgeLimits, ruleFactsOfClick } from '#edge'
+import { decideClick, edgeLimits, readClickPath, ruleFactsOfClick } from '#edge'
 import type { Enricher, VisitorRequest } from '#enrichment'
 import { emptyRateCounters } from '#fraud'
 import type { HotState } from '#hot-state'
@@ -60,16 +60,25 @@ export type Explainer = {
 /** An address that no place is known of. */
 const NO_ADDRESS = '0.0.0.0'
 
-/** Decides as the edge would, with the edge's own function, and records and reserves nothing.
- * @returns undefined: the address with its parameters is longer than the edge takes
- */
-export function explainClick(
+export type Explained =
+  | { readonly kind: 'explained'; readonly explanation: Explanation }
+  /** The edge records no click at such an address; why, as a sentence. */
+  | NoClick
+type NoClick = { readonly kind: 'no_click'; readonly why: string }
+
+/** Decides as the edge would, with the edge's own function, and records and reserves nothing. */
+export function explainClick(explainer: Explainer, routing: CompiledSnapshot, click: HypotheticalClick): Explained {
+  const decided = decideHypothetical(explainer, routing, click)
+  if (decided.kind === 'no_click') return decided
+  return { kind: 'explained', explanation: describe(explainer, routing, click, decided.click) }
+}
+
+function describe(
   explainer: Explainer,
   routing: CompiledSnapshot,
   click: HypotheticalClick,
-): Explanation | undefined {
-  const decided = decideHypothetical(explainer, routing, click)
-  if (decided === undefined) return undefined
+  decided: ReturnType<typeof decideClick>,
+): Explanation {
   const { record, location, html, redirect, referrerPolicy } = decided
   const { click_id, outcome, refusal, config_version, trace, at, kind: _kind, class: trafficClass, ...facts } = record
   const { advertiser_id, campaign_id, flow_id, offer_id, landing_id, affiliate_id, ...rest } = facts
@@ -98,25 +107,27 @@ export function explainClick(
   }) as Explanation
 }
 
-/** What the edge would answer and record. @returns undefined: the address is too long */
+/** What the edge would answer and record. */
 export function decideHypothetical(
   explainer: Explainer,
   routing: CompiledSnapshot,
   click: HypotheticalClick,
-): DecidedClick | undefined {
-  return decideRequest(explainer, routing, click)?.decided
+): { readonly kind: 'decided'; readonly click: DecidedClick } | NoClick {
+  const found = decideRequest(explainer, routing, click)
+  return found.kind === 'no_click' ? found : { kind: 'decided', click: found.decided }
 }
 
-/** What a rule would see of the click. @returns undefined: the address is too long */
+/** What a rule would see of the click. */
 export function hypotheticalFacts(
   explainer: Explainer,
   routing: CompiledSnapshot,
   click: HypotheticalClick,
-): HypotheticalFacts | undefined {
+): HypotheticalFacts | NoClick {
   const found = decideRequest(explainer, routing, click)
-  if (found === undefined) return undefined
+  if (found.kind === 'no_click') return found
   const { decider, request, decided } = found
   return {
+    kind: 'facts',
     record: decided.record,
     facts: ruleFactsOfClick(decider, decided.record, request),
     notes: notesOfPlace(click),
@@ -124,6 +135,7 @@ export function hypotheticalFacts(
 }
 
 export type HypotheticalFacts = {
+  readonly kind: 'facts'
   readonly record: ClickRecord
   readonly facts: RuleFacts
   /** What the rule could not see. */
@@ -133,6 +145,7 @@ export type HypotheticalFacts = {
 type DecidedClick = ReturnType<typeof decideClick>
 type Decider = Parameters<typeof decideClick>[0]
 type DecidedRequest = {
+  readonly kind: 'decided'
   readonly decider: Decider
   readonly request: IncomingMessage
   readonly decided: DecidedClick
@@ -142,38 +155,33 @@ function decideRequest(
   explainer: Explainer,
   routing: CompiledSnapshot,
   click: HypotheticalClick,
-): DecidedRequest | undefined {
-  const { linkCode, target } = requestTarget(click)
-  if (target.length > edgeLimits.urlCharactersMax) return undefined
+): DecidedRequest | NoClick {
+  const path = readPath(click)
+  if (path.kind === 'none') return { kind: 'no_click', why: path.why }
+  const target = requestTarget(click)
+  if (target.length > edgeLimits.urlCharactersMax)
+    return { kind: 'no_click', why: 'the edge takes no address this long' }
   const decider = deciderFor(explainer, click)
   const request = requestFor(target, click)
-  return { decider, request, decided: decideClick(decider, { routing }, request, linkCode) }
+  return { kind: 'decided', decider, request, decided: decideClick(decider, { routing }, request, path.linkCode) }
 }
 
 function withoutUndefined(object: object): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined))
 }
 
-/** The first of two equal names counts, so the given parameters stand before those of the address. */
-function requestTarget({ url, linkCode, parameters }: HypotheticalClick): {
-  readonly target: string
-  readonly linkCode: string | undefined
-} {
-  const [head = '', ...queries] = (url ?? '').replace(/#.*$/s, '').split('?')
-  const path = head.replace(/^https?:\/\/[^/]*/i, '')
-  const code = path.replace(/^\//, '')
-  const given = new URLSearchParams(parameters).toString()
-  const query = [given, queries.join('?')].filter((part) => part !== '').join('&')
-  const found = linkCode ?? (code === '' || code === 'click' ? undefined : decodeCode(code))
-  return { target: `/click?${query}`, linkCode: found }
+/** Where the address leads, unless a link code or no address at all is given. */
+function readPath({ url, linkCode }: HypotheticalClick): ReturnType<typeof readClickPath> {
+  if (linkCode !== undefined || url === undefined) return { kind: 'click', linkCode }
+  const path = url.replace(/[?#].*$/s, '').replace(/^https?:\/\/[^/]*/i, '')
+  return readClickPath(path.startsWith('/') ? path : `/${path}`)
 }
 
-function decodeCode(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
+/** The first of two equal names counts, so the given parameters stand before those of the address. */
+function requestTarget({ url, parameters }: HypotheticalClick): string {
+  const [, ...queries] = (url ?? '').replace(/#.*$/s, '').split('?')
+  const given = new URLSearchParams(parameters).toString()
+  return `/click?${[given, queries.join('?')].filter((part) => part !== '').join('&')}`
 }
 
 /** A request on a socket that is connected to nothing. */

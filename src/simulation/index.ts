@@ -1,5 +1,5 @@
 export { explainClick, hypotheticalFacts } from './explain-click.ts'
-export type { Explainer, Explanation, HypotheticalClick, HypotheticalFacts } from './explain-click.ts'
+export type { Explained, Explainer, Explanation, HypotheticalClick, HypotheticalFacts } from './explain-click.ts'
 export { ENOUGH } from './expect-earnings.ts'
 export type { Earnings } from './expect-earnings.ts'
 export { simulationLimitMeanings, simulationLimits } from './limits.ts'

@@ -84,12 +84,12 @@ const succeeded = ({ code, stdout, stderr }: CommandResult): string => {
 }
 
 /** Exit code 1, nothing on standard output, and a message; without the usage, unless the call itself was wrong. */
-const failed = async (result: Promise<CommandResult>, message: RegExp, isUsage = false): Promise<void> => {
+const failed = async (result: Promise<CommandResult>, message: RegExp, exitCode: 1 | 2 = 1): Promise<void> => {
   const { code, stdout, stderr } = await result
-  assert.deepEqual([code, stdout], [1, ''], stderr)
+  assert.deepEqual([code, stdout], [exitCode, ''], stderr)
   assert.match(stderr, message)
   assert.match(stderr, /^waypost: /)
-  assert.equal(stderr.includes('Usage:'), isUsage, stderr)
+  assert.ok(!stderr.includes('Usage:'), stderr)
   assert.ok(!stderr.includes('    at '), `no stack: ${stderr}`)
 }
 
@@ -121,19 +121,16 @@ test('the commands that ask of routing and of versions', async (t) => {
     const elsewhere = { ...env, WAYPOST_API_PORT: String(await findFreePort()) }
     const stranger = { ...env, WAYPOST_API_KEY: 'wp_owner_key_of_nobody_0123456789_0123456789' }
     await Promise.all([
-      failed(waypost('explain'), /explain takes one URL\./, true),
-      failed(waypost('explain', '/go', '--luck', '1'), /--luck/, true),
-      failed(waypost('explain', '/go', '--version', 'two'), /--version two: must be a whole number from 1/, true),
-      failed(waypost('explain', '/go', '--version', '99'), /there is no such version \(version\) \[request_invalid\]/),
-      failed(waypost('explain', '/go', '--country', 'Germany'), /\(visitor\.country\) \[request_invalid\]/),
-      failed(waypost('explain', '/go', '--at', 'noon'), /\(at\) \[request_invalid\]/),
+      failed(waypost('explain'), /explain takes one URL\./, 2),
+      failed(waypost('explain', '/go', '--luck', '1'), /--luck/, 2),
+      failed(waypost('explain', '/go', '--version', 'two'), /--version two: must be a whole number from 1/, 2),
+      failed(waypost('explain', '/go', '--version', '99'), /There is no such version\. Correct --version\./, 2),
+      failed(waypost('explain', '/go', '--country', 'Germany'), /Correct --country\./, 2),
+      failed(waypost('explain', '/go', '--at', 'noon'), /Correct --at\./, 2),
       failed(waypost('explain', '/go', '--file', 'nowhere.yaml'), /nowhere\.yaml/),
-      failed(
-        waypost('explain', '/go', '--file', broken),
-        /\[configuration_invalid\]\n {2}links\.go\.offer_id, line 2: /,
-      ),
+      failed(waypost('explain', '/go', '--file', broken), /broken\.yaml.*2.*links\.go\.offer_id/s),
       failed(runWaypost(['explain', '/go'], elsewhere), /The API does not answer at .*WAYPOST_API_PORT/),
-      failed(runWaypost(['explain', '/go'], stranger), /\[unauthorized\]/),
+      failed(runWaypost(['explain', '/go'], stranger), /Set WAYPOST_API_KEY to a key of the owner/),
     ])
   })
 
@@ -153,13 +150,10 @@ test('the commands that ask of routing and of versions', async (t) => {
 
   await t.test('test-rule tells a mistake with its place and what was expected', async () => {
     await Promise.all([
-      failed(
-        waypost('test-rule', 'contry is DE'),
-        /\[rule_invalid\]\n {2}rule\.field, character 1: .*Did you mean "country"\?/,
-      ),
-      failed(waypost('test-rule', 'country is DE', '--click', 'x'), /there is no such click \(click_id\)/),
-      failed(waypost('test-rule'), /takes a rule in quotes/, true),
-      failed(waypost('test-rule', 'bot', '--click', clickId, '--country', 'DE'), /takes --click, or a URL/, true),
+      failed(waypost('test-rule', 'contry is DE'), /\n {2}rule\.field, character 1: .*Did you mean "country"\?/, 2),
+      failed(waypost('test-rule', 'country is DE', '--click', 'x'), /There is no such click\. Correct --click\./, 2),
+      failed(waypost('test-rule'), /takes a rule in quotes/, 2),
+      failed(waypost('test-rule', 'bot', '--click', clickId, '--country', 'DE'), /takes --click, or a URL/, 2),
     ])
   })
 
@@ -176,15 +170,16 @@ test('the commands that ask of routing and of versions', async (t) => {
 
   await t.test('simulate says what is wrong with what it is asked', async () => {
     await Promise.all([
-      failed(waypost('simulate', '--since', '1h'), /takes one file, or --version\./, true),
-      failed(waypost('simulate', '--version', '2'), /--since takes a span such as 7d/, true),
-      failed(waypost('simulate', '--version', '2', '--since', 'soon'), /--since takes a span/, true),
-      failed(waypost('simulate', '--version', '2', '--since', '1h', '--clicks', '0'), /--clicks 0: must be/, true),
+      failed(waypost('simulate', '--since', '1h'), /takes one file, or --version\./, 2),
+      failed(waypost('simulate', '--version', '2'), /--since takes a span such as 7d/, 2),
+      failed(waypost('simulate', '--version', '2', '--since', 'soon'), /--since takes a span/, 2),
+      failed(waypost('simulate', '--version', '2', '--since', '1h', '--clicks', '0'), /--clicks 0: must be/, 2),
+      failed(waypost('simulate', '--version', '2', '--since', '32d'), /longer than 31 days\. Correct --since\./, 2),
       failed(
-        waypost('simulate', '--version', '2', '--since', '32d'),
-        /longer than 31 days \(from\) \[request_invalid\]/,
+        waypost('simulate', '--version', '99', '--since', '1h'),
+        /There is no such version\. Correct --version\./,
+        2,
       ),
-      failed(waypost('simulate', '--version', '99', '--since', '1h'), /there is no such version \(version\)/),
       failed(waypost('simulate', 'nowhere.yaml', '--since', '1h'), /nowhere\.yaml/),
     ])
   })
@@ -227,9 +222,9 @@ test('the commands that ask of routing and of versions', async (t) => {
   await t.test('config says what is wrong with what it is asked', async () => {
     const calls = [[], ['list'], ['show', '1', '2'], ['diff', '1'], ['restore']]
     await Promise.all([
-      ...calls.map((args) => failed(waypost('config', ...args), /config knows history, show \[VERSION\], diff/, true)),
-      failed(waypost('config', 'show', '0'), /VERSION 0: must be a whole number from 1/, true),
-      failed(waypost('config', 'history', '--limit', 'all'), /--limit all: must be a whole number/, true),
+      ...calls.map((args) => failed(waypost('config', ...args), /config knows history, show \[VERSION\], diff/, 2)),
+      failed(waypost('config', 'show', '0'), /VERSION 0: must be a whole number from 1/, 2),
+      failed(waypost('config', 'history', '--limit', 'all'), /--limit all: must be a whole number/, 2),
       failed(waypost('config', 'show', '99'), /^waypost: There is no such version\.$/m),
       failed(waypost('config', 'diff', '1', '99'), /^waypost: There is no such version\.$/m),
       failed(waypost('config', 'restore', '99', '--yes'), /^waypost: There is no version 99\.$/m),

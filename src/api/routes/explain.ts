@@ -65,8 +65,8 @@ export function addExplainRoute(plain: FastifyInstance, api: Api): void {
       if (found.kind === 'refused') return reply.code(422).send(issuesBody(found.issues))
       const click = hypotheticalClick(request.body, api.clock.now())
       const answer = explainClick(explainerOf(api), compileSnapshot(found.snapshot), click)
-      if (answer === undefined) throw new RequestError('request_invalid', 'the edge takes no address this long', 'url')
-      return { ...answer, is_saved: found.isSaved, is_recorded: false as const } as never
+      if (answer.kind === 'no_click') throw new RequestError('request_invalid', answer.why, 'url')
+      return { ...answer.explanation, is_saved: found.isSaved, is_recorded: false as const } as never
     },
   )
 }

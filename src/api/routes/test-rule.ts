@@ -164,7 +164,7 @@ async function findFacts(api: Api, { click, click_id: clickId }: Question, snaps
   }
   const made = hypotheticalClick(click ?? {}, api.clock.now())
   const found = hypotheticalFacts(explainerOf(api), compileSnapshot(snapshot), made)
-  if (found === undefined) throw new RequestError('request_invalid', 'the edge takes no address this long', 'click.url')
+  if (found.kind === 'no_click') throw new RequestError('request_invalid', found.why, 'click.url')
   return found
 }
 
