@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { test } from 'node:test'
-import { measureProcessTree, processorMicros } from './process-figures.ts'
+import { measureProcessTree, processorMicros, processorMicrosOfTree } from './process-figures.ts'
 
 const isLinux = existsSync('/proc/self/smaps_rollup')
 
@@ -32,3 +32,22 @@ test('processor time grows with work', { skip: isLinux ? false : 'no /proc here'
   assert.ok(used >= 20_000, `${used} µs`)
   assert.equal(processorMicros(2 ** 22 + 1), undefined)
 })
+
+test(
+  'the processor time of a tree has that of descendants, whether they are there or have ended',
+  { skip: isLinux ? false : 'no /proc here' },
+  async (t) => {
+    const spin = 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done'
+    const child = spawn('sh', ['-c', `sh -c '${spin}'; sh -c '${spin}; echo up; read never' & wait`], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+      detached: true,
+    })
+    t.after(() => process.kill(-child.pid!, 'SIGKILL'))
+    await once(child.stdout, 'data')
+    const own = processorMicros(child.pid!)!
+    const all = processorMicrosOfTree(child.pid!)
+    // Each loop takes more than 50 ms on any machine of today; the shell that only waits takes next to nothing.
+    assert.ok(all - own > 60_000, `${own} µs of the shell, ${all} µs of all`)
+    assert.equal(processorMicrosOfTree(2 ** 22 + 1), 0)
+  },
+)

@@ -8,6 +8,11 @@ export type ProcessMemory = { readonly pid: number; readonly command: string; re
  * @see proc_pid_smaps(5)
  */
 export function measureProcessTree(rootPid: number): readonly ProcessMemory[] {
+  return listProcessTree(rootPid).flatMap((pid) => memoryOf(pid) ?? [])
+}
+
+/** Ids of a process and all that descend from it. */
+function listProcessTree(rootPid: number): readonly number[] {
   const children = new Map<number, number[]>()
   for (const entry of readdirSync('/proc')) {
     const pid = Number(entry)
@@ -15,14 +20,13 @@ export function measureProcessTree(rootPid: number): readonly ProcessMemory[] {
     const parent = parentOf(pid)
     if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), pid])
   }
-  const measured: ProcessMemory[] = []
+  const pids: number[] = []
   const waiting = [rootPid]
   for (let pid = waiting.pop(); pid !== undefined; pid = waiting.pop()) {
     waiting.push(...(children.get(pid) ?? []))
-    const memory = memoryOf(pid)
-    if (memory !== undefined) measured.push(memory)
+    pids.push(pid)
   }
-  return measured
+  return pids
 }
 
 /** A process that ends while it is looked at is left out. */
@@ -54,9 +58,19 @@ const TICKS_PER_SECOND = 100
 /** Processor time that a process with all its threads has used so far, in microseconds, to 10 ms; undefined where /proc does not
  * tell. Unlike a rate it hardly depends on what else the machine does.
  */
-export function processorMicros(pid: number): number | undefined {
+export const processorMicros = (pid: number): number | undefined => sumOfTimes(pid, OWN_TIMES)
+
+/** The same of a process and all that descend from it, those included that have ended: their parent has taken their time over. */
+export const processorMicrosOfTree = (rootPid: number): number =>
+  listProcessTree(rootPid).reduce((sum, pid) => sum + (sumOfTimes(pid, ALL_TIMES) ?? 0), 0)
+
+/** Places in /proc/<pid>/stat after the name: user and system time of the process, then of its children that have ended. */
+const OWN_TIMES = [11, 12]
+const ALL_TIMES = [...OWN_TIMES, 13, 14]
+
+function sumOfTimes(pid: number, places: readonly number[]): number | undefined {
   const stat = readProc(`/proc/${pid}/stat`)
   if (stat === undefined) return undefined
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return ((Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND) * 1e6
+  return (places.reduce((sum, place) => sum + Number(fields[place]), 0) / TICKS_PER_SECOND) * 1e6
 }

@@ -12,6 +12,14 @@ export const rowNames = [
   'disk',
   'start',
   'memory',
+  'deliveries',
+  'deliveries_direct',
+  'deliveries_tls',
+  'delivery_latency_p50',
+  'delivery_latency',
+  'delivery_isolation',
+  'delivery_xmin',
+  'delivery_backlog',
 ] as const
 
 export type Bar = { readonly direction: 'at_least' | 'at_most'; readonly value: number; readonly unit: string }
@@ -56,6 +64,38 @@ export const rows: Readonly<Record<RowName, { readonly what: string; readonly ba
   memory: {
     what: 'idle memory of all processes (proportional set size)',
     bar: { direction: 'at_most', value: 900, unit: 'MB' },
+  },
+  deliveries: {
+    what: 'signed postbacks a second to 500 endpoints, every attempt on record and nothing lost ÷ the best durable queue from npm',
+    bar: { direction: 'at_least', value: 1.3, unit: '' },
+  },
+  deliveries_direct: {
+    what: 'the same ÷ a direct POST with no queue from the same HTTP client',
+    bar: { direction: 'at_least', value: 0.5, unit: '' },
+  },
+  deliveries_tls: {
+    what: 'the same over TLS connections that stay open ÷ a direct POST over them',
+    bar: { direction: 'at_least', value: 0.4, unit: '' },
+  },
+  delivery_latency_p50: {
+    what: 'commit of a conversion to the first byte at the receiver at 500/s, p50',
+    bar: { direction: 'at_most', value: 15, unit: 'ms' },
+  },
+  delivery_latency: {
+    what: 'the same, p99',
+    bar: { direction: 'at_most', value: 60, unit: 'ms' },
+  },
+  delivery_isolation: {
+    what: "the others' p99 while one endpoint times out with 100,000 waiting ÷ without it",
+    bar: { direction: 'at_most', value: 1.3, unit: '' },
+  },
+  delivery_xmin: {
+    what: 'p99 of a claim after 10 minutes with an open REPEATABLE READ transaction at 2,000/s ÷ before it',
+    bar: { direction: 'at_most', value: 3, unit: '' },
+  },
+  delivery_backlog: {
+    what: 'p99 of a claim with one million deliveries waiting ÷ with none',
+    bar: { direction: 'at_most', value: 3, unit: '' },
   },
 }
 

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { readConfig } from '#config'
 import { repositoryDir } from '../test/e2e/installation.ts'
-import { prepareBenchSite, type BenchSite } from './bench-site.ts'
+import { prepareBenchSite } from './bench-site.ts'
+import { measureDeliveries } from './deliveries/measure-deliveries.ts'
 import { loadTool } from './load.ts'
 import { measureDrain } from './measure-drain.ts'
 import { largeConfiguration } from './large-configuration.ts'
@@ -12,9 +13,10 @@ import { measureEdge, measureLargeEdge } from './measure-edge.ts'
 import { measureRest } from './measure-rest.ts'
 import { formatTable, isMet, rowNames, rows, type Figure, type RowName } from './rows.ts'
 
-/** `npm run bench [-- row …] [--rounds N] [--seconds S] [--threads T]`: measures the rows named, or all, beside a bare `node:http` server;
+/** `npm run bench [-- row …] [--rounds N] [--seconds S] …`: measures the rows named, or all, beside a bare `node:http` server;
  * prints a Markdown table and writes every figure to bench/results/<time>.json.
  */
+const resultsDir = join(repositoryDir, 'bench/results')
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -23,6 +25,11 @@ const { values, positionals } = parseArgs({
     connections: { type: 'string', default: '256' },
     threads: { type: 'string', default: String(readConfig({}).edgeThreads) },
     records: { type: 'string', default: '1000000' },
+    deliveries: { type: 'string', default: '50000' },
+    hanging: { type: 'string', default: '100000' },
+    minutes: { type: 'string', default: '10' },
+    origins: { type: 'string', default: '1' },
+    profile: { type: 'boolean', default: false },
   },
 })
 
@@ -34,8 +41,18 @@ export type BenchSettings = {
   readonly connections: number
   /** Of the one edge process; by default as many as it takes by itself. */
   readonly threads: number
-  /** Backlog of the drain. */
+  /** Backlog of the drain, and deliveries that wait in `delivery_backlog`. */
   readonly records: number
+  /** Drained by each contender in each round. */
+  readonly deliveries: number
+  /** Waiting for the endpoint of `delivery_isolation` that never answers. */
+  readonly hanging: number
+  /** How long `delivery_xmin` holds its transaction. */
+  readonly minutes: number
+  /** Ports of the receiver that the 500 endpoints are spread over. */
+  readonly origins: number
+  /** Where our delivery process leaves a CPU profile of each run; undefined: none is made. */
+  readonly profileDir: string | undefined
 }
 
 const settings: BenchSettings = {
@@ -44,18 +61,22 @@ const settings: BenchSettings = {
   connections: readPositive('--connections', values.connections),
   threads: readPositive('--threads', values.threads),
   records: readPositive('--records', values.records),
+  deliveries: readPositive('--deliveries', values.deliveries),
+  hanging: readPositive('--hanging', values.hanging),
+  minutes: readPositive('--minutes', values.minutes),
+  origins: readPositive('--origins', values.origins),
+  profileDir: values.profile ? join(resultsDir, 'profiles') : undefined,
 }
+const restRows: readonly RowName[] = ['visible', 'start', 'memory']
+const edgeRows: readonly RowName[] = ['redirect', 'redirect_short', 'event', 'latency']
+const installationRows = [...restRows, ...edgeRows]
+const deliveryRows = rowNames.filter((name) => /^deliver(y|ies)/.test(name))
 const wanted = new Set(positionals.length === 0 ? rowNames : positionals.map(readRow))
 const figures = new Map<RowName, Figure>()
-const site = await prepareBenchSite()
-try {
-  await measureAll(site)
-} finally {
-  site.remove()
-}
+await measureAll()
 report()
 
-async function measureAll(on: BenchSite): Promise<void> {
+async function measureAll(): Promise<void> {
   const isWanted = (name: RowName): boolean => wanted.has(name)
   const keep = (name: RowName, figure: Figure): void => {
     figures.set(name, figure)
@@ -63,10 +84,7 @@ async function measureAll(on: BenchSite): Promise<void> {
       `${name}: ${figure.value.toPrecision(4)} ${rows[name].bar.unit} (${isMet(rows[name].bar, figure.value) ? 'met' : 'not met'})`,
     )
   }
-  // First, while the log is small: after the edge's rows the pipeline has a million records to drain and is not idle.
-  if (['visible', 'start', 'memory'].some((name) => isWanted(name as RowName))) await measureRest(on, isWanted, keep)
-  if (['redirect', 'redirect_short', 'event', 'latency'].some((name) => isWanted(name as RowName)))
-    await measureEdge(on, settings, isWanted, keep)
+  if (installationRows.some(isWanted)) await measureInstallation(isWanted, keep)
   if (isWanted('redirect_large')) {
     const large = await prepareBenchSite(largeConfiguration())
     try {
@@ -76,6 +94,21 @@ async function measureAll(on: BenchSite): Promise<void> {
     }
   }
   if (isWanted('drain') || isWanted('disk')) await measureDrain(settings, isWanted, keep)
+  if (deliveryRows.some(isWanted)) await measureDeliveries(settings, isWanted, keep)
+}
+
+async function measureInstallation(
+  isWanted: (name: RowName) => boolean,
+  keep: (name: RowName, figure: Figure) => void,
+): Promise<void> {
+  const site = await prepareBenchSite()
+  try {
+    // First, while the log is small: after the edge's rows the pipeline has a million records to drain and is not idle.
+    if (restRows.some(isWanted)) await measureRest(site, isWanted, keep)
+    if (edgeRows.some(isWanted)) await measureEdge(site, settings, isWanted, keep)
+  } finally {
+    site.remove()
+  }
 }
 
 function report(): void {
@@ -83,10 +116,9 @@ function report(): void {
   const ordered = new Map(rowNames.flatMap((name) => (figures.has(name) ? [[name, figures.get(name)!] as const] : [])))
   console.log(`\n${machine}; load from ${loadTool}; nothing pinned: load generator and servers share the cores.\n`)
   console.log(formatTable(ordered))
-  const folder = join(repositoryDir, 'bench/results')
-  mkdirSync(folder, { recursive: true })
+  mkdirSync(resultsDir, { recursive: true })
   const at = new Date().toISOString()
-  const file = join(folder, `${at.replaceAll(':', '-').slice(0, 19)}.json`)
+  const file = join(resultsDir, `${at.replaceAll(':', '-').slice(0, 19)}.json`)
   const results = [...ordered].map(([name, figure]) => ({
     name,
     ...rows[name],
