@@ -113,13 +113,31 @@ export async function clickRequests(seed: number): Promise<readonly LoadRequest[
   })
 }
 
-/** The same visits to the campaigns of the large configuration, evenly. */
-export async function largeClickRequests(seed: number): Promise<readonly LoadRequest[]> {
+/** How visits spread over campaigns: the n-th most visited one gets 1/n of the first (Zipf), as campaigns of a network do about; or
+ * each the same, so that hardly anything of a campaign is in a cache of the processor when its turn comes.
+ */
+export type Spread = 'zipf' | 'even'
+
+/** The same visits to the campaigns of the large configuration. */
+export async function largeClickRequests(seed: number, spread: Spread): Promise<readonly LoadRequest[]> {
+  const random = createSeededRandom(seed)
+  const nextCampaign = spread === 'zipf' ? drawByZipf(random) : undefined
   return (await clickRequests(seed)).map((request, index) => {
     const [, query = ''] = request.path.split('?', 2)
     const others = query.split('&').filter((pair) => !/^(campaign_id|affiliate_id)=/.test(pair))
-    return { ...request, path: `/click?campaign_id=c${index % LARGE_CAMPAIGNS}&affiliate_id=pat&${others.join('&')}` }
+    const campaign = nextCampaign === undefined ? index % LARGE_CAMPAIGNS : nextCampaign()
+    return { ...request, path: `/click?campaign_id=c${campaign}&affiliate_id=pat&${others.join('&')}` }
   })
+}
+
+function drawByZipf(random: ReturnType<typeof createSeededRandom>): () => number {
+  const shares = Array.from({ length: LARGE_CAMPAIGNS }, (_, index) => 1 / (index + 1))
+  const total = shares.reduce((sum, share) => sum + share)
+  return () => {
+    let left = random.next() * total
+    const found = shares.findIndex((share) => (left -= share) < 0)
+    return found === -1 ? LARGE_CAMPAIGNS - 1 : found
+  }
 }
 
 /** What a link of a small campaign carries: where to, who sent it, two sub ids, the source and its click id. */

@@ -63,8 +63,11 @@ const directory = mkdtempSync(join(tmpdir(), 'waypost-bench-click-'))
 try {
   const edge = openDecider(directory)
   const live = { routing: compileSnapshot(snapshotOf(settings.large ? largeConfiguration() : CONFIGURATION)) }
-  const makeRequests = settings.large ? largeClickRequests : settings.short ? shortClickRequests : clickRequests
-  const requests = await makeRequests(SEED)
+  const requests = settings.large
+    ? await largeClickRequests(SEED, 'even')
+    : settings.short
+      ? await shortClickRequests(SEED)
+      : await clickRequests(SEED)
   const rounds: Costs[] = []
   for (let round = -WARM_UP_ROUNDS; round < Number(settings.rounds); round += 1) {
     const costs = measureRound(edge, live, requests)

@@ -62,7 +62,7 @@ function campaignLines(index: number): readonly string[] {
   const regular = Array.from(
     { length: REGULAR_FLOWS },
     (_, flow) =>
-      `      - { flow_id: c${index}-${flow}, weight: ${10 + flow}, rule: 'country in (${COUNTRIES[flow]!.replaceAll(' ', ', ')}) and not bot is crawler', offers: [{ offer_id: ${offer(flow)}, weight: 70 }, { offer_id: ${offer(flow + 100)}, weight: 30 }] }`,
+      `      - { flow_id: c${index}-${flow}, weight: ${10 + flow}, rule: 'country in (${COUNTRIES[flow]!.replaceAll(' ', ', ')}) and not bot is user_agent', offers: [{ offer_id: ${offer(flow)}, weight: 70 }, { offer_id: ${offer(flow + 100)}, weight: 30 }] }`,
   )
   return [
     `  c${index}:`,

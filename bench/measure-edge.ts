@@ -64,21 +64,28 @@ export async function measureEdge(
   }
 }
 
-/** The row of the large configuration, over an edge of its own. */
+/** The rows of the large configuration, over an edge of its own. */
 export async function measureLargeEdge(
   site: BenchSite,
   settings: BenchSettings,
+  isWanted: (name: RowName) => boolean,
   keep: (name: RowName, figure: Figure) => void,
 ): Promise<void> {
   const edge = await startEdgeAlone(site, settings)
   const bare = await startServerProcess(new URL('./bare-server.ts', import.meta.url))
   try {
-    const requests = await largeClickRequests(SEED)
-    await makeClicks(edge.port, requests)
-    const before = await edge.recordCount()
     const { rounds, seconds: secondsPerRound, connections } = settings
-    const comparison = await compareWithBare({ bare, ours: edge, requests, rounds, secondsPerRound, connections })
-    keep('redirect_large', figureOf(comparison, settings, { records_in_the_log: (await edge.recordCount()) - before }))
+    for (const [name, spread] of [
+      ['redirect_large', 'zipf'],
+      ['redirect_spread', 'even'],
+    ] as const) {
+      if (!isWanted(name)) continue
+      const requests = await largeClickRequests(SEED, spread)
+      await makeClicks(edge.port, requests)
+      const before = await edge.recordCount()
+      const comparison = await compareWithBare({ bare, ours: edge, requests, rounds, secondsPerRound, connections })
+      keep(name, figureOf(comparison, settings, { records_in_the_log: (await edge.recordCount()) - before }))
+    }
   } finally {
     await bare.stop()
     await edge.stop()

@@ -5,6 +5,7 @@ export const rowNames = [
   'redirect',
   'redirect_short',
   'redirect_large',
+  'redirect_spread',
   'event',
   'latency',
   'drain',
@@ -34,7 +35,11 @@ export const rows: Readonly<Record<RowName, { readonly what: string; readonly ba
     bar: { direction: 'at_least', value: 0.5, unit: '' },
   },
   redirect_large: {
-    what: 'the `redirect` row with 1,000 offers, 10,000 flows and a rule of 100 conditions before every click',
+    what: 'the `redirect` row with 1,000 offers, 10,000 flows and a rule of 100 conditions before every click; campaigns as popular as Zipf’s law says',
+    bar: { direction: 'at_least', value: 0.5, unit: '' },
+  },
+  redirect_spread: {
+    what: 'the same with all 1,000 campaigns visited evenly, each out of the processor’s caches when its turn comes',
     bar: { direction: 'at_least', value: 0.5, unit: '' },
   },
   event: {

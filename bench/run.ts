@@ -85,10 +85,10 @@ async function measureAll(): Promise<void> {
     )
   }
   if (installationRows.some(isWanted)) await measureInstallation(isWanted, keep)
-  if (isWanted('redirect_large')) {
+  if (isWanted('redirect_large') || isWanted('redirect_spread')) {
     const large = await prepareBenchSite(largeConfiguration())
     try {
-      await measureLargeEdge(large, settings, keep)
+      await measureLargeEdge(large, settings, isWanted, keep)
     } finally {
       large.remove()
     }
