@@ -62,7 +62,9 @@ let bytes = 0
 const directory = mkdtempSync(join(tmpdir(), 'waypost-bench-click-'))
 try {
   const edge = openDecider(directory)
-  const live = { routing: compileSnapshot(snapshotOf(settings.large ? largeConfiguration() : CONFIGURATION)) }
+  const live = {
+    routing: compileSnapshot(snapshotOf(settings.large ? largeConfiguration(CONFIGURATION) : CONFIGURATION)),
+  }
   const requests = settings.large
     ? await largeClickRequests(SEED, 'even')
     : settings.short

@@ -1,3 +1,5 @@
+import { parse, stringify } from 'yaml'
+
 /** A configuration as large as a network's: 1,000 offers, 1,000 campaigns with 10,000 flows. Every campaign begins with a flow whose
  * rule has 100 conditions, all of which a usual visitor is asked for and none of which they meet; then eight flows for countries of
  * their own are drawn by weight, and one takes the rest.
@@ -37,7 +39,8 @@ function longRule(campaign: number): string {
 
 const LANDING = 'https://shop.example.com/landing?cid={clickid}&geo={country}&s1={sub1}'
 
-export function largeConfiguration(): string {
+/** @param others the configuration that it stands beside: its objects have other names, but for the advertiser and the affiliate */
+export function largeConfiguration(others: string): string {
   const lines = [
     'advertisers:',
     '  bench: { name: Bench, currency: USD, domains: [shop.example.com, 127.0.0.1] }',
@@ -51,11 +54,19 @@ export function largeConfiguration(): string {
     ),
     'campaigns:',
     ...Array.from({ length: LARGE_CAMPAIGNS }, (_, index) => campaignLines(index)).flat(),
-    'links:',
-    '  world: { campaign_id: c0, affiliate_id: pat }',
   ]
-  return `${lines.join('\n')}\n`
+  return stringify(mergeSections(parse(others) as Sections, parse(lines.join('\n')) as Sections))
 }
+
+type Sections = Readonly<Record<string, Readonly<Record<string, unknown>>>>
+
+const mergeSections = (left: Sections, right: Sections): Sections =>
+  Object.fromEntries(
+    [...new Set([...Object.keys(left), ...Object.keys(right)])].map((name) => [
+      name,
+      { ...left[name], ...right[name] },
+    ]),
+  )
 
 function campaignLines(index: number): readonly string[] {
   const offer = (shift: number): string => `o${(index * 7 + shift) % OFFERS}`

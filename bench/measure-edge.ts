@@ -75,12 +75,14 @@ export async function measureLargeEdge(
   const bare = await startServerProcess(new URL('./bare-server.ts', import.meta.url))
   try {
     const { rounds, seconds: secondsPerRound, connections } = settings
-    for (const [name, spread] of [
-      ['redirect_large', 'zipf'],
-      ['redirect_spread', 'even'],
-    ] as const) {
+    const requestsOf = {
+      redirect_loaded: () => clickRequests(SEED),
+      redirect_large: () => largeClickRequests(SEED, 'zipf'),
+      redirect_spread: () => largeClickRequests(SEED, 'even'),
+    }
+    for (const name of ['redirect_loaded', 'redirect_large', 'redirect_spread'] as const) {
       if (!isWanted(name)) continue
-      const requests = await largeClickRequests(SEED, spread)
+      const requests = await requestsOf[name]()
       await makeClicks(edge.port, requests)
       const before = await edge.recordCount()
       const comparison = await compareWithBare({ bare, ours: edge, requests, rounds, secondsPerRound, connections })

@@ -4,6 +4,7 @@ export type RowName = (typeof rowNames)[number]
 export const rowNames = [
   'redirect',
   'redirect_short',
+  'redirect_loaded',
   'redirect_large',
   'redirect_spread',
   'event',
@@ -34,8 +35,12 @@ export const rows: Readonly<Record<RowName, { readonly what: string; readonly ba
     what: 'the same with links of six parameters instead of twenty',
     bar: { direction: 'at_least', value: 0.5, unit: '' },
   },
+  redirect_loaded: {
+    what: 'the `redirect` row, click for click, with 1,000 further offers, 10,000 flows and 1,000 rules of 100 conditions loaded',
+    bar: { direction: 'at_least', value: 0.5, unit: '' },
+  },
   redirect_large: {
-    what: 'the `redirect` row with 1,000 offers, 10,000 flows and a rule of 100 conditions before every click; campaigns as popular as Zipf’s law says',
+    what: 'the same visits to those 1,000 campaigns, as popular as Zipf’s law says: each click is asked a rule of 100 conditions and up to nine flows',
     bar: { direction: 'at_least', value: 0.5, unit: '' },
   },
   redirect_spread: {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { readConfig } from '#config'
 import { repositoryDir } from '../test/e2e/installation.ts'
-import { prepareBenchSite } from './bench-site.ts'
+import { CONFIGURATION, prepareBenchSite } from './bench-site.ts'
 import { measureDeliveries } from './deliveries/measure-deliveries.ts'
 import { loadTool } from './load.ts'
 import { measureDrain } from './measure-drain.ts'
@@ -85,8 +85,8 @@ async function measureAll(): Promise<void> {
     )
   }
   if (installationRows.some(isWanted)) await measureInstallation(isWanted, keep)
-  if (isWanted('redirect_large') || isWanted('redirect_spread')) {
-    const large = await prepareBenchSite(largeConfiguration())
+  if (['redirect_loaded', 'redirect_large', 'redirect_spread'].some((name) => isWanted(name as RowName))) {
+    const large = await prepareBenchSite(largeConfiguration(CONFIGURATION))
     try {
       await measureLargeEdge(large, settings, isWanted, keep)
     } finally {
