@@ -28,6 +28,7 @@ function valueOf(name: string, value: string, query: string): unknown {
     cost: draft.cost_micros?.toString(),
     redirect: asked.wantsAnswer ? '0' : undefined,
     referrer: asked.referrer,
+    tz: asked.timeZone,
   }
   return name in targets ? targets[name] : draft[name as keyof ClickDraft]
 }

@@ -35,6 +35,7 @@ const textNames = {
   currency: [],
   redirect: [],
   referrer: ['referer'],
+  tz: [],
 } as const satisfies Record<string, readonly string[]>
 
 type TextName = keyof typeof textNames
@@ -93,6 +94,7 @@ const COST = indexOf('cost')
 const CURRENCY = indexOf('currency')
 const REDIRECT = indexOf('redirect')
 const REFERRER = indexOf('referrer')
+const TIME_ZONE = indexOf('tz')
 const SOURCE_ID = indexOf('source_id')
 const AD_CAMPAIGN_ID = indexOf('ad_campaign_id')
 const CREATIVE_ID = indexOf('creative_id')
@@ -111,6 +113,8 @@ export type AskedClick = AskedTarget & {
   readonly wantsAnswer: boolean
   /** Where the visitor of the page that asks came from, as the page says. */
   readonly referrer: string | undefined
+  /** IANA zone of the device, where the page that the link is on knew it. */
+  readonly timeZone: string | undefined
 }
 
 /** Decodes the query of a link into the record and returns what it names.
@@ -153,6 +157,7 @@ export function readClickQuery(
     givesClickId: kept !== undefined,
     wantsAnswer: values[REDIRECT] === '0',
     referrer: values[REFERRER],
+    timeZone: values[TIME_ZONE],
   }
 }
 

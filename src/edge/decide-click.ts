@@ -87,7 +87,10 @@ export function decideClick(
     query: (name: string) => findParameter(query, name, edge.limits),
     isUnique: uniqueness(edge, draft),
     // A prefetch, preview or HEAD says nothing of the visitor: it is neither scored nor counted.
-    fraud: draft.class === 'click' ? judgeOf(draft, request, origin.isHttps, edge.rates) : undefined,
+    fraud:
+      draft.class === 'click'
+        ? judgeOf(draft, request, { isHttps: origin.isHttps, timeZone: asked.timeZone }, edge.rates)
+        : undefined,
   }
   const first = asked.givesClickId && draft.class === 'click' ? lookUpClick(edge.hotState, draft.click_id) : undefined
   const isRepeat = first !== undefined && isOfSameTarget(first, draft, asked, live, { ...means, caps: edge.caps.dry })

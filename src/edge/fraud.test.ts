@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import type { FraudSettings, OfferFraud } from '#fraud'
+import type { IncomingMessage } from 'node:http'
+
+import { compileFraud, emptyRateCounters, type FraudSettings, type OfferFraud } from '#fraud'
 import type { ClickRecord } from '#records'
-import { advertiser, campaign, flow, landing, offer, snapshot } from '#routing/test-snapshots'
+import { advertiser, campaign, flow, landing, offer, snapshot, TEST_TIME } from '#routing/test-snapshots'
 import { describeTrace, type Snapshot } from '#routing'
+import { judgeOf } from './judge-click.ts'
+import { newClickDraft } from './record-drafts.ts'
 import { testClock, withEdge } from './test-edge.ts'
 
 const CURL = { 'user-agent': 'curl/8.5.0', 'accept-language': 'en' }
@@ -216,4 +220,22 @@ test('who clicks twice without a cookie is a duplicate by address and user agent
     clicks.map(({ fraud }) => fraud),
     [undefined, 'm30 du', 'm30 du', undefined],
   )
+})
+
+test('the zone that a link tells is compared with the country of the address', () => {
+  const draft = {
+    ...newClickDraft(),
+    at: TEST_TIME,
+    country: 'DE',
+    ip: '192.0.2.1',
+    user_agent: PERSON['user-agent'],
+    language: 'de',
+  }
+  const request = { headers: PERSON } as unknown as IncomingMessage
+  const reasons = (timeZone: string | undefined) =>
+    judgeOf(draft, request, { isHttps: true, timeZone }, emptyRateCounters)(compileFraud({}, undefined, undefined), {
+      campaignId: undefined, affiliateId: undefined, isTrap: false, ruleFacts: undefined,
+    }).reasons.map(({ rule }) => rule) // prettier-ignore
+  assert.deepEqual(reasons('Asia/Tokyo'), ['zone_country'])
+  assert.deepEqual([reasons('Europe/Paris'), reasons(undefined), reasons('nowhere')], [[], [], []])
 })

@@ -11,7 +11,7 @@ import type { ClickDraft } from './record-drafts.ts'
 export function judgeOf(
   draft: ClickDraft,
   { headers }: IncomingMessage,
-  isHttps: boolean,
+  { isHttps, timeZone }: { readonly isHttps: boolean; readonly timeZone: string | undefined },
   rates: RateCounters,
 ): FraudJudge {
   let counted: RateCounters | undefined
@@ -32,6 +32,7 @@ export function judgeOf(
         visitorCode: visitor_code,
         newcomer: newcomerOf(draft),
         referrer,
+        timeZone,
         ...place,
       },
       settings,
