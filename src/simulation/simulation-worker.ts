@@ -4,7 +4,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 
 import { clickOfRow, type ClickRecord } from '#records'
-import { applyLearnedWeights, learnedVersionOf } from '#routing'
+import { learnedVersionOf } from '#routing'
 import { compilePair, decideAgain, withWeights, type Pair } from './decide-again.ts'
 import { countDecided, newTally } from './tally.ts'
 import type { FromSimulation, SimulationStart, ToSimulation } from './worker-messages.ts'
@@ -13,7 +13,8 @@ import type { FromSimulation, SimulationStart, ToSimulation } from './worker-mes
 const PAIRS_MAX = 4
 
 const { candidate, fromMs, toMs } = workerData as SimulationStart
-const { learned: learnedMeanwhile, ...candidateItself } = candidate
+/** Weights that were learned later are none that a click was drawn by. */
+const { learned: _, ...candidateItself } = candidate
 const port = parentPort!
 const tally = newTally()
 /** By version of the configuration, without learned weights. */
@@ -33,9 +34,7 @@ function ask(kind: 'version_wanted' | 'weights_wanted', version: number): Promis
   return answered.promise
 }
 
-/** What a click was decided by, and what would have decided it. A click that names no weights would be drawn by those of the
- * candidate.
- */
+/** What a click was decided by, and what would have decided it: both draw by the learned weights that the click names, or by none. */
 function pairFor({ config_version, trace }: ClickRecord): Pair | undefined | Promise<Pair | undefined> {
   const learnedVersion = learnedVersionOf(trace)
   const key = `${config_version} ${learnedVersion ?? ''}`
@@ -57,7 +56,7 @@ async function compileVersion(version: number): Promise<Pair | undefined> {
 }
 
 async function drawnBy(base: Pair, learnedVersion: number | undefined): Promise<Pair | undefined> {
-  if (learnedVersion === undefined) return { ...base, candidate: applyLearnedWeights(base.candidate, learnedMeanwhile) }
+  if (learnedVersion === undefined) return base
   const answer = await ask('weights_wanted', learnedVersion)
   const learned = answer.kind === 'weights' ? answer.learned : undefined
   return learned && withWeights(base, learned)

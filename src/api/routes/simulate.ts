@@ -126,7 +126,7 @@ const LIMITS = [
   'Caps answer as they did then: what was full is full, everything else has room, whatever the other configuration says of limits.',
   'Query parameters that are no field of a click are not kept, nor is whether a visitor was unique: rules that ask them see nothing.',
   'Draws by weight are those of the version that decided, so that only what was changed shows; applied, a new version draws each visitor anew.',
-  'Weights learned from conversions are those that the click was drawn by; a click drawn by none would have been drawn by those of today, where the other configuration has them on.',
+  'Weights learned from conversions are those that the click was drawn by. A click that was drawn by none is drawn by the weights of the other configuration, also where that learns them.',
 ]
 
 const DAY_MS = 86_400_000
