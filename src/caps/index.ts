@@ -24,6 +24,7 @@ export type {
 export { openSqliteCapState } from './cap-states/sqlite.ts'
 export type { SqliteCapStateOptions } from './cap-states/sqlite.ts'
 export { createMemoryCaps } from './cap-states/memory.ts'
+export type { MemoryCaps } from './cap-states/memory.ts'
 export { compileCaps, readCapSlot } from './compile-caps.ts'
 export type { CompiledCaps } from './compile-caps.ts'
 export { dryCaps, liveCaps } from './counters.ts'
