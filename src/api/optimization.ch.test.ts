@@ -114,10 +114,8 @@ test('a simulation decides clicks by the weights that they name, also once other
     const { decided, not_reproduced, version_unknown } = body['clicks'] as Readonly<Record<string, number>>
     return { decided, not_reproduced, version_unknown, moved: body['moved'] as number }
   }
-  // Of the clicks that no weights had drawn, those of today would send many from the desk to the lamp.
-  const { moved, ...counts } = await simulate({})
-  assert.deepEqual(counts, { decided: 250, not_reproduced: 0, version_unknown: 0 })
-  assert.ok(moved > 5 && moved < 40, `${moved} moved`)
+  // The weights of today would send many of the first 50 from the desk to the lamp.
+  assert.deepEqual(await simulate({}), { decided: 250, moved: 0, not_reproduced: 0, version_unknown: 0 })
   const off = await simulate({ configuration: SMART.replace('goal: cr', 'goal: cr, mode: off') })
   assert.ok(off.decided === 250 && off.moved > 20, JSON.stringify(off))
   await api.pool.query('DELETE FROM learned_weights WHERE version = 1')

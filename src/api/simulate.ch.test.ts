@@ -166,6 +166,84 @@ test('expects earnings by what a click of each offer brought, and says where it 
   near(revenue['difference_high'], difference + margin)
 })
 
+const CAPPED = (caps: string): string => `
+advertisers: { acme: {} }
+offers:
+  lamp: { advertiser_id: acme, landing_url: "https://a.example/", prices: [{ type: sale, payout: 5, revenue: 8 }], cap_fallbacks: [torch], caps: [${caps}] }
+  torch: { advertiser_id: acme, landing_url: "https://torch.example/", prices: [{ type: sale, payout: 1, revenue: 2 }] }
+campaigns:
+  main: { advertiser_id: acme, offer_id: lamp }
+`
+
+/** Clicks of two edges, ten seconds apart, whose offer takes so many. */
+async function cappedClicksOf(t: TestContext, { pool }: TestApi, caps: string): Promise<readonly ClickRecord[]> {
+  const applied = await applyConfiguration(pool, CAPPED(caps), { by: 'test' })
+  assert.ok(applied.kind === 'applied', JSON.stringify(applied))
+  const { snapshot } = (await findVersion(pool, undefined))!
+  const clock = { at: NOW_MS - 3_000_000, now: () => clock.at }
+  const edge = await withEdge(t, snapshot, { clock })
+  for (let index = 0; index < 200; index += 1) {
+    clock.at += 10_000
+    await edge.ask('/click?c=main')
+  }
+  return (await edge.records()) as readonly ClickRecord[]
+}
+
+const toLamp = ({ body }: Answer): number => sumOf((body['after'] as Rows).filter((row) => row['offer_id'] === 'lamp'))
+
+test('tells what another limit of a cap would have made of the clicks, from the log and from the facts alike', async (t) => {
+  const api = await withApi(t)
+  const cap = (limit: number) => `{ cap_id: daily, metric: clicks, period: day, limit: ${limit} }`
+  const clicks = await cappedClicksOf(t, api, cap(100))
+  await api.feed(clicks)
+  const simulateFacts = await withLog(t, api, { partitions: async () => [], bounds: assert.fail, read: assert.fail })
+  // The first forty are counted and not decided.
+  const from = new Date(clicks[40]!.at).toISOString()
+  for (const ask of [(body: object) => simulate(api, body), simulateFacts as (body: object) => Promise<Answer>]) {
+    const asked = async (limit: number) => {
+      const answer = await ask({ from, configuration: CAPPED(cap(limit)) })
+      assert.equal(answer.status, 200, JSON.stringify(answer.body))
+      return [toLamp(answer), answer.body['moved'], answer.body['caps']]
+    }
+    const caps = {
+      counted_from: '2026-11-20T00:00:00.000Z',
+      asked: 160,
+      shifted: 0,
+      expected_conversions: 0,
+      is_cut: false,
+    }
+    assert.deepEqual(await asked(100), [60, 0, caps])
+    assert.deepEqual(await asked(150), [110, 50, caps])
+    assert.deepEqual(await asked(45), [5, 55, caps])
+    assert.deepEqual(await asked(30), [0, 60, caps])
+  }
+  // More clicks lie between the begin of the day and the period than may be decided.
+  const { body } = await simulate(api, { from, clicks_max: 30, configuration: CAPPED(cap(100)) })
+  assert.equal((body['caps'] as Json)['counted_from'], from)
+  assert.ok(toLamp({ body } as Answer) < 20)
+})
+
+test('settles the conversions of the period at their times', async (t) => {
+  const api = await withApi(t)
+  const cap = (limit: number) => `{ cap_id: daily, metric: conversions, period: day, mode: soft, limit: ${limit} }`
+  const clicks = await cappedClicksOf(t, api, cap(1_000))
+  await api.feed(clicks)
+  await api.feed(
+    clicks
+      .filter((_, index) => index % 10 === 0)
+      .map(({ click_id, at }) => ({ ...eventWith(click_id, 'sale'), at: at + 1_000 })),
+  )
+  const { body, status } = await simulate(api, {
+    to: new Date(NOW_MS + 60_000).toISOString(),
+    configuration: CAPPED(cap(5)),
+  })
+  assert.equal(status, 200, JSON.stringify(body))
+  const told = body['caps'] as Json
+  assert.deepEqual([told['asked'], told['shifted'], told['is_cut']], [200, 0, false])
+  // The fifth conversion is that of the 41st click.
+  assert.deepEqual([toLamp({ body } as Answer), sumOf(body['movements'])], [41, 159])
+})
+
 test('counts clicks apart whose decision hung on something that is not kept', async (t) => {
   const api = await withApi(t)
   const clicks = await clicksOf(t, api)

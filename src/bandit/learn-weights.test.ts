@@ -154,3 +154,34 @@ test('more arms than the limit and an arm twice are mistakes of the caller', () 
   assert.throws(() => learnWeights(many, on, 1), RangeError)
   assert.throws(() => learnWeights([arm('a', 1, 0), arm('a', 1, 0)], on, 1), RangeError)
 })
+
+test('an arm gets no more than it can take, and the others what is left by their own chances', () => {
+  const stats = [arm('best', 5_000, 400), arm('second', 5_000, 250), arm('worst', 5_000, 20)]
+  const options = { ...on, floor_share: 0.05 }
+  const full = learnWeights([{ ...stats[0]!, share_max: 0 }, ...stats.slice(1)], options, 1)
+  assert.deepEqual(full.weights.map(({ weight }) => weight), [0, 9_500, 500]) // prettier-ignore
+  const [best, ...others] = full.state.arms
+  assert.deepEqual([best!.share_max, best!.best_share, best!.learned_share], [0, 1, 0])
+  assert.ok(others.every((one) => !('share_max' in one)))
+  const part = [{ ...stats[0]!, share_max: 0.3 }, ...stats.slice(1)]
+  assert.deepEqual(weightsOf(part, options), [3_000, 6_500, 500])
+  assert.deepEqual(weightsOf([{ ...stats[0]!, share_max: 0.95 }, ...stats.slice(1)], options), [9_000, 500, 500])
+  const allFull = stats.map((one) => ({ ...one, share_max: 0 }))
+  assert.deepEqual(weightsOf(allFull, options), weightsOf(stats, options))
+})
+
+test('whatever arms can take, weights sum to 10,000 and none gets more than that while the others can take the rest', () => {
+  const limits = fc.array(fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: undefined }), { minLength: 8, maxLength: 8 }) // prettier-ignore
+  fc.assert(
+    fc.property(anyArms, limits, fc.double({ min: 0, max: 1, noNaN: true }), (arms, maxima, floor_share) => {
+      const stats = arms.map((one, at) => (maxima[at] === undefined ? one : { ...one, share_max: maxima[at] }))
+      const open = stats.filter(({ weight }) => weight > 0)
+      fc.pre(open.length > 0)
+      const weights = weightsOf(stats, { ...on, floor_share, draws: 100 })
+      assert.equal(weights.reduce((sum, weight) => sum + weight, 0), WEIGHTS_TOTAL) // prettier-ignore
+      if (open.reduce((sum, { share_max = 1 }) => sum + share_max, 0) < 1) return
+      stats.forEach(({ share_max = 1 }, at) => assert.ok(weights[at]! <= share_max * WEIGHTS_TOTAL + 1, `${at}`))
+    }),
+    { numRuns: 300 },
+  )
+})

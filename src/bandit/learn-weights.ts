@@ -12,6 +12,8 @@ export type ArmStats = {
   readonly weight: number
   readonly clicks: readonly { readonly age_seconds: number; readonly count: number }[]
   readonly conversions: readonly ArmConversions[]
+  /** Share of the clicks that it can take until weights are learned again, ≥ 0, as while a cap of it is nearly full; left out: all. */
+  readonly share_max?: number
 }
 
 export type ArmConversions = {
@@ -38,6 +40,8 @@ export type ArmState = {
   readonly best_share: number
   /** Share of the clicks that it gets: learned, with the floor. */
   readonly learned_share: number
+  /** Where it would get more than it can take: what it can take. */
+  readonly share_max?: number
   /** Integer, of 10,000: what is used. */
   readonly weight: number
 }
@@ -54,7 +58,8 @@ export type LearnedWeights = {
   }
 }
 
-/** Learns the weights of arms by Thompson sampling: the share of an arm is the probability that it is the best.
+/** Learns the weights of arms by Thompson sampling: the share of an arm is the probability that it is the best. One that would get
+ * more than it can take gets that, without a floor; what is left is shared by the chances to be the best of the others.
  *
  * The conversion rate of an arm is Beta(α₀ + s, β₀ + e − s): s conversions of e effective clicks. A click counts by the share
  * of its conversions that its age has let come (see estimateDelays) and by its weight 2^(−age / half-life); a conversion
@@ -86,8 +91,9 @@ export function learnWeights(stats: readonly ArmStats[], options: OptimizeOption
 function learnArms(stats: readonly ArmStats[], settings: Required<OptimizeOptions>, seed: number): readonly ArmState[] {
   const arms = stats.filter(({ weight }) => weight > 0)
   const beliefs = beliefsOf(arms, settings)
-  const { bestShares, intervals } = drawShares(beliefs, settings, createRandom(seed))
-  const shares = withFloor(bestShares, settings.floor_share)
+  const drawn = drawValues(beliefs, settings, createRandom(seed))
+  const bestShares = bestSharesOf(drawn)
+  const { shares, isLimited } = shareOut(arms, drawn, settings.floor_share)
   const weights = toWeights(shares)
   return arms.map(({ arm_id, clicks, conversions }, at) => ({
     arm_id,
@@ -95,9 +101,10 @@ function learnArms(stats: readonly ArmStats[], settings: Required<OptimizeOption
     conversions: countOf(conversions),
     effective_clicks: beliefs[at]!.effectiveClicks,
     expected: meanOf(beliefs[at]!, settings.goal),
-    interval: intervals[at]!,
+    interval: intervalOf(drawn[at]!),
     best_share: bestShares[at]!,
     learned_share: shares[at]!,
+    ...(isLimited[at]! && { share_max: arms[at]!.share_max! }),
     weight: weights[at]!,
   }))
 }
@@ -201,22 +208,64 @@ function drawFrom(random: Random, belief: Belief, goal: OptimizeOptions['goal'])
   return goal === 'cr' ? rate : rate * drawGamma(random, belief.valueShape) * belief.valueScale
 }
 
-function drawShares(beliefs: readonly Belief[], { draws, goal }: Required<OptimizeOptions>, random: Random) {
-  const wins = new Float64Array(beliefs.length)
+/** What the arms are worth, each as often as is drawn. */
+function drawValues(
+  beliefs: readonly Belief[],
+  { draws, goal }: Required<OptimizeOptions>,
+  random: Random,
+): readonly Float64Array[] {
   const drawn = beliefs.map(() => new Float64Array(draws))
+  for (let round = 0; round < draws; round += 1)
+    beliefs.forEach((belief, arm) => (drawn[arm]![round] = drawFrom(random, belief, goal)))
+  return drawn
+}
+
+/** How often each is the best of these. */
+function bestSharesOf(drawn: readonly Float64Array[]): readonly number[] {
+  const wins = drawn.map(() => 0)
+  const draws = drawn[0]?.length ?? 0
   for (let round = 0; round < draws; round += 1) {
     let best = 0
-    beliefs.forEach((belief, arm) => {
-      drawn[arm]![round] = drawFrom(random, belief, goal)
-      if (drawn[arm]![round]! > drawn[best]![round]!) best = arm
-    })
-    if (beliefs.length > 0) wins[best]! += 1
+    for (let arm = 1; arm < drawn.length; arm += 1) if (drawn[arm]![round]! > drawn[best]![round]!) best = arm
+    wins[best]! += 1
   }
-  const intervals = drawn.map((values): [number, number] => {
-    const sorted = values.sort()
-    return [sorted[Math.floor(0.05 * draws)]!, sorted[Math.floor(0.95 * draws)]!]
-  })
-  return { bestShares: Array.from(wins, (won) => won / draws), intervals }
+  return wins.map((won) => won / draws)
+}
+
+function intervalOf(drawn: Float64Array): readonly [number, number] {
+  const sorted = drawn.toSorted()
+  return [sorted[Math.floor(0.05 * sorted.length)]!, sorted[Math.floor(0.95 * sorted.length)]!]
+}
+
+type Shared = { readonly shares: readonly number[]; readonly isLimited: readonly boolean[] }
+
+/** Each round gives arms that would get more than they can take just that, and compares the others once more. Where all arms together
+ * can take less than all clicks, they share them by what they can take; where none can take any, as if all could.
+ */
+function shareOut(arms: readonly ArmStats[], drawn: readonly Float64Array[], floorShare: number): Shared {
+  const shares = arms.map(() => 0)
+  const isLimited = arms.map(() => false)
+  const limitOf = (arm: number): number => arms[arm]!.share_max ?? Infinity
+  let open = arms.map((_, arm) => arm)
+  let left = 1
+  while (open.length > 0) {
+    const floor = left > 0 ? floorShare / left : 0
+    const found = withFloor(bestSharesOf(open.map((arm) => drawn[arm]!)), floor).map((share) => share * left)
+    const over = open.filter((arm, at) => found[at]! > limitOf(arm))
+    if (over.length === 0) {
+      open.forEach((arm, at) => (shares[arm] = found[at]!))
+      return { shares, isLimited }
+    }
+    for (const arm of over) {
+      shares[arm] = limitOf(arm)
+      isLimited[arm] = true
+      left -= shares[arm]
+    }
+    open = open.filter((arm) => !isLimited[arm])
+  }
+  const sum = shares.reduce((total, share) => total + share, 0)
+  if (sum > 0) return { shares: shares.map((share) => share / sum), isLimited }
+  return { shares: withFloor(bestSharesOf(drawn), floorShare), isLimited }
 }
 
 /** What is left over the floors is shared by the chances to be the best. */

@@ -38,3 +38,14 @@ test('where the best arm converts late, the correction for delays earns more tha
 test('nothing regrets less than knowing the best arm', (t) => {
   assert.equal(runAll(t, worlds.steady, 'best').regret, 0)
 })
+
+for (const name of ['capped', 'fallback'] as const)
+  test(`where the best arm is full most of the day, learning who takes its visitors earns more with every seed: ${name}`, (t) => {
+    const even = runAll(t, worlds[name], 'even')
+    const uncapped = runAll(t, worlds[name], 'uncapped')
+    const learned = runAll(t, worlds[name], 'learned')
+    learned.runs.forEach((run, at) =>
+      assert.ok(run.earned > uncapped.runs[at]!.earned && run.earned > even.runs[at]!.earned),
+    )
+    assert.ok(learned.regret < 0.4 * uncapped.regret)
+  })

@@ -11,13 +11,17 @@ export type World = {
    * takes.
    */
   readonly arms: (hour: number) => readonly ArmOfWorld[]
+  /** Left out: every arm takes all clicks. */
+  readonly cap?: CapOfWorld
 }
+/** One arm takes so many clicks a day; the others go to the fallback, or are drawn among the other arms where there is none. */
+export type CapOfWorld = { readonly arm: number; readonly clicksOfDay: number; readonly fallback?: number }
 export type ArmOfWorld = { readonly rate: number; readonly value: number; readonly delayHours: number }
 
 /** `even`: the same for each arm. `learned`: as learnWeights has it, each hour. `undelayed`: the same, without the correction for
- * conversions still to come. `best`: all clicks to the arm that is worth most.
+ * conversions still to come; `uncapped`: without knowing what a cap leaves. `best`: all clicks to the arm that is worth most and has room.
  */
-export type Policy = 'even' | 'learned' | 'undelayed' | 'best'
+export type Policy = 'even' | 'learned' | 'undelayed' | 'uncapped' | 'best'
 
 export type SimulatedRun = {
   /** Worth of all clicks, without the luck of the single ones. */
@@ -39,23 +43,29 @@ export function simulate(
   const histories = world.arms(0).map(() => new History())
   const settings: OptimizeOptions = { mode: 'on', goal: world.goal, draws: 400, ...options }
   let [earned, best, bestAtEnd, atEnd] = [0, 0, 0, 0]
+  const [limitsOfRun, limitsOfBest] = [new DayLimits(world), new DayLimits(world)]
   for (let hour = 0; hour < world.hours; hour += 1) {
     const arms = world.arms(hour)
     const worths = arms.map((arm) => (world.goal === 'cr' ? arm.rate : arm.rate * arm.value))
-    const shares = sharesFor(policy, worths, () =>
-      learnWeights(
-        histories.map((history, at) => history.statsAt(hour, `arm${at}`, policy === 'undelayed')),
-        settings,
-        seed * 1_000 + hour,
-      ).weights.map(({ weight }) => weight / 10_000),
-    )
+    const limits = limitsOfRun.at(hour)
+    const drawn = sharesFor(policy, worths, limits, () => {
+      const stats = histories.map((history, at) => ({
+        ...history.statsAt(hour, `arm${at}`, policy === 'undelayed'),
+        ...(policy !== 'uncapped' && { share_max: limits[at]! }),
+      }))
+      return learnWeights(stats, settings, seed * 1_000 + hour).weights.map(({ weight }) => weight / 10_000)
+    })
+    const shares = spill(drawn, limits, world.cap)
+    limitsOfRun.take(shares)
     arms.forEach((arm, at) => {
       const clicks = drawCount(random, world.clicksOfHour, shares[at]!)
       histories[at]!.addClicks(random, hour, clicks, arm)
     })
-    const worth = shares.reduce((sum, share, at) => sum + share * worths[at]!, 0)
+    const worth = sumOf(shares.map((share, at) => share * worths[at]!))
     earned += worth * world.clicksOfHour
-    best += Math.max(...worths) * world.clicksOfHour
+    const ofBest = bestShares(worths, limitsOfBest.at(hour))
+    limitsOfBest.take(ofBest)
+    best += sumOf(ofBest.map((share, at) => share * worths[at]!)) * world.clicksOfHour
     if (hour >= world.hours * 0.75) {
       bestAtEnd += shares[worths.indexOf(Math.max(...worths))]!
       atEnd += 1
@@ -64,11 +74,60 @@ export function simulate(
   return { earned, regret: best - earned, bestShareAtEnd: bestAtEnd / atEnd }
 }
 
-function sharesFor(policy: Policy, worths: readonly number[], learn: () => readonly number[]): readonly number[] {
+/** What share of the clicks of an hour each arm has room for. */
+class DayLimits {
+  readonly #world: World
+  #taken = 0
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  at(hour: number): readonly number[] {
+    const { arms, cap, clicksOfHour } = this.#world
+    if (hour % 24 === 0) this.#taken = 0
+    return arms(hour).map((_, at) => (at === cap?.arm ? Math.max(0, cap.clicksOfDay - this.#taken) / clicksOfHour : 1))
+  }
+
+  take(shares: readonly number[]): void {
+    const { cap, clicksOfHour } = this.#world
+    if (cap !== undefined) this.#taken += shares[cap.arm]! * clicksOfHour
+  }
+}
+
+const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0)
+
+function sharesFor(
+  policy: Policy,
+  worths: readonly number[],
+  limits: readonly number[],
+  learn: () => readonly number[],
+): readonly number[] {
   if (policy === 'even') return worths.map(() => 1 / worths.length)
-  if (policy === 'best')
-    return worths.map((worth, at) => (at === worths.indexOf(Math.max(...worths)) && worth > 0 ? 1 : 0))
-  return learn()
+  return policy === 'best' ? bestShares(worths, limits) : learn()
+}
+
+/** As many as it takes to the best arm, then to the next. */
+function bestShares(worths: readonly number[], limits: readonly number[]): readonly number[] {
+  const shares = worths.map(() => 0)
+  let left = 1
+  for (const arm of worths.map((_, at) => at).toSorted((a, b) => worths[b]! - worths[a]!)) {
+    shares[arm] = Math.min(left, limits[arm]!)
+    left -= shares[arm]
+  }
+  return shares
+}
+
+/** Where visitors go who were drawn for an arm that is full. */
+function spill(shares: readonly number[], limits: readonly number[], cap: CapOfWorld | undefined): readonly number[] {
+  const over = cap === undefined ? 0 : shares[cap.arm]! - limits[cap.arm]!
+  if (cap === undefined || over <= 0) return shares
+  const others = 1 - shares[cap.arm]!
+  return shares.map((share, at) => {
+    if (at === cap.arm) return limits[at]!
+    if (cap.fallback !== undefined) return share + (at === cap.fallback ? over : 0)
+    return share + over * (others > 0 ? share / others : 1 / (shares.length - 1))
+  })
 }
 
 /** Clicks and conversions of one arm, by the hour of the click. */
@@ -119,6 +178,9 @@ const days = (count: number): number => count * 24
 const RATES = [0.02, 0.024, 0.03, 0.018, 0.022] as const
 const steadyArms = RATES.map((rate) => ({ rate, value: 1, delayHours: 0.2 }))
 
+/** The second best earns twice what the others do on average. */
+const cappedArms = [0.012, 0.03, 0.04, 0.008, 0.016].map((rate) => ({ rate, value: 1, delayHours: 0.2 }))
+
 /** Each shows one thing that learning must cope with. */
 export const worlds = {
   /** Conversions come at once and nothing changes. */
@@ -144,5 +206,21 @@ export const worlds = {
     clicksOfHour: 300,
     goal: 'epc',
     arms: () => RATES.map((rate, at) => ({ rate, value: [1, 1.2, 0.4, 2.4, 1.1][at]!, delayHours: 2 })),
+  },
+  /** The best arm takes 2,000 of the 7,200 clicks of a day. */
+  capped: {
+    hours: days(7),
+    clicksOfHour: 300,
+    goal: 'cr',
+    arms: () => cappedArms,
+    cap: { arm: 2, clicksOfDay: 2_000 },
+  },
+  /** The same, and the worst arm takes its visitors. */
+  fallback: {
+    hours: days(7),
+    clicksOfHour: 300,
+    goal: 'cr',
+    arms: () => cappedArms,
+    cap: { arm: 2, clicksOfDay: 2_000, fallback: 3 },
   },
 } as const satisfies Readonly<Record<string, World>>

@@ -5,6 +5,7 @@ import { newClickId, type ClickId } from '#platform/ids'
 import { createPlainCaps } from './cap-model.ts'
 import type { Cap, CapDimension, CapKey } from './cap.ts'
 import type { BookedConversion, CapCounters } from './cap-state.ts'
+import { clicksLeft } from './tally.ts'
 import { compileCaps, readCapSlot, type CompiledCaps } from './compile-caps.ts'
 
 /** What a suite needs of an adapter: empty counters of its own for each test. */
@@ -353,6 +354,8 @@ function takeStep(world: World, step: Step, counters: CapCounters, plain: CapCou
   }
   const levels = counters.read(keys, world.at)
   assert.deepEqual(levels, plain.read(keys, world.at))
+  const isFull = counters.peek(click(), world.at, keys).kind === 'full'
+  assert.equal(levels.some((level) => clicksLeft(level) === 0), isFull) // prettier-ignore
   for (const of of world.compiled.countsAt(world.at))
     assert.deepEqual(counters.list(of, world.at, 9), plain.list(of, world.at, 9))
   assert.ok(levels[0]!.used <= world.limits.clicks)

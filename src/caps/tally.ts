@@ -76,6 +76,16 @@ function hasRoom({ counting, limit, amount }: CapKey, level: number): boolean {
   return level < limit && level + amount <= limit
 }
 
+/** How many more clicks like that of the key the count takes at this level: Infinity where each takes nothing. Above zero exactly where
+ * `reserve` would let one in.
+ */
+export function clicksLeft({ key, used, held }: CapLevel): number {
+  const level = used + held
+  if (!hasRoom(key, level)) return 0
+  if (key.counting === 'when_booked' || key.amount === 0) return Infinity
+  return Math.floor((key.limit - level) / key.amount)
+}
+
 /** What counts against a key, the click's own holds aside. */
 function levelOf(tally: ReadableTally, key: CapKey, at: number, own: readonly ClickHold[]): number {
   const used = tally.used(key) ?? 0

@@ -282,7 +282,7 @@ async function startPipelineRole({ config, parts, logLines }: Start, shared: Sha
     guardsOff: config.faultGuardsOff,
   })
   parts.add('pipeline', () => pipeline.stop())
-  const optimization = startOptimization({ pool, snapshots, logLines, facts: facts!.reader, clock: systemClock })
+  const optimization = startOptimization({ pool, caps, snapshots, logLines, facts: facts!.reader, clock: systemClock })
   parts.add('optimization', () => optimization.stop())
   return pipeline
 }

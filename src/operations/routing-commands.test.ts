@@ -17,6 +17,7 @@ const simulation = (movements: Printed['movements']): Printed => ({
   movements,
   not_shown: { before: 0, after: 0, movements: 0 },
   earnings: { by_currency: [], unknown: [] } as unknown as Printed['earnings'],
+  caps: undefined,
   clicks_per_second: 1,
   limits: [],
 }) // prettier-ignore

@@ -77,7 +77,8 @@ function offersPlace(flow: Flow, offers: ReadonlyMap<string, Offer>, nowMs: numb
   }
 }
 
-const isOpen = (offer: Offer | undefined, nowMs: number): boolean =>
+/** Whether the offer takes anybody at that time. */
+export const isOpen = (offer: Offer | undefined, nowMs: number): boolean =>
   offer?.status === 'active' && nowMs >= (offer.starts_at ?? -Infinity) && nowMs < (offer.ends_at ?? Infinity)
 
 function landingsPlaces(flow: Flow, offers: ReadonlyMap<string, Offer>): readonly Draft[] {

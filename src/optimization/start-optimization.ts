@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
+import type { CapCounters } from '#caps'
 import type { FactsClient } from '#platform/clickhouse'
 import type { Clock } from '#platform/clock'
 import type { LogLines } from '#platform/log-lines'
@@ -11,6 +12,8 @@ import { learnOnce } from './learn.ts'
 export type OptimizationOptions = {
   readonly pool: Pool
   readonly facts: FactsClient
+  /** Counts of caps; left out: every arm is taken to have room. */
+  readonly caps?: Pick<CapCounters, 'read'> | undefined
   readonly snapshots: Pick<SnapshotFollower, 'current'>
   readonly clock: Clock
   readonly logLines: LogLines

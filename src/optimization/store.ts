@@ -1,11 +1,16 @@
-import type { LearnedWeights } from '#bandit'
+import type { ArmState, LearnedWeights } from '#bandit'
 import { inTransaction, type Pool, type Tx } from '#platform/postgres'
 import type { LearnedOverlay, OptimizedWeights } from '#routing'
 
+import type { ArmRoom } from './arm-rooms.ts'
 import type { PlaceProblem } from './places.ts'
 
 /** A place as it stands, for a person to see. Plain JSON. */
-export type PlaceState = LearnedWeights['state'] & {
+export type PlaceState = Omit<LearnedWeights['state'], 'arms'> & {
+  readonly arms: readonly (Omit<ArmState, 'share_max'> & {
+    /** Why it gets less than was learned. */
+    readonly cap?: ArmRoom
+  })[]
   readonly place: string
   readonly weights: OptimizedWeights
   readonly advertiser_id: string

@@ -56,6 +56,16 @@ export async function writeArm(facts: FactsClient, offerId: string, arm: ArmFact
   })
 }
 
+/** Writes clicks that came within the last minutes. */
+export async function writeRecentClicks(facts: FactsClient, offerId: string, clicks: number): Promise<void> {
+  await facts.command({
+    query: `INSERT INTO clicks (at, click_id, class, outcome, advertiser_id, campaign_id, flow_id, offer_id)
+      SELECT fromUnixTimestamp64Milli(toInt64({now_ms:Int64} - 1 - number * 100), 'UTC'), generateUUIDv7(), 'click', 'redirected',
+        'acme', 'summer', 'f1', {offer_id:String} FROM numbers({clicks:UInt64})`,
+    query_params: { now_ms: NOW_MS, clicks, offer_id: offerId },
+  })
+}
+
 export async function emptyFacts(facts: FactsClient): Promise<void> {
   for (const table of ['clicks', 'conversions']) await facts.command({ query: `TRUNCATE TABLE ${table}` })
 }

@@ -21,5 +21,5 @@ export type { AskedReport, ParsedReport, ReportDefaults } from './parse-report.t
 export { runReport } from './run-report.ts'
 export type { ReportAnswer, ReportRow, ReportValue } from './run-report.ts'
 export { RANGE_DAYS_MAX } from './time-range.ts'
-export { countPastClicks, readOfferEarnings, readPastClicks, SAMPLE_STEPS } from './past-clicks.ts'
-export type { LogStart, OfferClicks, OfferConversions, Period } from './past-clicks.ts'
+export { countPastClicks, readOfferEarnings, readPastClicks, readPastConversions, SAMPLE_STEPS } from './past-clicks.ts'
+export type { LogStart, OfferClicks, OfferConversions, PastConversion, Period } from './past-clicks.ts'

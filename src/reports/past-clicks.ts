@@ -1,4 +1,6 @@
 import type { FactsClient } from '#platform/clickhouse'
+import type { ClickId } from '#platform/ids'
+import { subNames } from '#records'
 
 import { askFacts, askFactsLines } from './ask-facts.ts'
 
@@ -148,3 +150,78 @@ export async function readOfferEarnings(
     })),
   }
 }
+
+const PAGE_ROWS = 5_000
+
+/** What caps read of the click of a conversion that came before everything that is looked at. */
+const CLICK_COLUMNS = ['campaign_id', 'flow_id', 'landing_id', 'affiliate_id', 'country', ...subNames].join(', ')
+
+/** The revisions as they were made: the rows that take back what was before are left out. */
+const REVISIONS = `
+  SELECT conversion_id, revision, seq, click_id, offer_id, status, payout_micros, revenue_micros, toUnixTimestamp64Milli(at) AS came_at,
+    toUnixTimestamp64Milli(revised_at) AS revised_at, toUnixTimestamp64Milli(click_at) AS clicked_at, ${CLICK_COLUMNS}
+  FROM conversions
+  WHERE at >= fromUnixTimestamp64Milli({from_ms:Int64}) AND conversions.revised_at < fromUnixTimestamp64Milli({to_ms:Int64}) AND sign = 1
+    AND offer_id IN {offers:Array(String)} AND seq > {after:UInt64}
+  ORDER BY seq LIMIT ${PAGE_ROWS}`
+
+/** One revision of a conversion. Plain data: it goes to another thread. Times are milliseconds since the epoch. */
+export type PastConversion = {
+  readonly conversionId: string
+  readonly revision: number
+  readonly clickId: ClickId
+  readonly offerId: string
+  readonly isRejected: boolean
+  readonly payoutMicros: number
+  readonly revenueMicros: number
+  /** When the conversion came in, and when this revision was made. */
+  readonly at: number
+  readonly revisedAt: number
+  readonly clickAt: number
+  /** Of its click; only where that was before the period. */
+  readonly click?: Readonly<Record<string, string>>
+}
+
+/** Revisions of the conversions of these offers that came in and were revised in a period, in the order of their revisions.
+ * @param rowsMax of more the first are taken
+ */
+export async function readPastConversions(
+  facts: FactsClient,
+  { fromMs, toMs }: Period,
+  offerIds: readonly string[],
+  rowsMax: number,
+): Promise<{ readonly conversions: readonly PastConversion[]; readonly isCut: boolean }> {
+  const conversions: PastConversion[] = []
+  if (offerIds.length === 0) return { conversions, isCut: false }
+  for (let after = '0'; ;) {
+    const params = { from_ms: fromMs, to_ms: toMs, offers: offerIds, after }
+    const rows = await askFacts<Readonly<Record<string, string>>>(facts, { sql: REVISIONS, params })
+    for (const row of rows) {
+      if (conversions.length === rowsMax) return { conversions, isCut: true }
+      conversions.push(pastConversionOf(row, fromMs))
+    }
+    if (rows.length < PAGE_ROWS) break
+    after = rows.at(-1)!['seq']!
+  }
+  return { conversions: conversions.sort((a, b) => a.revisedAt - b.revisedAt), isCut: false }
+}
+
+function pastConversionOf(row: Readonly<Record<string, string>>, fromMs: number): PastConversion {
+  const clickAt = Number(row['clicked_at'])
+  return {
+    conversionId: row['conversion_id']!,
+    revision: Number(row['revision']),
+    clickId: row['click_id'] as ClickId,
+    offerId: row['offer_id']!,
+    isRejected: row['status'] === 'rejected',
+    payoutMicros: Number(row['payout_micros']),
+    revenueMicros: Number(row['revenue_micros']),
+    at: Number(row['came_at']),
+    revisedAt: Number(row['revised_at']),
+    clickAt,
+    ...(clickAt < fromMs && { click: clickColumnsOf(row) }),
+  }
+}
+
+const clickColumnsOf = (row: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
+  Object.fromEntries(CLICK_COLUMNS.split(', ').flatMap((name) => (row[name] ? [[name, row[name]]] : [])))

@@ -13,6 +13,10 @@ export type CompiledOfferCaps = {
    * @param assigned where it is about to go, as its record will have it
    */
   readonly keysOfClick: (facts: RequestFacts, assigned: Readonly<RuleAssignment>) => readonly CapKey[]
+  /** What every click of the offer touches, whoever it is: caps without rule and dimensions, with the least that any click asks of them.
+   * @param isOfAffiliate every click is of some affiliate
+   */
+  readonly keysOfEveryClick: (atMs: number, isOfAffiliate: boolean) => readonly CapKey[]
   /** What a click took that the log tells of; nothing where it was not sent on. */
   readonly keysOfRecordedClick: (click: ClickRecord) => readonly CapKey[]
   /** What a conversion touches.
@@ -50,10 +54,19 @@ export function compileOfferCaps(offer: Offer, timezone = 'UTC', lists?: RuleLis
       return ({ request, assigned }) => evaluate(newRuleFacts(request, assigned)) === MET
     },
   )
+  const ofEveryone = compileCaps(
+    caps.flatMap(({ rule, ...cap }, index) =>
+      rule === undefined && (cap.per ?? []).length === 0 ? [{ ...cap, cap_id: ids[index]! }] : [],
+    ),
+    timezone,
+  )
   const keysOfClick: CompiledOfferCaps['keysOfClick'] = (request, assigned) =>
     compiled.keysOfClick(factsOf(request, assigned), request.at, expectedOf(offer, assigned.affiliate_id))
   return {
     keysOfClick,
+    // Prices of single affiliates only add to those of the offer, so that an affiliate without any asks the least.
+    keysOfEveryClick: (atMs, isOfAffiliate) =>
+      ofEveryone.keysOfClick({}, atMs, expectedOf(offer, isOfAffiliate ? '' : undefined)),
     keysOfRecordedClick: (click) =>
       click.class === 'click' && click.outcome === 'redirected' ? keysOfClick(requestOf(click), click) : NO_KEYS,
     keysOfConversion: (click, atMs, worth) => compiled.keysOfConversion(factsOf(requestOf(click), click), atMs, worth),

@@ -1,3 +1,4 @@
+import type { RoutingCaps } from '#caps'
 import type { ClickRecord } from '#records'
 import {
   applyLearnedWeights,
@@ -8,6 +9,7 @@ import {
   type LearnedOverlay,
   type Snapshot,
 } from '#routing'
+import type { AskedCaps, CapReplay } from './cap-replay.ts'
 import { recallRequest } from './recall-request.ts'
 
 /** Where a click went or would go. */
@@ -47,13 +49,33 @@ export type DecidedAgain =
   /** Its record does not lead to the decision that was taken: something of the request is not kept. */
   | { readonly kind: 'not_reproduced'; readonly before: Destination }
 
-/** What would have become of a recorded click. Pure. */
-export function decideAgain(click: ClickRecord, { snapshot, deciding, candidate }: Pair): DecidedAgain {
+/** What would have become of a recorded click.
+ * @param caps counts it, and answers for the caps of the candidate; left out: the candidate has none, or they answer as they did then
+ */
+export function decideAgain(click: ClickRecord, pair: Pair, caps?: CapReplay): DecidedAgain {
+  const { snapshot, deciding, candidate } = pair
   const facts = recallRequest(click, snapshot)
+  const asked: AskedCaps[] = []
   const before = destinationOf(click)
-  if (!isSame(before, goal(chooseTarget(facts, deciding)))) return { kind: 'not_reproduced', before }
-  return { kind: 'decided', before, after: goal(chooseTarget(facts, candidate)) }
+  const again = chooseTarget(caps === undefined ? facts : { ...facts, caps: noteAsked(facts.caps!, asked) }, deciding)
+  if (!isSame(before, goal(again))) {
+    caps?.takeRecorded(click, deciding, candidate, false)
+    return { kind: 'not_reproduced', before }
+  }
+  if (caps === undefined) return { kind: 'decided', before, after: goal(chooseTarget(facts, candidate)) }
+  caps.confirm(click, asked)
+  const after = goal(chooseTarget({ ...facts, caps: caps.candidate }, candidate))
+  caps.follow(click, after, deciding, candidate)
+  return { kind: 'decided', before, after }
 }
+
+const noteAsked = (caps: RoutingCaps, asked: AskedCaps[]): RoutingCaps => ({
+  reserve: (clickId, at, keys) => {
+    const verdict = caps.reserve(clickId, at, keys)
+    if (keys.length > 0) asked.push({ keys, verdict })
+    return verdict
+  },
+})
 
 const goal = ({ outcome, refusal, assignment }: Decision): Destination =>
   destinationOf({ ...assignment, outcome, ...(refusal !== undefined && { refusal }) })

@@ -48,7 +48,8 @@ async function findOffset(
   return low
 }
 
-/** Clicks of the ranges as lines of JSON, and how many records could not be read.
+/** Clicks of the ranges as lines of JSON in the order in which they were appended, whatever their partition, and how many records could not
+ * be read. Holds one batch of each partition.
  * @param isTaken whether a click is in the sample
  */
 export async function* readLogClicks(
@@ -56,19 +57,48 @@ export async function* readLogClicks(
   ranges: readonly LogRange[],
   isTaken: (clickId: string) => boolean,
 ): AsyncGenerator<{ readonly lines: Uint8Array<ArrayBuffer>; readonly clicks: number; readonly lost: number }> {
-  for (const { partition, firstOffset, nextOffset } of ranges)
-    for (let offset = firstOffset; offset < nextOffset;) {
-      const limits = { ...BATCH, maxRecords: Math.min(BATCH.maxRecords, nextOffset - offset) }
-      const batch = await log.read(partition, offset, limits)
-      if (batch.nextOffset === offset) break
-      const payloads = batch.records.flatMap(({ payload }) => {
-        const clickId = clickIdOf(payload)
-        return clickId !== undefined && isTaken(clickId) ? [payload] : []
-      })
-      const lost = batch.damaged.reduce((sum, one) => sum + one.nextOffset - one.firstOffset, 0)
-      yield { lines: joinLines(payloads), clicks: payloads.length, lost }
-      offset = batch.nextOffset
-    }
+  const streams = ranges.map((range): Stream => ({ partition: range.partition, offset: range.firstOffset, end: range.nextOffset, records: [] })) // prettier-ignore
+  for (;;) {
+    let lost = 0
+    for (const stream of streams) lost += await fill(log, stream)
+    const open = streams.filter(({ records }) => records.length > 0)
+    if (open.length === 0 && lost === 0) return
+    // What is appended later stands behind the last record of each batch; a stream that has ended holds nobody up.
+    const until = Math.min(...open.map(({ records }) => records.at(-1)!.appendedAt))
+    const next = open.flatMap((stream) => takeUntil(stream, until))
+    if (open.length > 1) next.sort((a, b) => a.appendedAt - b.appendedAt)
+    const payloads = next.flatMap(({ payload }) => {
+      const clickId = clickIdOf(payload)
+      return clickId !== undefined && isTaken(clickId) ? [payload] : []
+    })
+    yield { lines: joinLines(payloads), clicks: payloads.length, lost }
+  }
+}
+
+type LogRecord = Awaited<ReturnType<ReadableLog['read']>>['records'][number]
+
+/** A partition as far as it is read. */
+type Stream = { readonly partition: string; offset: number; readonly end: number; records: readonly LogRecord[] }
+
+/** Reads on where nothing is left. @returns records that could not be read */
+async function fill(log: ReadableLog, stream: Stream): Promise<number> {
+  let lost = 0
+  while (stream.records.length === 0 && stream.offset < stream.end) {
+    const limits = { ...BATCH, maxRecords: Math.min(BATCH.maxRecords, stream.end - stream.offset) }
+    const batch = await log.read(stream.partition, stream.offset, limits)
+    lost += batch.damaged.reduce((sum, one) => sum + one.nextOffset - one.firstOffset, 0)
+    stream.records = batch.records
+    stream.offset = batch.nextOffset === stream.offset ? stream.end : batch.nextOffset
+  }
+  return lost
+}
+
+/** Append times never decrease within a partition. */
+function takeUntil(stream: Stream, untilMs: number): readonly LogRecord[] {
+  const { records } = stream
+  const later = records.findIndex(({ appendedAt }) => appendedAt > untilMs)
+  stream.records = later === -1 ? [] : records.slice(later)
+  return later === -1 ? records : records.slice(0, later)
 }
 
 /** Payloads without their tag, one on each line, in memory of their own: it is handed over to a thread, and the payloads may be

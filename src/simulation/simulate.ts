@@ -4,6 +4,8 @@ import { crc32 } from 'node:zlib'
 import type { FactsClient } from '#platform/clickhouse'
 import { countPastClicks, readOfferEarnings, readPastClicks, SAMPLE_STEPS, type Period } from '#reports'
 import type { Snapshot } from '#routing'
+import { findCountedFrom, readCapHistory } from './cap-history.ts'
+import { hasCaps, type CapHistory } from './cap-replay.ts'
 import type { Destination } from './decide-again.ts'
 import { expectEarnings, type Earnings } from './expect-earnings.ts'
 import { simulationLimits } from './limits.ts'
@@ -51,7 +53,22 @@ export type Simulation = {
   /** Clicks in rows that are not shown: the largest are. */
   readonly not_shown: { readonly before: number; readonly after: number; readonly movements: number }
   readonly earnings: Earnings
+  /** Undefined: the other configuration has no caps. */
+  readonly caps: CapsTold | undefined
   readonly clicks_per_second: number
+}
+
+export type CapsTold = {
+  /** Clicks and conversions from then on are counted, ISO 8601. */
+  readonly counted_from: string
+  /** Clicks that asked one of the caps when they were decided. */
+  readonly asked: number
+  /** Of these, those for whom the counts had to be shifted to answer as they did. */
+  readonly shifted: number
+  /** Conversions that clicks are taken to bring to an offer that they did not go to. */
+  readonly expected_conversions: number
+  /** There were more conversions than are read. */
+  readonly is_cut: boolean
 }
 
 /** Rows of the facts that are read at once: some 20 ms of the event loop. */
@@ -61,25 +78,27 @@ const SAMPLE_MARGIN = 0.95
 
 /** Decides the clicks of a past period once more by another configuration and sums up what would have gone elsewhere.
  *
- * Clicks come from the log, older ones from the facts. They are decided in a thread of its own; memory does not grow with their
- * number. Nothing is recorded, counted or reserved.
+ * Clicks come from the log, older ones from the facts, in the order of time. They are decided in a thread of its own. Memory does not grow
+ * with their number, but with the conversions and with what caps count apart. Nothing is recorded, counted or reserved.
  * @throws {unknown} the signal's reason, when it ends the work
  * @throws {WaypostError} facts_unavailable, query_too_expensive
  */
 export async function simulate(options: SimulationOptions): Promise<Simulation> {
-  const { candidate, period, log, facts, signal } = options
+  const { candidate, period, log, signal } = options
   const startedAt = performance.now()
   const ranges = await findLogRanges(log, period)
   const counted = await countClicks(options, ranges)
   const sample = counted.inPeriod <= options.clicksMax ? 1 : (options.clicksMax * SAMPLE_MARGIN) / counted.inPeriod
-  const thread = startSimulationThread({ candidate, ...period }, options)
+  const before = await readBefore(options, sample)
+  const { countedFromMs, history } = before
+  const thread = startSimulationThread({ candidate, ...period, countedFromMs, history }, options)
   const end = (): void => void thread.end()
   signal.addEventListener('abort', end)
   try {
     signal.throwIfAborted()
+    if (countedFromMs < period.fromMs) await feedEarlier(options, countedFromMs, sample, thread)
     const fed = await feedThread(options, ranges, counted, sample, thread)
     const tally = await thread.finish()
-    const observed = await readOfferEarnings(facts, period)
     const seconds = (performance.now() - startedAt) / 1_000
     return {
       clicks: {
@@ -96,7 +115,8 @@ export async function simulate(options: SimulationOptions): Promise<Simulation> 
       sample,
       moved: tally.moved,
       ...listsOf(tally),
-      earnings: expectEarnings([...tally.cells.values()], observed, sample),
+      earnings: expectEarnings([...tally.cells.values()], before.observed, sample),
+      caps: toldOfCaps(tally, before),
       clicks_per_second: Math.round(tally.clicks / seconds),
     }
   } catch (error) {
@@ -106,6 +126,54 @@ export async function simulate(options: SimulationOptions): Promise<Simulation> 
     signal.removeEventListener('abort', end)
     await thread.end()
   }
+}
+
+type Before = {
+  readonly observed: Awaited<ReturnType<typeof readOfferEarnings>>
+  readonly countedFromMs: number
+  readonly history: CapHistory
+  readonly isCut: boolean
+}
+
+/** What is asked of the facts before the clicks come. */
+async function readBefore({ candidate, period, facts, clicksMax }: SimulationOptions, sample: number): Promise<Before> {
+  const observed = await readOfferEarnings(facts, period)
+  const none = { conversions: [], habits: {}, sample }
+  if (!hasCaps(candidate)) return { observed, countedFromMs: period.fromMs, history: none, isCut: false }
+  const countedFromMs = await findCountedFrom(facts, candidate, period, clicksMax)
+  const known = await readCapHistory(facts, candidate, period, observed.clicks, { sample, countedFromMs })
+  return { observed, countedFromMs, ...known }
+}
+
+const toldOfCaps = ({ caps }: Tally, { countedFromMs, isCut }: Before): CapsTold | undefined =>
+  caps && {
+    counted_from: new Date(countedFromMs).toISOString(),
+    asked: caps.asked,
+    shifted: caps.shifted,
+    expected_conversions: caps.expected,
+    is_cut: isCut,
+  }
+
+/** Clicks that are only counted: from the begin of periods that the simulation begins in. */
+async function feedEarlier(
+  options: SimulationOptions,
+  countedFromMs: number,
+  sample: number,
+  thread: SimulationThread,
+) {
+  const { log, facts, period } = options
+  const earlier = { fromMs: countedFromMs, toMs: period.fromMs }
+  const ranges = await findLogRanges(log, earlier)
+  const { beforeLog } = await countPastClicks(facts, earlier, startsOf(ranges))
+  // The period begins with the first record that was appended in it.
+  const begins = new Map(
+    (await findLogRanges(log, period)).map(({ partition, firstOffset }) => [partition, firstOffset]),
+  )
+  const untilOwn = ranges.map((range) => ({
+    ...range,
+    nextOffset: Math.min(range.nextOffset, begins.get(range.partition) ?? range.nextOffset),
+  }))
+  await feedThread({ ...options, period: earlier, clicksMax: Infinity }, untilOwn, { beforeLog }, sample, thread)
 }
 
 type Expected = { readonly inPeriod: number; readonly beforeLog: number }
@@ -125,7 +193,7 @@ const startsOf = (ranges: readonly LogRange[]) =>
 async function feedThread(
   { period, log, facts, clicksMax, signal }: SimulationOptions,
   ranges: readonly LogRange[],
-  { beforeLog }: Expected,
+  { beforeLog }: Pick<Expected, 'beforeLog'>,
   sample: number,
   thread: SimulationThread,
 ): Promise<{ fromLog: number; fromFacts: number; unreadable: number; isCut: boolean }> {

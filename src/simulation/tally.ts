@@ -1,3 +1,4 @@
+import type { CapCounts } from './cap-replay.ts'
 import { isSame, type DecidedAgain, type Destination } from './decide-again.ts'
 import { simulationLimits } from './limits.ts'
 
@@ -23,6 +24,8 @@ export type Tally = {
   passedOver: number
   /** Clicks in movements that are not told apart any more. */
   movedOtherwise: number
+  /** Undefined: the candidate has no caps. */
+  caps: CapCounts | undefined
   readonly before: Map<string, Counted<Destination>>
   readonly after: Map<string, Counted<Destination>>
   readonly movements: Map<string, Counted<{ readonly from: Destination; readonly to: Destination }>>
@@ -37,6 +40,7 @@ export const newTally = (): Tally => ({
   versionUnknown: 0,
   passedOver: 0,
   movedOtherwise: 0,
+  caps: undefined,
   before: new Map(),
   after: new Map(),
   movements: new Map(),

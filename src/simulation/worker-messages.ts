@@ -1,8 +1,10 @@
 import type { LearnedOverlay, Snapshot } from '#routing'
+import type { ReplayOptions } from './replay.ts'
+import type { PastVersions } from './simulation-thread.ts'
 import type { Tally } from './tally.ts'
 
 /** What the thread of a simulation is started with. */
-export type SimulationStart = { readonly candidate: Snapshot; readonly fromMs: number; readonly toMs: number }
+export type SimulationStart = Omit<ReplayOptions, keyof PastVersions>
 
 /** To the thread. Lines are JSON, one click each: records as in the log, or rows of the facts. */
 export type ToSimulation =

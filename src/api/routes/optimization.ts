@@ -12,6 +12,14 @@ import { answers, instantText, nullable, oneWord, queryOf } from '../schemas.ts'
 const versionNumber = (description: string) => Type.Integer({ description, minimum: 1, maximum: 2_147_483_647 })
 const id = (description: string) => nullable(Type.String({ description }))
 
+const capSchema = Type.Object({
+  offer_id: Type.String(),
+  cap_id: Type.String(),
+  clicks_left: Type.Integer({ description: 'What it still takes; 0: it is full' }),
+  is_held: Type.Boolean({ description: 'Clicks under way hold a part: there is room again as soon as they lapse' }),
+  until: nullable(instantText('When its period ends; null: never')),
+})
+
 const armSchema = Type.Object({
   id: Type.String({ description: 'Of the flow, offer or landing' }),
   clicks: Type.Integer({ description: 'Of the window' }),
@@ -20,8 +28,15 @@ const armSchema = Type.Object({
   expected: Type.Number({ description: 'Conversions or money per click' }),
   interval: Type.Array(Type.Number(), { description: 'Where `expected` is in 9 of 10 cases: from, to', maxItems: 2 }),
   best_share: Type.Number({ description: 'How often it is the best, by what is known' }),
-  learned_share: Type.Number({ description: 'Share of the clicks that was learned, with the floor' }),
+  learned_share: Type.Number({
+    description: 'Share of the clicks that was learned, with the floor and what a cap leaves',
+  }),
   share: Type.Number({ description: 'Share of the clicks that it gets' }),
+  cap: nullable(
+    Type.Object(capSchema.properties, {
+      description: 'Why it gets no more: a cap that is full, or will be before the next run',
+    }),
+  ),
 })
 
 const placeSchema = Type.Object({
@@ -43,6 +58,7 @@ const placeSchema = Type.Object({
 
 const armJson = ({ arm_id, weight, ...arm }: PlaceState['arms'][number]) => ({
   id: arm_id,
+  cap: null,
   ...arm,
   interval: [...arm.interval],
   share: weight / 10_000,

@@ -107,6 +107,23 @@ const simulation = Type.Object({
       { description: 'Offers with too little data; they are in no amount' },
     ),
   }),
+  caps: Type.Optional(
+    Type.Object(
+      {
+        counted_from: instantText('Clicks and conversions from then on are counted'),
+        asked: Type.Integer({ description: 'Clicks that asked one of its caps when they were decided' }),
+        shifted: Type.Integer({
+          description:
+            'Of these, those for whom the counts had to be shifted to answer as they did: the fewer, the surer the rest',
+        }),
+        expected_conversions: Type.Integer({
+          description: 'Conversions that clicks are taken to bring to an offer that they did not go to',
+        }),
+        is_cut: Type.Boolean({ description: 'There were more conversions than are read' }),
+      },
+      { description: 'How caps were counted; left out: the other configuration has none' },
+    ),
+  ),
   clicks_per_second: Type.Integer(),
   method: Type.Array(Type.String(), { description: 'How the amounts are reckoned' }),
   limits: Type.Array(Type.String(), { description: 'What the records of clicks cannot tell' }),
@@ -123,10 +140,12 @@ const METHOD = [
 const LIMITS = [
   'Ids that a link named and that named nothing are not kept: the other configuration is asked with a name of nothing too. A name that the decision never came to look at is not kept either.',
   'What an earlier visit had bound is known only where it decided something.',
-  'Caps answer as they did then: what was full is full, everything else has room, whatever the other configuration says of limits.',
+  'Caps are counted once more from `caps.counted_from` on. What was counted before, as of caps without end, or on another machine is known only from the first click that was answered otherwise: until then a lower limit fills later than it would have.',
+  'A click that goes to another offer brings no conversion that was recorded; it is taken to bring one as often, as late and worth as much as the clicks of that offer in the period, from 100 clicks and 10 conversions on, else none.',
+  'In a sample the limits of caps are that part of themselves, so that small ones are coarse.',
   'Query parameters that are no field of a click are not kept, nor is whether a visitor was unique: rules that ask them see nothing.',
   'Draws by weight are those of the version that decided, so that only what was changed shows; applied, a new version draws each visitor anew.',
-  'Weights learned from conversions are those that the click was drawn by; a click drawn by none would have been drawn by those of today, where the other configuration has them on.',
+  'Weights learned from conversions are those that the click was drawn by. A click that was drawn by none is drawn by the weights of the other configuration, also where that learns them.',
 ]
 
 const DAY_MS = 86_400_000
