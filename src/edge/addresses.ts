@@ -19,7 +19,7 @@ export function readClickPath(path: string): AddressedClick {
   if (path === '/click') return { kind: 'click', linkCode: undefined }
   const code = path.slice(1)
   const linkCode = decode(code)
-  if (linkCode === undefined || code.includes('/') || code.length > LINK_CODE_CHARACTERS_MAX)
+  if (linkCode === undefined || linkCode === '' || code.includes('/') || code.length > LINK_CODE_CHARACTERS_MAX)
     return { kind: 'none', why: `the edge has no link at ${cut(path)}: clicks come to /click or /<link code>` }
   if (ownAddresses.has(`/${linkCode}`))
     return { kind: 'none', why: `/${linkCode} is an address of the edge itself, which records no click` }

@@ -265,8 +265,10 @@ describe('a request that goes nowhere', () => {
     assert.equal(record.offer_id, 'o1')
   })
 
-  test('is not recorded where it is no link: deeper paths, icons, robots', async (t) => {
+  test('is not recorded where it is no link: the host alone, deeper paths, icons, robots', async (t) => {
     const { ask, records } = await withEdge(t, snapshot())
+    assert.equal((await ask('/')).status, 404)
+    assert.equal((await ask('/?utm_source=x')).status, 404)
     assert.equal((await ask('/a/b')).status, 404)
     assert.equal((await ask('/favicon.ico')).status, 204)
     assert.match((await ask('/robots.txt')).body, /Disallow: \//)

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
+import { ownAddresses } from './addresses.ts'
 import { answerClick } from './click-route.ts'
 import type { Edge } from './edge.ts'
 import { answerFailure } from './refuse-request.ts'
@@ -8,20 +9,21 @@ import { answerFailure } from './refuse-request.ts'
 /** Answers clicks before the router sees them: its own objects and hooks, of which a click uses none, take a tenth of all that a click
  * costs. Whatever is not plainly a click goes the way of the router, which has the same routes; so does everything once the
  * server stops.
- * @param fixedWords what the fixed addresses begin with, which win over link codes
  */
-export function takeClicksFirst({ server }: FastifyInstance, edge: Edge, fixedWords: ReadonlySet<string>): void {
+export function takeClicksFirst({ server }: FastifyInstance, edge: Edge): void {
   const routers = server.listeners('request') as ((request: IncomingMessage, response: ServerResponse) => void)[]
   server.removeAllListeners('request')
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     const word = server.listening ? clickWordOf(request) : undefined
-    if (word === undefined || (word !== CLICK && fixedWords.has(word)))
-      for (const route of routers) route(request, response)
+    if (word === undefined || ownWords.has(word)) for (const route of routers) route(request, response)
     else answerDirectly(edge, request, response, word === CLICK ? undefined : word)
   })
 }
 
 const CLICK = 'click'
+
+/** They win over link codes. */
+const ownWords: ReadonlySet<string> = new Set([...ownAddresses].map((address) => address.slice(1)))
 
 /** Longer than any code that a configuration may have. */
 const WORD_LENGTH_MAX = 64

@@ -78,9 +78,12 @@ function addTrafficRoutes(server: FastifyInstance, edge: Edge): void {
     method,
     url: '/:code',
     schema: linkSchema,
-    handler: direct(edge, (request, response, { params }) =>
-      answerClick(edge, request, response, (params as { readonly code: string }).code),
-    ),
+    handler: direct(edge, (request, response, { params }) => {
+      const { code } = params as { readonly code: string }
+      // The host alone is no link: crawlers that come to it are no clicks.
+      if (code === '') return answerNotFoundPage(response)
+      answerClick(edge, request, response, code)
+    }),
   })
   server.post(
     '/event',

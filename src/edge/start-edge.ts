@@ -82,11 +82,9 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
   const writer = await options.log.openFreeWriter(PARTITIONS)
   const edge = assemble(options, limits, writer)
   const server = createServer(limits)
-  const fixedWords = new Set<string>()
-  server.addHook('onRoute', ({ url }) => void fixedWords.add(url.split('/')[1]!))
   addErrorAnswers(server, edge)
   addRoutes(server, edge, options.snapshots, snippet)
-  takeClicksFirst(server, edge, fixedWords)
+  takeClicksFirst(server, edge)
   const stopListening = prepareStopListening(server.server)
   try {
     const { edgeHost: host, edgePort: port } = options.config

@@ -155,7 +155,7 @@ function receiversOf(snapshot: Snapshot): ReadonlyMap<string, KnownReceiver> {
   return byId
 }
 
-/** A host that is made of macros is each its own. */
+/** Host and port stand in the URL as it is written: no macro may choose them. */
 const receiverOf = (endpoint: PostbackEndpoint): KnownReceiver => ({
   endpointId: endpoint.endpoint_id,
   host: /^[a-z]+:\/\/([^/?#]*)/i.exec(endpoint.url)?.[1]?.toLowerCase() ?? endpoint.endpoint_id,

@@ -46,6 +46,8 @@ function parseHole(written: string, argument: string | undefined): Hole {
 const knownTexts = new Map<string, string>()
 const knownHoles = new Map<string, Hole>()
 const KNOWN_MAX = 4_096
+/** Longer pieces are hardly ever the same, and a page of a flow may have very long ones. */
+const SHARED_CHARACTERS_MAX = 32
 
 function sharedOf<T>(known: Map<string, T>, key: string, make: () => T): T {
   const found = known.get(key)
@@ -55,10 +57,15 @@ function sharedOf<T>(known: Map<string, T>, key: string, make: () => T): T {
   return made
 }
 
-const sharedText = (text: string): string => sharedOf(knownTexts, text, () => text)
+/** What is kept is a copy: V8 keeps a part of a text as a view of it, and with it the whole text. */
+const sharedText = (text: string): string =>
+  text.length > SHARED_CHARACTERS_MAX ? text : sharedOf(knownTexts, text, () => Buffer.from(text).toString())
 
+/** Holes with words of their own are not shared: they can be long. */
 const sharedHole = (written: string, argument: string | undefined): Hole =>
-  sharedOf(knownHoles, `${written}:${argument ?? ''}`, () => parseHole(written, argument))
+  argument !== undefined || written.length > SHARED_CHARACTERS_MAX
+    ? parseHole(written, argument)
+    : sharedOf(knownHoles, written, () => parseHole(written, undefined))
 
 /** Takes a text with macros apart: `{name}` or `{{name}}`, `{_name}` unescaped, `{name:a=b c=d}` translated.
  * Names and aliases as in docs/http-edge.md, in any case.
