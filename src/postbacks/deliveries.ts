@@ -66,6 +66,8 @@ export type AttemptRow = {
   readonly next_at: Date | null
   /** True: its lease had been lost, so it decided nothing. */
   readonly is_fenced: boolean
+  /** True: it asked whether the receiver was back; where it failed it used up no attempt. */
+  readonly is_probe: boolean
 }
 
 /** Something that was not sent, and why. */
@@ -170,7 +172,7 @@ const ROWS_MAX = 2_000
 
 const ATTEMPTS = `
   SELECT delivery_id, attempt_no, attempted_at, outcome, http_status, error, error_detail, first_byte_ms, total_ms,
-    host(remote_address) AS remote_address, response_head, response_bytes, next_at, is_fenced
+    host(remote_address) AS remote_address, response_head, response_bytes, next_at, is_fenced, is_probe
   FROM delivery_attempts WHERE delivery_id = ANY($1) ORDER BY delivery_id, attempt_no, attempted_at LIMIT ${ROWS_MAX}`
 
 /** Each HTTP try of the deliveries, oldest first, 2 000 at most. */
