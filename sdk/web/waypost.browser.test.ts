@@ -153,14 +153,32 @@ describe('the snippet in a real browser', { skip: existsSync(CHROMIUM) ? false :
     await page.goto(`${site}/?clickid=${CLICK}`)
     await settled(page)
     await context.setOffline(true)
+    // The first event goes alone, and it must have failed before the network is back.
+    const failed = page.waitForEvent('requestfailed')
     // Without timers only the browser's word that it is online can bring the events.
     await page.evaluate("setTimeout = () => 0, trackLpClick(), trackReg('user-1'), trackDeposit(5, 'USD', 'pay-1')")
     const queued = await page.evaluate<string[]>('JSON.parse(localStorage.wp_q).map((event) => event.event_id)')
+    await failed
     await context.setOffline(false)
     await edge.waitFor('deposit')
     const last = edge.posts.at(-1)!
     assert.deepEqual(last.events.map(({ type }) => type), ['lp_click', 'reg', 'deposit']) // prettier-ignore
     assert.deepEqual(last.events.map(({ event_id }) => event_id), queued) // prettier-ignore
+    await settled(page)
+  })
+
+  test('tries again at once where the network came back while a request was failing', async (t) => {
+    const { edge, page, site } = await visit(t)
+    await page.goto(`${site}/?clickid=${CLICK}`)
+    await settled(page)
+    await page.evaluate(`
+      setTimeout = () => 0
+      const send = fetch
+      fetch = () => new Promise((_, reject) => { fail = reject; fetch = send })
+      trackReg('user-1')
+      dispatchEvent(new Event('online'))
+      fail(new TypeError('Failed to fetch'))`)
+    await edge.waitFor('reg')
     await settled(page)
   })
 
@@ -195,7 +213,9 @@ describe('the snippet in a real browser', { skip: existsSync(CHROMIUM) ? false :
     await page.goto(`${site}/?clickid=${CLICK}`)
     await settled(page)
     await context.setOffline(true)
+    const failed = page.waitForEvent('requestfailed')
     await page.evaluate("trackLpClick(), trackReg('user-1')")
+    await failed
     edge.status = 413
     await context.setOffline(false)
     await settled(page)

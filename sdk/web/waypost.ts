@@ -109,6 +109,8 @@ const start = (): void => {
 
   let isSending = false
   let failures = 0
+  /** The network came back while a batch was under way: it may have failed for want of it, so its failure is no reason to wait. */
+  let isBackOnline = false
   let batchMax = BATCH_EVENTS_MAX
   let timer: ReturnType<typeof setTimeout> | undefined
 
@@ -118,6 +120,7 @@ const start = (): void => {
     const batch = events.slice(0, batchMax)
     if (isSending || !batch.length) return
     isSending = true
+    isBackOnline = false
     clearTimeout(timer)
     void fetch(endpoint, { method: 'POST', body: JSON.stringify(batch), keepalive: true })
       .then((answer) => answer.status)
@@ -137,7 +140,7 @@ const start = (): void => {
       writeQueue(readQueue().filter((event) => ids.indexOf(event.event_id) < 0))
       failures = 0
       flush()
-    } else if (isUnreadable) flush()
+    } else if (isUnreadable || isBackOnline) flush()
     else timer = setTimeout(flush, Math.min(RETRY_MS_MIN * 2 ** failures++, RETRY_MS_MAX) * (0.5 + Math.random()))
   }
 
@@ -200,7 +203,10 @@ const start = (): void => {
   for (const [command, name, fields] of queuedCommands as [string, string, Fields?][])
     page.waypost(command, name, fields)
 
-  addEventListener('online', flush)
+  addEventListener('online', () => {
+    isBackOnline = true
+    flush()
+  })
   addEventListener('pagehide', leave)
   addEventListener('visibilitychange', () => (document.visibilityState === 'hidden' ? leave() : flush()), true)
   addEventListener('click', (click) => follow(click.target as Element | null), true)
