@@ -68,13 +68,17 @@ const READ_DUE = `
  * up by its own place in the index, behind the dead rows of what was sent before.
  */
 export async function readDue(pool: Pool, readings: readonly Reading[]): Promise<readonly Claimed[]> {
-  const { rows } = await pool.query<Claimed>(READ_DUE, [
-    readings.map((reading) => reading.endpointId),
-    arrayOf(readings, (reading) => reading.count),
-    arrayOf(readings, ({ after }) => (after === FROM_THE_BEGINNING ? undefined : after.runAtMicros)),
-    arrayOf(readings, (reading) => reading.after.deliveryId),
-    arrayOf(readings, (reading) => reading.againSeconds),
-  ])
+  const { rows } = await pool.query<Claimed>({
+    name: 'read_due',
+    text: READ_DUE,
+    values: [
+      readings.map((reading) => reading.endpointId),
+      arrayOf(readings, (reading) => reading.count),
+      arrayOf(readings, ({ after }) => (after === FROM_THE_BEGINNING ? undefined : after.runAtMicros)),
+      arrayOf(readings, (reading) => reading.after.deliveryId),
+      arrayOf(readings, (reading) => reading.againSeconds),
+    ],
+  })
   return rows
 }
 
@@ -147,10 +151,10 @@ const completeSql = ({ isFenced, isRepeat }: Pick<CompletionOptions, 'isFenced' 
   )
   SELECT count(*) FILTER (WHERE is_fenced) AS late FROM logged`
 
-const COMPLETE = completeSql({ isFenced: true, isRepeat: false })
-const COMPLETE_AGAIN = completeSql({ isFenced: true, isRepeat: true })
+const COMPLETE = { name: 'complete', text: completeSql({ isFenced: true, isRepeat: false }) }
+const COMPLETE_AGAIN = { name: 'complete_again', text: completeSql({ isFenced: true, isRepeat: true }) }
 /** Without the fence a worker that lost its endpoints decides all the same: only for the fault run, which must turn red. */
-const COMPLETE_UNFENCED = completeSql({ isFenced: false, isRepeat: true })
+const COMPLETE_UNFENCED = { name: 'complete_unfenced', text: completeSql({ isFenced: false, isRepeat: true }) }
 
 /** Ends many tries at once: one row per try, then delivered, given up or put off.
  * @returns how many came too late, their endpoint having been taken over: logged, but without effect
@@ -162,30 +166,33 @@ export async function completeTries(
 ): Promise<number> {
   const now = performance.now()
   const fenced = isRepeat ? COMPLETE_AGAIN : COMPLETE
-  const { rows } = await pool.query<{ late: bigint }>(isFenced ? fenced : COMPLETE_UNFENCED, [
-    arrayOf(completions, (item) => item.claimed.deliveryId),
-    arrayOf(completions, (item) => item.claimed.createdAt.toISOString()),
-    arrayOf(completions, (item) => quoted(item.claimed.endpointId)),
-    arrayOf(completions, (item) => item.claimed.attempts + 1),
-    arrayOf(completions, (item) => `"${item.claimed.place}"`),
-    arrayOf(completions, (item) => item.outcome),
-    arrayOf(completions, (item) => item.giveUpReason),
-    arrayOf(completions, (item) => item.delayMs),
-    arrayOf(completions, (item) => item.status),
-    arrayOf(completions, (item) => item.error),
-    arrayOf(completions, (item) => item.errorDetail === undefined ? undefined : quoted(item.errorDetail)), // prettier-ignore
-    arrayOf(completions, (item) => item.firstByteMs),
-    arrayOf(completions, (item) => item.totalMs),
-    arrayOf(completions, (item) => item.remoteAddress),
-    arrayOf(completions, (item) => `"\\\\x${item.responseHead.toString('hex')}"`),
-    arrayOf(completions, (item) => item.responseBytes),
-    workerId,
-    arrayOf(completions, (item) => now - item.endedAt + item.totalMs),
-    arrayOf(completions, (item) => item.isProbe),
-    arrayOf(completions, (item) => item.claimed.probes + (item.isProbe ? 1 : 0)),
-    arrayOf(completions, (item) => item.tryNo),
-    arrayOf(completions.filter((item) => item.isMarked), (item) => item.claimed.deliveryId), // prettier-ignore
-  ])
+  const { rows } = await pool.query<{ late: bigint }>({
+    ...(isFenced ? fenced : COMPLETE_UNFENCED),
+    values: [
+      arrayOf(completions, (item) => item.claimed.deliveryId),
+      arrayOf(completions, (item) => item.claimed.createdAt.toISOString()),
+      arrayOf(completions, (item) => quoted(item.claimed.endpointId)),
+      arrayOf(completions, (item) => item.claimed.attempts + 1),
+      arrayOf(completions, (item) => `"${item.claimed.place}"`),
+      arrayOf(completions, (item) => item.outcome),
+      arrayOf(completions, (item) => item.giveUpReason),
+      arrayOf(completions, (item) => item.delayMs),
+      arrayOf(completions, (item) => item.status),
+      arrayOf(completions, (item) => item.error),
+      arrayOf(completions, (item) => item.errorDetail === undefined ? undefined : quoted(item.errorDetail)), // prettier-ignore
+      arrayOf(completions, (item) => item.firstByteMs),
+      arrayOf(completions, (item) => item.totalMs),
+      arrayOf(completions, (item) => item.remoteAddress),
+      arrayOf(completions, (item) => `"\\\\x${item.responseHead.toString('hex')}"`),
+      arrayOf(completions, (item) => item.responseBytes),
+      workerId,
+      arrayOf(completions, (item) => now - item.endedAt + item.totalMs),
+      arrayOf(completions, (item) => item.isProbe),
+      arrayOf(completions, (item) => item.claimed.probes + (item.isProbe ? 1 : 0)),
+      arrayOf(completions, (item) => item.tryNo),
+      arrayOf(completions.filter((item) => item.isMarked), (item) => item.claimed.deliveryId), // prettier-ignore
+    ],
+  })
   return Number(rows[0]!.late)
 }
 
@@ -197,3 +204,8 @@ function arrayOf<T>(items: readonly T[], valueOf: (item: T) => string | number |
 }
 
 const quoted = (text: string): string => `"${text.replace(/["\\]/g, '\\$&')}"`
+
+/** Of the connections of a worker. Its statements are planned once: they must never be planned to read a whole table, which is
+ * cheapest only while it is empty.
+ */
+export const workerSettings = { enable_seqscan: 'off', plan_cache_mode: 'force_generic_plan' } as const

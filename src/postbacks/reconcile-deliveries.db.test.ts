@@ -91,16 +91,15 @@ test('each way to lose or double a delivery is found', async (t) => {
   await bench.enqueue(manyCauses(5))
   assert.deepEqual(await found(bench.pool), [])
   const { rows } = await bench.pool.query<{ delivery_id: bigint }>('SELECT delivery_id FROM deliveries ORDER BY 1')
-  const [forgotten, doubled, abandoned, untried, decidedTwice] = rows.map((row) => String(row.delivery_id))
+  const [forgotten, doubled, untried, decidedTwice] = rows.map((row) => String(row.delivery_id))
   const move = `created_at, endpoint_id`
-  const attempt = `INSERT INTO delivery_attempts SELECT delivery_id, ${move}, 1, now(), 'delivered', 200, NULL, NULL, 1, 1, NULL, '', 0, NULL,
-    gen_random_uuid(), nextval('delivery_lease_tokens'), false FROM deliveries WHERE delivery_id = ${decidedTwice}`
+  const attempt = `INSERT INTO delivery_attempts SELECT delivery_id, ${move}, 1, now(), 'retry', 500, NULL, NULL, 1, 1, NULL, '', 0, NULL,
+    gen_random_uuid(), 1, false FROM deliveries WHERE delivery_id = ${decidedTwice}`
   await bench.pool.query(`
-    DELETE FROM delivery_ready WHERE delivery_id IN (${forgotten}, ${abandoned}, ${untried}, ${decidedTwice});
+    DELETE FROM delivery_ready WHERE delivery_id IN (${forgotten}, ${untried}, ${decidedTwice});
     INSERT INTO delivery_deferred SELECT delivery_id, ${move}, now(), 1 FROM deliveries WHERE delivery_id = ${doubled};
-    INSERT INTO delivery_inflight SELECT delivery_id, ${move}, 0, 0, gen_random_uuid(), 0, now() - interval '61 s'
-      FROM deliveries WHERE delivery_id = ${abandoned};
-    INSERT INTO delivery_finals SELECT delivery_id, ${move}, 'delivered', NULL, 1, now()
+    INSERT INTO delivery_workers VALUES (gen_random_uuid(), now() - interval '61 s'), (gen_random_uuid(), now() + interval '1 s');
+    INSERT INTO delivery_finals SELECT delivery_id, ${move}, 'gave_up', 'gone', 1, now()
       FROM deliveries WHERE delivery_id IN (${untried}, ${decidedTwice});
     ${attempt}; ${attempt}`)
   const checks = [

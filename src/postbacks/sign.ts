@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, timingSafeEqual, createSecretKey, type KeyObject } from 'node:crypto'
 
 /** Signatures of outbound postbacks.
  *
@@ -29,7 +29,23 @@ export function parseSecret(secret: string): Buffer | undefined {
   return key.length >= SECRET_BYTES_MIN && key.length <= SECRET_BYTES_MAX ? key : undefined
 }
 
-const hmac = (key: Buffer, content: string | Buffer, encoding: 'base64' | 'hex'): string =>
+/** Secrets that were parsed; few, since an endpoint has one. */
+const keys = new Map<string, KeyObject>()
+const KEYS_MAX = 10_000
+
+/** Parsed once, not for each message. */
+function keyOf(secret: string): KeyObject | undefined {
+  const known = keys.get(secret)
+  if (known !== undefined) return known
+  const bytes = parseSecret(secret)
+  if (bytes === undefined) return undefined
+  if (keys.size >= KEYS_MAX) keys.clear()
+  const key = createSecretKey(bytes)
+  keys.set(secret, key)
+  return key
+}
+
+const hmac = (key: Buffer | KeyObject, content: string | Buffer, encoding: 'base64' | 'hex'): string =>
   createHmac('sha256', key).update(content).digest(encoding)
 
 const getContent = (id: string, ts: string, target: string): string => `${id}.${ts}.GET ${target}`
@@ -70,7 +86,7 @@ export function signRequest(request: RequestToSign): SignedRequest {
   const headers = { 'webhook-id': eventId, 'webhook-timestamp': ts }
   const fillTs = (url: string): string => url.replaceAll('{ts}', ts)
   if (secret === undefined) return { url: new URL(fillTs(request.url).replaceAll(SIG, '')), headers }
-  const key = parseSecret(secret)
+  const key = keyOf(secret)
   if (key === undefined) throw new TypeError('The signing secret is not of the form whsec_<base64 of 24 to 64 bytes>.')
   if (method === 'POST') {
     const signature = hmac(key, postContent(eventId, ts, Buffer.from(request.body ?? '')), 'base64')

@@ -392,12 +392,13 @@ test('a delivery whose worker died is sent by the next one, and set aside after 
   const receiver = await startReceiver(t)
   await using bench = await openBench(t, [localEndpoint({ url: receiver.url })])
   await bench.enqueue(manyCauses(2))
-  // As a killed worker leaves them: leased, one of them for the fifth time.
+  // As a killed worker leaves them: all shards its own, both deliveries marked, one of them by the fifth in a row.
   await bench.pool.query(`
-    WITH taken AS (DELETE FROM delivery_ready RETURNING *)
-    INSERT INTO delivery_inflight
-    SELECT delivery_id, created_at, endpoint_id, 0, (row_number() OVER (ORDER BY delivery_id) = 1)::int * 4,
-      gen_random_uuid(), nextval('delivery_lease_tokens'), now() - interval '1 s' FROM taken`)
+    INSERT INTO delivery_workers VALUES ('01890a5d-ac96-774b-bcce-000000000000', now() - interval '1 s');
+    UPDATE delivery_shards SET worker_id = '01890a5d-ac96-774b-bcce-000000000000';
+    INSERT INTO delivery_marks
+    SELECT delivery_id, endpoint_id, run_at, '01890a5d-ac96-774b-bcce-000000000000',
+      (row_number() OVER (ORDER BY delivery_id) = 1)::int * 3, false FROM delivery_ready`)
   await bench.start({ leaseMs: 80 })
   await bench.recorded(1)
   assert.deepEqual(await bench.rows(FINALS), [
@@ -405,6 +406,7 @@ test('a delivery whose worker died is sent by the next one, and set aside after 
     { state: 'delivered', reason: null, attempts: 1 },
   ])
   assert.equal(receiver.arrivals.length, 1)
+  assert.deepEqual(await bench.rows('SELECT delivery_id FROM delivery_marks'), [])
   assert.deepEqual(await reconcileDeliveries(bench.pool), [])
 })
 
@@ -438,6 +440,7 @@ test('deliveries to an endpoint that was removed end with that reason; those of 
   await bench.enqueue([sampleCause()])
   await bench.start()
   await bench.recorded(1)
+  while ((await bench.rows(FINALS)).length < 2);
   assert.deepEqual(await bench.rows(FINALS), [
     { state: 'gave_up', reason: 'endpoint_removed', attempts: 0 },
     { state: 'delivered', reason: null, attempts: 1 },
@@ -474,7 +477,7 @@ test('stop breaks off what does not answer in time; it is due again at once', as
 test('with every connection cut again and again nothing is lost and the worker goes on', async (t) => {
   const receiver = await startReceiver(t)
   await using bench = await openBench(t, [localEndpoint({ url: receiver.url, max_concurrency: 20 })])
-  await bench.start({ reapIntervalMs: 50 })
+  await bench.start({ leaseMs: 400 })
   // Both on the connection that is left: another one of the pool may be cut and not know it yet.
   const cut = async () => {
     const client = await bench.pool.connect()
@@ -545,7 +548,7 @@ test('what could not be delivered in time is given up, also where nothing is sen
   await bench.pool.query(`
     INSERT INTO delivery_ready VALUES (1, now() - interval '3 hours', 'tracker', now(), 0, 0), (2, now(), 'tracker', now(), 0, 0);
     INSERT INTO delivery_deferred VALUES (3, now() - interval '121 minutes', 'tracker', now() + interval '1 hour', 4)`)
-  assert.equal(await expireOld(bench.pool, [{ endpoint_id: 'tracker', expires_hours: 2 }], 10), 2)
+  assert.equal(await expireOld(bench.pool, [{ endpoint_id: 'tracker', expires_hours: 2 }], 10, []), 2)
   assert.deepEqual(await bench.rows(FINALS), [
     { state: 'gave_up', reason: 'expired', attempts: 0 },
     { state: 'gave_up', reason: 'expired', attempts: 4 },
