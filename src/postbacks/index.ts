@@ -1,4 +1,4 @@
-export { eventIdOf, triggersOfRevision } from './delivery-causes.ts'
+export { causesOfRevision, eventIdOf } from './delivery-causes.ts'
 export type { CausingConversion, DeliveryCause, TriggerState } from './delivery-causes.ts'
 export { deliveriesOfClick, deliveryStates, findDelivery, listAttempts, listDeliveries } from './deliveries.ts'
 export type {

@@ -7,7 +7,7 @@ import type { CausingConversion, DeliveryCause } from './delivery-causes.ts'
 export type MacroFacts = {
   readonly cause: DeliveryCause
   readonly click: ClickRecord
-  /** Absent for an event that made no conversion. */
+  /** Absent for a click, and for an event that made no conversion. */
   readonly conversion: CausingConversion | undefined
   readonly eventId: string
   readonly names: NameBook
@@ -44,6 +44,7 @@ const seconds = (ms: number): string => String(Math.floor(ms / 1000))
 const iso = (ms: number): string => new Date(ms).toISOString()
 const money = (amount: bigint | number | undefined): string | undefined =>
   amount === undefined ? undefined : formatAmount(BigInt(amount))
+const clickWord = ({ cause }: MacroFacts) => (cause.trigger === 'click' ? 'click' : undefined)
 const eventOf = ({ cause }: MacroFacts) => (cause.trigger === 'event' ? cause.event : undefined)
 /** An absent transaction id is `-` in the database and nothing to a partner. */
 const givenTxid = (txid: string | undefined): string | undefined => (txid === '-' ? undefined : txid)
@@ -54,7 +55,7 @@ const advertiserIdOf = ({ conversion, click }: MacroFacts) => conversion?.advert
 const nameIn = (book: ReadonlyMap<string, string>, id: string | undefined): string | undefined =>
   id === undefined ? undefined : book.get(id)
 
-/** `lead`, `sale` or `rejected`; for an event without a conversion the event's name. */
+/** `lead`, `sale` or `rejected`; for an event without a conversion the event's name; `click` for a click. */
 export const statusWord = ({ conversion, cause }: MacroFacts): string => {
   if (conversion === undefined) return cause.trigger === 'event' ? cause.event.type : cause.trigger
   return conversion.status === 'rejected' ? 'rejected' : conversion.type
@@ -119,7 +120,7 @@ const readersOfLinkMacros: Readonly<Record<Exclude<MacroName, `sub${number}`>, R
   conversion_id: (f) => f.conversion?.conversionId,
   status: statusWord,
   raw_status: (f) => f.conversion?.rawStatus ?? undefined,
-  type: (f) => f.conversion?.type ?? eventOf(f)?.type,
+  type: (f) => f.conversion?.type ?? eventOf(f)?.type ?? clickWord(f),
   goal: (f) => f.conversion?.goal ?? eventOf(f)?.type,
   txid: (f) => givenTxid(f.conversion?.txid ?? eventOf(f)?.txid),
   payout: (f) => money(f.conversion?.payoutMicros),

@@ -3,13 +3,14 @@ import {
   belongingOf,
   bodyKindOf,
   compileEndpoints,
+  isNarrower,
   matchEndpoints,
   type Belonging,
   type CompiledEndpoint,
   type CompiledEndpoints,
 } from './compile-endpoints.ts'
 import { listParts, MET, printCondition, type Rule } from '#rules'
-import { eventIdOf, type DeliveryCause } from './delivery-causes.ts'
+import { conversionOf, eventIdOf, type DeliveryCause } from './delivery-causes.ts'
 import type { MacroFacts } from './macros.ts'
 import type { WhyNotReason } from './reasons.ts'
 import { ruleFactsOf } from './rule-facts.ts'
@@ -22,7 +23,7 @@ export const URL_LENGTH_MAX = 8_192
 export const BODY_LENGTH_MAX = 65_536
 
 /** Who and what a prepared row is about. */
-type Subject = Belonging & {
+type Subject = Omit<Belonging, 'sourceId'> & {
   readonly endpointId: string
   readonly eventId: string
   readonly cause: string
@@ -46,8 +47,7 @@ export type WhyNot = Subject & { readonly reason: WhyNotReason; readonly detail:
 export type Prepared = { readonly deliveries: readonly PreparedDelivery[]; readonly whyNot: readonly WhyNot[] }
 
 export function macroFactsOf(cause: DeliveryCause, eventId: string, endpoints: CompiledEndpoints): MacroFacts {
-  const conversion = cause.trigger === 'event' ? undefined : cause.conversion
-  return { cause, click: cause.click, conversion, eventId, names: endpoints.names }
+  return { cause, click: cause.click, conversion: conversionOf(cause), eventId, names: endpoints.names }
 }
 
 type Message = Pick<PreparedDelivery, 'method' | 'url' | 'contentType' | 'body'>
@@ -93,7 +93,7 @@ export function prepareDeliveries(causes: readonly DeliveryCause[], snapshot: Sn
       const subject = subjectOf(compiled, facts, endpoints.configVersion)
       const key = `${subject.endpointId}|${subject.eventId}`
       if (deliveries.has(key)) continue
-      const filled = refusalOf(compiled, cause) ?? fillMessage(compiled, facts)
+      const filled = refusalOf(compiled, cause) ?? yieldOf(compiled, matching, cause) ?? fillMessage(compiled, facts)
       if ('reason' in filled)
         whyNot.set(key, { ...subject, reason: filled.reason, detail: 'detail' in filled ? filled.detail : undefined })
       else deliveries.set(key, { ...subject, ...filled })
@@ -107,6 +107,19 @@ function refusalOf({ endpoint, accepts }: CompiledEndpoint, cause: DeliveryCause
   if (endpoint.status === 'paused') return { reason: 'endpoint_paused' }
   const part = accepts?.(ruleFactsOf(cause)) ?? MET
   return part === MET ? undefined : { reason: 'rule_not_met', detail: describePart(endpoint.rule!, part) }
+}
+
+/** Whether it leaves this one to an endpoint of a narrower scope. One that is paused or does not take it is no answer to a partner. */
+function yieldOf(
+  { endpoint }: CompiledEndpoint,
+  matching: readonly CompiledEndpoint[],
+  cause: DeliveryCause,
+): Refusal | undefined {
+  if (endpoint.yields !== true) return undefined
+  const narrower = matching.find(
+    (other) => isNarrower(other.endpoint.scope, endpoint.scope) && refusalOf(other, cause) === undefined,
+  )
+  return narrower && { reason: 'narrower_endpoint', detail: narrower.endpoint.endpoint_id }
 }
 
 /** The condition that was not met, as it is written in the text form. */

@@ -2,6 +2,7 @@
 export const whyNotReasons = {
   endpoint_paused: 'The endpoint is paused.',
   rule_not_met: 'The rule of the endpoint does not take this one.',
+  narrower_endpoint: 'The endpoint yields, and the one named here, of a narrower scope, takes it.',
   template_invalid: 'A template of the endpoint has a mistake; apply a corrected configuration.',
   macro_empty: 'A macro that the template requires ({name!}) has no value for this conversion.',
   url_invalid: 'The filled URL is no http(s) URL that may be requested.',

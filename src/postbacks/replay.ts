@@ -116,7 +116,7 @@ export function madeUpSale({ scope }: Pick<PostbackEndpoint, 'scope'>, nowMs: nu
     class: 'click',
     outcome: 'redirected',
     external_click_id: 'test-external-id',
-    source_id: 'test-source',
+    source_id: scope.source_id ?? 'test-source',
     country: 'US',
     ip: '192.0.2.1',
     user_agent: 'Mozilla/5.0 (test)',
