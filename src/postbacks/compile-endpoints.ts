@@ -1,6 +1,7 @@
 import type { PostbackEndpoint, Snapshot } from '#routing'
 import { compileRule, RuleLists, type CompiledRule } from '#rules'
 import { conversionOf, type DeliveryCause } from './delivery-causes.ts'
+import { compileHeaders, headerProblems, type CompiledHeaders } from './headers.ts'
 import type { NameBook } from './macros.ts'
 import { compileTemplate, type Template } from './templates.ts'
 
@@ -10,6 +11,7 @@ export type CompiledEndpoint = {
   readonly url: Template
   /** Undefined: the standard body, or no body for GET. */
   readonly body: Template | undefined
+  readonly headers: CompiledHeaders
   /** False where a template has a mistake: nothing is sent, and the reason is on record. */
   readonly isValid: boolean
   /** Which of the causes it wants to hear of; undefined: all. */
@@ -31,11 +33,13 @@ export function compileEndpoint(endpoint: PostbackEndpoint, lists?: RuleLists): 
   const url = compileTemplate(endpoint.url, 'url')
   const hasBody = endpoint.method === 'POST' && endpoint.body !== undefined
   const body = hasBody ? compileTemplate(endpoint.body, bodyKindOf(endpoint)) : undefined
-  const problems = [...url.problems, ...(body?.problems ?? [])]
+  const ofHeaders = headerProblems(endpoint.headers, endpoint.scope.affiliate_id !== undefined)
+  const problems = [...url.problems, ...(body?.problems ?? []), ...ofHeaders]
   return {
     endpoint,
     url: url.template,
     body: body?.template,
+    headers: compileHeaders(endpoint.headers),
     isValid: problems.length === 0,
     accepts: endpoint.rule && compileRule(endpoint.rule, lists),
   }

@@ -20,6 +20,9 @@ export type CausingConversion = {
   readonly revenueMicros: bigint
   readonly saleAmountMicros: bigint
   readonly currency: string
+  /** When its approved payout leaves hold. */
+  readonly holdUntil?: Date | undefined
+  readonly isHoldReleased?: boolean
   /** Counts the states of the conversion from 1; (conversion, revision) is the identity of what is told to partners. */
   readonly revision: number
   readonly createdAt: Date
@@ -63,10 +66,7 @@ export type TriggerState = {
  * reconcile-deliveries.ts says the same in SQL.
  * @param before undefined for a new conversion
  */
-export function triggersOfRevision(
-  before: TriggerState | undefined,
-  after: TriggerState,
-): readonly RevisionTrigger[] {
+export function triggersOfRevision(before: TriggerState | undefined, after: TriggerState): readonly RevisionTrigger[] {
   if (before === undefined) return [after.status === 'rejected' ? 'rejected' : after.type]
   const triggers: RevisionTrigger[] = []
   if (after.status !== before.status) {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { causesOfRevision, eventIdOf, triggersOfRevision, type DeliveryCause } from './delivery-causes.ts'
+import { postbackLimits } from './limits.ts'
 import { prepareDeliveries, type WhyNot } from './prepare-deliveries.ts'
 import {
   SAMPLE_AT,
@@ -115,7 +116,10 @@ test('an event that made no conversion goes to endpoints that listen to events, 
 })
 
 test('a click goes to endpoints that listen to clicks, once, under an id of its own', () => {
-  const listening = sampleEndpoint({ triggers: ['click'], url: 'https://t.example/?c={click_id}&s={status}&p={payout}' })
+  const listening = sampleEndpoint({
+    triggers: ['click'],
+    url: 'https://t.example/?c={click_id}&s={status}&p={payout}',
+  })
   const snapshot = sampleSnapshot([listening, sampleEndpoint({ endpoint_id: 'other' })])
   const click: DeliveryCause = { trigger: 'click', click: sampleClick(), at: SAMPLE_AT }
   const { deliveries } = prepareDeliveries([click, click], snapshot)
@@ -182,10 +186,23 @@ test('an affiliate is told of another payout, and not of another revenue alone',
   const own = { ...platform, endpoint_id: 'own', scope: { affiliate_id: 'ada' } }
   const after = { ...sampleConversion({ revision: 2 }), isHoldReleased: false }
   const told = (before: Partial<typeof after>) =>
-    prepareDeliveries(causesOfRevision({ ...after, ...before }, after, sampleClick(), SAMPLE_AT), sampleSnapshot([platform, own]))
+    prepareDeliveries(
+      causesOfRevision({ ...after, ...before }, after, sampleClick(), SAMPLE_AT),
+      sampleSnapshot([platform, own]),
+    )
       .deliveries.map((item) => item.endpointId)
       .toSorted()
   assert.deepEqual(told({ payoutMicros: 1n }), ['own', 'platform'])
   assert.deepEqual(told({ revenueMicros: 1n }), ['platform'])
   assert.deepEqual(told({}), [])
+})
+
+test('a body over the limit is not sent, one at the limit is', () => {
+  const body = `{"a":"${'{sub1}'.repeat(64)}"}`
+  const endpoint = sampleEndpoint({ method: 'POST', url: 'https://t.example/', body })
+  const prepare = (length: number) =>
+    prepareDeliveries([sampleCause({}, { sub1: 'x'.repeat(length) })], sampleSnapshot([endpoint]))
+  const room = postbackLimits.bodyBytesMax - '{"a":""}'.length
+  assert.equal(prepare(Math.floor(room / 64)).deliveries.length, 1)
+  assert.deepEqual(refusals(prepare(Math.floor(room / 64) + 1).whyNot), ['tracker: request_too_large body'])
 })

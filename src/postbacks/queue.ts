@@ -29,6 +29,8 @@ export type Claimed = {
   readonly method: 'GET' | 'POST'
   readonly url: string
   readonly contentType: string | null
+  /** Of the endpoint, by name in lower case. */
+  readonly headers: Readonly<Record<string, string>> | null
   readonly body: string | null
 }
 
@@ -54,7 +56,7 @@ const CLAIM = `
     FROM taken
   )
   SELECT t.delivery_id AS "deliveryId", t.created_at AS "createdAt", t.endpoint_id AS "endpointId", t.attempts, t.probes,
-    t.lease_token AS "leaseToken", d.event_id AS "eventId", d.method, d.url, d.content_type AS "contentType", d.body
+    t.lease_token AS "leaseToken", d.event_id AS "eventId", d.method, d.url, d.content_type AS "contentType", d.headers, d.body
   FROM taken AS t JOIN deliveries AS d ON d.created_at = t.created_at AND d.delivery_id = t.delivery_id`
 
 /** Leases what is due, at most `count` per endpoint. One endpoint's backlog costs the others nothing: each is looked up by its

@@ -6,6 +6,7 @@ import type { PostbackEndpoint, Snapshot } from '#routing'
 import { compileEndpoint, compileEndpoints } from './compile-endpoints.ts'
 import type { DeliveryCause } from './delivery-causes.ts'
 import { NOTIFY_WORKERS, storeDeliveries } from './enqueue-deliveries.ts'
+import { maskHeaders } from './headers.ts'
 import { fillMessage, macroFactsOf } from './prepare-deliveries.ts'
 import type { WhyNotReason } from './reasons.ts'
 
@@ -21,9 +22,9 @@ const REPLAY = `
     RETURNING delivery_id, created_at, replay_no
   ), stored AS (
     INSERT INTO deliveries (delivery_id, created_at, endpoint_id, event_id, replay_no, kind, cause, advertiser_id, affiliate_id,
-      campaign_id, offer_id, click_id, conversion_id, conversion_revision, config_version, method, url, content_type, body)
+      campaign_id, offer_id, click_id, conversion_id, conversion_revision, config_version, method, url, content_type, body, headers)
     SELECT k.delivery_id, k.created_at, endpoint_id, event_id, k.replay_no, 'replay', cause, advertiser_id, affiliate_id,
-      campaign_id, offer_id, click_id, conversion_id, conversion_revision, config_version, method, url, content_type, body
+      campaign_id, offer_id, click_id, conversion_id, conversion_revision, config_version, method, url, content_type, body, headers
     FROM original CROSS JOIN key AS k
   ), queued AS (
     INSERT INTO delivery_ready (delivery_id, created_at, endpoint_id, run_at, attempts, crashes)
@@ -60,6 +61,8 @@ export type TestSend =
       readonly deliveryId: bigint
       readonly method: 'GET' | 'POST'
       readonly url: string
+      /** What may be a secret is masked. */
+      readonly headers: Readonly<Record<string, string>>
       readonly body: string | undefined
     }
   | { readonly kind: 'refused'; readonly reason: WhyNotReason | 'endpoint_unknown' }
@@ -93,7 +96,8 @@ export async function sendTest(pool: Pool, endpointId: string, snapshot: Snapsho
     at: nowMs,
   }
   const [deliveryId] = await inTransaction(pool, (tx) => storeDeliveries(tx, [delivery], 'test'))
-  return { kind: 'enqueued', deliveryId: deliveryId!, method: message.method, url: message.url, body: message.body }
+  const { method, url, headers = {}, body } = message
+  return { kind: 'enqueued', deliveryId: deliveryId!, method, url, headers: maskHeaders(headers), body }
 }
 
 const offerOf = (snapshot: Snapshot, offerId: string | undefined) =>
