@@ -8,6 +8,7 @@ import {
   doctor,
   explainUrl,
   inspectInstallationLog,
+  listTemplates,
   onStopRequest,
   parseRoles,
   reconcileInstallation,
@@ -88,6 +89,15 @@ const commands: Readonly<Record<string, Command>> = {
       if (verb === 'restore' && rest.length === 1)
         return runConfigCommand(config, { verb, version: first!, isDryRun: !values.yes })
       throw new UsageError('config knows history, show [VERSION], diff FROM TO and restore VERSION.')
+    },
+  },
+  templates: {
+    usage: 'templates [NAME]',
+    summary: 'the ready-made postbacks: how other systems want to be told of conversions',
+    run: async (args) => {
+      const { positionals } = parseArgs({ args, allowPositionals: true })
+      if (positionals.length > 1) throw new UsageError('templates takes one name at most.')
+      return listTemplates(positionals[0])
     },
   },
   explain: {

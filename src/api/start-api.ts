@@ -18,6 +18,7 @@ import { addConfigurationRoutes } from './routes/configuration.ts'
 import { addConfigurationVersionRoutes } from './routes/configuration-versions.ts'
 import { addConversionRoutes } from './routes/conversions.ts'
 import { addDeliveryRoutes } from './routes/deliveries.ts'
+import { addPostbackTemplateRoutes } from './routes/postback-templates.ts'
 import { addExplainRoute } from './routes/explain.ts'
 import { addInboundPostbackRoutes } from './routes/inbound-postbacks.ts'
 import { addOperationRoutes } from './routes/operations.ts'
@@ -92,6 +93,7 @@ export async function createApi({
     addCapRoutes(scope, api)
     addInboundPostbackRoutes(scope, api)
     addDeliveryRoutes(scope, api)
+    addPostbackTemplateRoutes(scope)
     addConfigurationRoutes(scope, api)
     addConfigurationVersionRoutes(scope, api)
     addExplainRoute(scope, api)

@@ -2,6 +2,7 @@ import { Type, type Static, type TSchema } from 'typebox'
 import { optimizeDefaults, optimizeLimits } from '#bandit'
 import { capLimits } from '#caps'
 import { fraudLimits } from '#fraud'
+import { postbackLimits, receiverTemplateNames } from '#postbacks'
 import { ruleLimits } from '#rules'
 
 /** The shape of a configuration file, once: the checker reads it, the JSON schema for editors and the tables of
@@ -602,6 +603,43 @@ const link = Type.Object(
   strict,
 )
 
+const triggerWords = [
+  'click',
+  'lead',
+  'sale',
+  'rejected',
+  'hold_released',
+  'status_changed',
+  'payout_changed',
+  'event',
+] as const
+
+const batch = Type.Object(
+  {
+    max_events: integer(1, postbackLimits.batchEventsMax, 'Messages of one request.'),
+    max_wait_ms: Type.Optional(
+      integer(0, postbackLimits.batchWaitMsMax, 'Longest time that the first message waits for others.', 1_000),
+    ),
+    max_bytes: Type.Optional(
+      integer(
+        1_024,
+        postbackLimits.batchBytesMax,
+        'Bytes of a body. One message alone is sent whatever its size.',
+        1_048_576,
+      ),
+    ),
+    format: Type.Optional(
+      oneOf(
+        ['json_array', 'ndjson', 'wrapped'],
+        '`json_array`: `[…]`, `ndjson`: a line each, `wrapped`: an object with the list under `wrapper_key`.',
+        'json_array',
+      ),
+    ),
+    wrapper_key: Type.Optional(text('Key of the list, for `wrapped`. Default: `events`.', 64)),
+  },
+  { ...strict, description: 'POST as JSON: many messages in one request. Left out: one request each.' },
+)
+
 const endpoint = Type.Object(
   {
     state: Type.Optional(oneOf(['present', 'absent'], '`absent` removes it.', 'present')),
@@ -617,11 +655,21 @@ const endpoint = Type.Object(
     affiliate_id: Type.Optional(reference('affiliates', 'Only conversions of this affiliate.')),
     campaign_id: Type.Optional(reference('campaigns', 'Only conversions of this campaign.')),
     offer_id: Type.Optional(reference('offers', 'Only conversions of this offer.')),
+    source_id: Type.Optional(
+      text('Only conversions of this traffic source: the `source_id` that links bring along.', 255),
+    ),
+    yields: Type.Optional(
+      Type.Boolean({
+        description:
+          'Silent where an endpoint with all of its scope and more takes the same: a general postback beside those of single offers.',
+        default: false,
+      }),
+    ),
     triggers: Type.Optional(
       list(
-        oneOf(['lead', 'sale', 'rejected', 'hold_released', 'status_changed', 'event'], 'Trigger.'),
-        'What it is sent for.',
-        { minItems: 1, maxItems: 6, default: ['lead', 'sale', 'rejected'] },
+        oneOf(triggerWords, 'Trigger.'),
+        'What it is sent for. Default: `[lead, sale, rejected]`, or what `template` says.',
+        { minItems: 1, maxItems: triggerWords.length },
       ),
     ),
     rule: Type.Optional(
@@ -629,8 +677,20 @@ const endpoint = Type.Object(
         'Which conversions or events it wants to hear of; left out: all. May ask for type, status, payout and the like. See "Rules".',
       ),
     ),
-    method: Type.Optional(oneOf(['GET', 'POST'], 'HTTP method.', 'GET')),
-    url: text('Address with macros such as `{click_id}` and `{payout}`.', 2_048),
+    template: Type.Optional(
+      oneOf(receiverTemplateNames, 'Ready-made method, URL and body of a system, see [postbacks](postbacks.md).'),
+    ),
+    parameters: Type.Optional(
+      Type.Record(Type.String(), Type.String({ maxLength: 2_048 }), {
+        format: 'template_parameter',
+        description: 'What the template asks for: `host`, `key`, …',
+        maxProperties: 20,
+      }),
+    ),
+    method: Type.Optional(oneOf(['GET', 'POST'], 'HTTP method. Default: `GET`, or what `template` says.')),
+    url: Type.Optional(
+      text('Address with macros such as `{click_id}` and `{payout}`. Needed where there is no `template`.', 2_048),
+    ),
     body: Type.Optional(
       Type.String({
         minLength: 1,
@@ -640,6 +700,14 @@ const endpoint = Type.Object(
     content_type: Type.Optional(
       oneOf(['application/json', 'application/x-www-form-urlencoded'], 'POST: how the body is encoded.'),
     ),
+    headers: Type.Optional(
+      Type.Record(Type.String(), Type.String({ minLength: 1, maxLength: postbackLimits.headerTemplateCharactersMax }), {
+        format: 'header_name',
+        description: 'Headers with macros in their values, shown to nobody again: `Authorization: Bearer …`.',
+        maxProperties: postbackLimits.headersMax,
+      }),
+    ),
+    batch: Type.Optional(batch),
     secret: Type.Optional(
       Type.String({
         maxLength: 200,

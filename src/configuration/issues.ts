@@ -37,6 +37,8 @@ export const issueCodes = {
   combination_invalid: 'Two keys do not go together.',
   macro_of_conversion: 'The macro stands for something that a click does not have yet.',
   body_invalid: 'The body of a postback is no valid JSON once its macros are filled.',
+  header_invalid: 'A header of a postback has a name that cannot be set, or a value that no header may have.',
+  batch_invalid: 'What the endpoint sends cannot go with others in one request.',
   ...templateProblemCodes,
 } as const
 

@@ -51,7 +51,7 @@ const tables: Readonly<
     key: 'endpoint_id',
     columns: [
       'advertiser_id', 'name', 'status', 'scope', 'triggers', 'rule', 'method', 'url', 'body', 'content_type', 'secret', 'timeout_ms',
-      'max_concurrency', 'max_attempts', 'max_per_minute', 'expires_hours', 'allow_private_address',
+      'max_concurrency', 'max_attempts', 'max_per_minute', 'expires_hours', 'allow_private_address', 'yields', 'template', 'headers', 'batch',
     ], // prettier-ignore
   },
 }

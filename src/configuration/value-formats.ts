@@ -11,6 +11,7 @@ import { isHostChosen, isScriptChosen } from './unsafe-macros.ts'
 export type FormatName = keyof typeof formats
 export type FormatCheck = (text: string) => Problem | undefined
 
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/
 const ID = /^[a-z0-9][a-z0-9_.-]{0,62}$/
 const LINK_CODE = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/
 const EVENT_NAME = /^[a-z0-9][a-z0-9_.-]{0,63}$/
@@ -84,6 +85,12 @@ export const formats = {
           `"${cut(text)}" is no country code.`,
           'Write ISO 3166-1 alpha-2 in upper case, like DE or GB, or "*".',
         ),
+  header_name: (text) =>
+    HEADER_NAME.test(text)
+      ? undefined
+      : problem('header_invalid', `"${cut(text)}" is no name of a header.`, 'Use 1 to 64 letters, digits and "-".'),
+  // Which ones there are depends on the template.
+  template_parameter: () => undefined,
   fraud_rule: (text) => checkWord(text, Object.keys(fraudRules), 'rule of fraud'),
   rate_kind: (text) => checkWord(text, rateKinds, 'kind of rate'),
   redirect_url: (text) => checkUrl(text),

@@ -45,13 +45,15 @@ export type Claimed = {
   readonly method: 'GET' | 'POST'
   readonly url: string
   readonly contentType: string | null
+  /** Of the endpoint, by name in lower case. */
+  readonly headers: Readonly<Record<string, string>> | null
   readonly body: string | null
 }
 
 const READ_DUE = `
   SELECT r.ctid::text AS place, (extract(epoch FROM r.run_at) * 1000000)::float8 AS "runAtMicros", r.delivery_id AS "deliveryId", r.created_at AS "createdAt",
     r.endpoint_id AS "endpointId", r.attempts, r.probes, d.event_id AS "eventId", d.method, d.url,
-    d.content_type AS "contentType", d.body
+    d.content_type AS "contentType", d.headers, d.body
   FROM unnest($1::text[], $2::int[], $3::float8[], $4::bigint[], $5::int[])
     AS q(endpoint_id, quota, after_micros, after_id, again_seconds)
   CROSS JOIN LATERAL (

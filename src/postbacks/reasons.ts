@@ -2,10 +2,12 @@
 export const whyNotReasons = {
   endpoint_paused: 'The endpoint is paused.',
   rule_not_met: 'The rule of the endpoint does not take this one.',
+  narrower_endpoint: 'The endpoint yields, and the one named here, of a narrower scope, takes it.',
   template_invalid: 'A template of the endpoint has a mistake; apply a corrected configuration.',
   macro_empty: 'A macro that the template requires ({name!}) has no value for this conversion.',
   url_invalid: 'The filled URL is no http(s) URL that may be requested.',
-  request_too_large: 'The filled URL or body is longer than the limit.',
+  header_invalid: 'A header would have a line break, a control character or a letter beyond Latin-1.',
+  request_too_large: 'The filled URL, its headers or the body are longer than the limit.',
 } as const
 export type WhyNotReason = keyof typeof whyNotReasons
 

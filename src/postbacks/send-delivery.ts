@@ -26,7 +26,7 @@ function composeRequest(delivery: Claimed, endpoint: PostbackEndpoint, nowMs: nu
   return {
     url: signed.url,
     method,
-    headers: { 'user-agent': USER_AGENT, accept: '*/*', ...contentType, ...signed.headers },
+    headers: { 'user-agent': USER_AGENT, accept: '*/*', ...delivery.headers, ...contentType, ...signed.headers },
     body,
     timeoutMs: endpoint.timeout_ms,
     allowsPrivate: endpoint.allow_private_address,

@@ -8,6 +8,7 @@ import { LADDER_MS } from './decide-outcome.ts'
 import { expireOld } from './housekeeping.ts'
 import { buryDeadWorkers } from './ownership.ts'
 import { reconcileDeliveries } from './reconcile-deliveries.ts'
+import { replayDelivery } from './replay.ts'
 import { RESPONSE_BYTES_MAX, RESPONSE_HEAD_BYTES } from './send-request.ts'
 import { verifySignature } from './sign.ts'
 import { localEndpoint, manyCauses, openBench, TEST_SECRET, type Bench } from './test-bench.ts'
@@ -49,6 +50,30 @@ async function startSocketServer(t: TestContext, serve: (socket: Socket) => void
   })
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
 }
+
+test('sends the headers of the endpoint, filled once, and those of a signature that nobody can replace', async (t) => {
+  const receiver = await startReceiver(t)
+  const headers = {
+    Authorization: 'Bearer {sub1}',
+    'X-Status': '{status:sale=2}',
+    'User-Agent': 'ours/1',
+    'X-None': '{sub9}',
+  }
+  await using bench = await openBench(t, [localEndpoint({ url: receiver.url, method: 'POST', headers })])
+  await bench.start()
+  await bench.enqueue([sampleCause()])
+  await bench.recorded(1)
+  const { headers: arrived } = receiver.arrivals[0]!
+  assert.deepEqual(
+    ['authorization', 'x-status', 'user-agent', 'x-none', 'content-type'].map((name) => arrived[name]),
+    ['Bearer a b&c', '2', 'ours/1', undefined, 'application/json'],
+  )
+  assert.equal(verifySignature(receiver.arrivals[0]!, TEST_SECRET, Date.now()).kind, 'valid')
+  const [{ delivery_id }] = (await bench.rows('SELECT delivery_id FROM deliveries')) as [{ delivery_id: bigint }]
+  assert.equal((await replayDelivery(bench.pool, delivery_id)).kind, 'replayed')
+  await bench.recorded(2)
+  assert.equal(receiver.arrivals[1]!.headers['authorization'], 'Bearer a b&c')
+})
 
 test('delivers a GET with the right values, signed in its query, and records the attempt', async (t) => {
   const receiver = await startReceiver(t)

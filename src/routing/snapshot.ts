@@ -232,7 +232,8 @@ export type Link = {
 }
 
 /** What an outbound postback may be sent for. */
-export type PostbackTrigger = 'lead' | 'sale' | 'rejected' | 'hold_released' | 'status_changed' | 'event'
+export type PostbackTrigger =
+  'click' | 'lead' | 'sale' | 'rejected' | 'hold_released' | 'status_changed' | 'payout_changed' | 'event'
 
 /** A receiver of outbound postbacks. */
 export type PostbackEndpoint = {
@@ -245,16 +246,26 @@ export type PostbackEndpoint = {
     readonly affiliate_id?: string
     readonly campaign_id?: string
     readonly offer_id?: string
+    /** Traffic source: `source_id` of the click. */
+    readonly source_id?: string
   }
   readonly triggers: readonly PostbackTrigger[]
   /** Which of them it wants to hear of; left out: all. */
   readonly rule?: Rule
+  /** Sent only where no endpoint of a narrower scope inside its own takes the same. */
+  readonly yields?: true
+  /** The ready-made template that it was filled from, for people. */
+  readonly template?: string
   readonly method: 'GET' | 'POST'
   /** URL with macros. */
   readonly url: string
   /** POST: a JSON or form template with macros; left out: a standard JSON body. */
   readonly body?: string
   readonly content_type?: 'application/json' | 'application/x-www-form-urlencoded'
+  /** Values with macros, by the name of the header. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Many messages in one request; left out: one request each. */
+  readonly batch?: PostbackBatch
   /** Signing secret, `whsec_…` of Standard Webhooks; left out: unsigned. */
   readonly secret?: string
   /** Milliseconds for the whole attempt. */
@@ -267,4 +278,15 @@ export type PostbackEndpoint = {
   readonly expires_hours: number
   /** Lets this endpoint be on a private or loopback address; off unless the operator says so. */
   readonly allow_private_address: boolean
+}
+
+/** How messages are put together into one request. A request goes out as soon as one of the three is reached. */
+export type PostbackBatch = {
+  readonly max_events: number
+  /** Longest time that the first message waits for others. */
+  readonly max_wait_ms: number
+  readonly max_bytes: number
+  /** `json_array`: `[…]`, `ndjson`: a line each, `wrapped`: `{"<wrapper_key>":[…]}`. */
+  readonly format: 'json_array' | 'ndjson' | 'wrapped'
+  readonly wrapper_key: string
 }

@@ -155,8 +155,8 @@ export function addDeliveryRoutes(plain: FastifyInstance, api: Api): void {
       const test = await sendTest(api.pool, endpoint_id, snapshot, api.clock.now())
       if (test.kind === 'refused' && test.reason === 'endpoint_unknown') throw new WaypostError('not_found')
       if (test.kind === 'refused') throw new RequestError('conflict', `it is not sent: ${test.reason}`, 'endpoint_id')
-      const { deliveryId, method, url, body = null } = test
-      return reply.code(201).send({ delivery_id: String(deliveryId), method, url, body })
+      const { deliveryId, method, url, headers, body = null } = test
+      return reply.code(201).send({ delivery_id: String(deliveryId), method, url, headers, body })
     },
   )
 }
@@ -165,6 +165,7 @@ const testAnswer = Type.Object({
   delivery_id: Type.String({ description: 'GET /v1/deliveries/:delivery_id then shows what the receiver answered' }),
   method: Type.String(),
   url: Type.String({ description: 'With its macros filled' }),
+  headers: Type.Record(Type.String(), Type.String(), { description: 'Those of the endpoint; secrets are masked' }),
   body: nullable(Type.String()),
 })
 
