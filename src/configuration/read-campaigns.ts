@@ -4,6 +4,7 @@ import { report, type Reading } from './check-shape.ts'
 import type { FileCampaign, FileEndpoint, FileFlow, FileLink } from './file-schema.ts'
 import { problem } from './issues.ts'
 import { withoutEmpty } from './objects.ts'
+import { readDelivery } from './read-delivery.ts'
 import { readLandings, reportAllZero, reportRepeats } from './read-offers.ts'
 import { readOptimize } from './read-optimize.ts'
 import { readRedirect, reportUnusedRedirect } from './read-redirect.ts'
@@ -199,7 +200,7 @@ export function readEndpoint(
     secret: file.secret,
     timeout_ms: file.timeout_ms ?? 10_000,
     max_concurrency: file.max_concurrency ?? 4,
-    max_attempts: file.max_attempts ?? 12,
+    ...readDelivery(file, reading),
     max_per_minute: file.max_per_minute,
     expires_hours: file.expires_hours ?? 120,
     allow_private_address: file.allow_private_address ?? false,

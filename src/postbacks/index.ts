@@ -13,6 +13,8 @@ export type {
 export { readQueueDepth } from './delivery-metrics.ts'
 export type { AttemptCounts, QueueDepth } from './delivery-metrics.ts'
 export { enqueueDeliveries, enqueueDeliveriesUnsafely } from './enqueue-deliveries.ts'
+export { parseStatuses, validateAnswerRules } from './judge-answer.ts'
+export type { SuccessProblem } from './judge-answer.ts'
 export { macroMeanings } from './macro-meanings.ts'
 export { findMacro, postbackMacroNames } from './macros.ts'
 export { attemptErrors, giveUpReasons, whyNotReasons } from './reasons.ts'

@@ -18,6 +18,8 @@ export const giveUpReasons = {
   destination_refused:
     'The address may not be requested (private, reserved or malformed); the short schedule is used up.',
   gone: 'The receiver answered 410: it wants no more of these.',
+  aborted_by_receiver: 'The receiver answered `webhook-delivery: abort-message`: it wants this message not again.',
+  answer_final: 'The endpoint says that this answer is final (`final_statuses`, `success.otherwise: give_up`).',
   endpoint_removed: 'The endpoint is no longer in the configuration.',
   crash_loop: 'The process died during this delivery again and again.',
 } as const
@@ -35,6 +37,7 @@ export const attemptErrors = {
   network_error: 'Another error of the network.',
   redirect: 'The receiver answered with a redirect; redirects are not followed.',
   http_error: 'The receiver answered with an error status.',
+  answer_not_accepted: 'The status was good, but the answer is none that `success` of the endpoint accepts.',
   destination_refused: 'The address may not be requested.',
   body_too_large: 'The answer was longer than 64 KiB and was cut off; its status counts.',
   body_broken: 'The answer broke off or did not end in time after its status; the status counts.',

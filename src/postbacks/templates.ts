@@ -12,7 +12,7 @@ export const templateProblemCodes = {
   macro_map_invalid:
     'The inline map of a macro is not of the form {status:lead=1 sale=2 *=0}, or the macro takes none.',
   macro_in_host: 'The host, port and scheme of a URL must not come from a macro.',
-  macro_misplaced: '{sig} and {ts} work in the URL of a signed GET endpoint only.',
+  macro_misplaced: '{sig} and {ts} work in the URL and the body of an endpoint with a secret, in JSON within quotes.',
   macro_confidential: 'An endpoint of an affiliate must not be told this value.',
   url_fragment: 'A URL that is requested has no fragment (#).',
   template_too_long: 'The template is longer than the limit.',
@@ -55,11 +55,15 @@ const encodeRawUrl = (value: string): string =>
   encodeURI(value).replaceAll('%25', '%').replaceAll('#', '%23').replaceAll('\\', '%5C')
 
 const JSON_NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/
-const encodeJsonString = (value: string): string => JSON.stringify(value).slice(1, -1)
+
+/** What looks like a macro that is filled at send time must stay the text that it is. */
+const LATE_BRACE = /\{(?=(?:sig|ts)\})/g
+const toJson = (value: string): string => JSON.stringify(value).replaceAll(LATE_BRACE, '\\u007b')
+const encodeJsonString = (value: string): string => toJson(value).slice(1, -1)
 
 function encodeBareJson(macro: Macro, value: string): string {
   if (value === '') return 'null'
-  return macro.isNumber && JSON_NUMBER.test(value) ? value : JSON.stringify(value)
+  return macro.isNumber && JSON_NUMBER.test(value) ? value : toJson(value)
 }
 
 /** Visible ASCII and single spaces inside; everything else percent-encoded. */
@@ -160,7 +164,7 @@ export function compileTemplate(
     MACRO.lastIndex = offset
     const match = template[offset] === '{' ? MACRO.exec(template) : null
     if (match !== null) {
-      const part = readMacro(match, offset, kind, reader)
+      const part = readMacro(match, offset, reader)
       if ('code' in part) problems.push(part)
       else parts.push({ kind: 'text', text: literal }, part)
       literal = ''
@@ -181,7 +185,7 @@ function toTemplate(parts: readonly Part[]): Template {
   return { parts: kept, lateMacros: new Set(kept.flatMap((part) => (part.kind === 'late' ? [part.text] : []))) }
 }
 
-function readMacro(match: RegExpExecArray, offset: number, kind: TemplateKind, reader: Reader): Part | TemplateProblem {
+function readMacro(match: RegExpExecArray, offset: number, reader: Reader): Part | TemplateProblem {
   const [whole, underscore, name, mapSource, exclamation] = match as unknown as [
     string,
     string,
@@ -192,7 +196,7 @@ function readMacro(match: RegExpExecArray, offset: number, kind: TemplateKind, r
   if (reader.isInHost(offset)) return problemOf('macro_in_host', offset, whole)
   const late = `{${name.toLowerCase()}}`
   if (late === '{sig}' || late === '{ts}') {
-    const isPlain = kind === 'url' && whole.length === late.length
+    const isPlain = whole.length === late.length && !['header', 'json_bare'].includes(reader.encoder())
     return isPlain ? { kind: 'late', text: late } : problemOf('macro_misplaced', offset, whole)
   }
   const macro = findMacro(name)

@@ -15,7 +15,7 @@ import {
 } from './templates.ts'
 
 export type EndpointProblem = {
-  readonly field: 'url' | 'body' | 'secret'
+  readonly field: 'url' | 'body' | 'secret' | 'previous_secret'
   readonly code: TemplateProblem['code'] | 'url_invalid' | 'body_invalid' | 'secret_invalid'
   readonly message: string
   /** Characters from the start of the field. */
@@ -24,7 +24,7 @@ export type EndpointProblem = {
 
 type Candidate = Pick<
   PostbackEndpoint,
-  'scope' | 'method' | 'url' | 'body' | 'content_type' | 'secret' | 'allow_private_address'
+  'scope' | 'method' | 'url' | 'body' | 'content_type' | 'secret' | 'previous_secret' | 'allow_private_address'
 >
 
 /** Everything that would keep an endpoint from being sent to, found when the configuration is applied and not when the first
@@ -47,18 +47,20 @@ export function validateEndpoint(endpoint: Candidate): readonly EndpointProblem[
 /** What an affiliate must not see, and signatures where there are none. */
 function misusedMacros(endpoint: Candidate, field: 'url' | 'body', template: Template): readonly EndpointProblem[] {
   const confidential = endpoint.scope.affiliate_id === undefined ? [] : confidentialMacros(template)
-  const isSignedGet = endpoint.method === 'GET' && endpoint.secret !== undefined
-  const misplaced = isSignedGet ? [] : [...template.lateMacros]
+  const misplaced = endpoint.secret === undefined ? [...template.lateMacros] : []
   return [
     ...confidential.map((name) => ({ field, ...problemOf('macro_confidential', 0, `{${name}}`) })),
     ...misplaced.map((name) => ({ field, ...problemOf('macro_misplaced', 0, name) })),
   ]
 }
 
-function checkSecret({ secret }: Candidate): readonly EndpointProblem[] {
-  if (secret === undefined || parseSecret(secret) !== undefined) return []
+function checkSecret(endpoint: Candidate): readonly EndpointProblem[] {
   const message = 'The secret is not of the form whsec_<base64 of 24 to 64 bytes>.'
-  return [{ field: 'secret', code: 'secret_invalid', message, offset: 0 }]
+  return (['secret', 'previous_secret'] as const).flatMap((field) => {
+    const secret = endpoint[field]
+    const isRight = secret === undefined || parseSecret(secret) !== undefined
+    return isRight ? [] : [{ field, code: 'secret_invalid' as const, message, offset: 0 }]
+  })
 }
 
 /** Fills the templates with a made-up sale and looks at the result as a sender would. */
