@@ -44,3 +44,25 @@ export const attemptErrors = {
   interrupted: 'We stopped while waiting for the answer.',
 } as const
 export type AttemptError = keyof typeof attemptErrors
+
+/** Why deliveries of an endpoint wait although they are due. */
+export const waitReasons = {
+  endpoint_paused: 'The endpoint is paused in the configuration.',
+  paused_endpoint: 'The endpoint is paused by hand.',
+  paused_affiliate: 'The affiliate of the endpoint is paused by hand.',
+  paused_advertiser: 'The advertiser of the endpoint is paused by hand.',
+  endpoint_failing:
+    'The endpoint failed for five days and is disabled; from time to time one delivery asks whether it is back.',
+  endpoint_gone: 'The receiver answered 410 and the endpoint is disabled until somebody enables it.',
+  quota_used: 'The quota of the endpoint is used up until its next period.',
+} as const
+export type WaitReason = keyof typeof waitReasons
+
+/** What operators are told of an endpoint. */
+export const noticeKinds = {
+  endpoint_failing: 'Nothing was delivered for 24 or 72 hours; after five days the endpoint is disabled.',
+  endpoint_disabled:
+    'Nothing was delivered for five days, or the receiver answered 410: deliveries wait until they expire.',
+  endpoint_recovered: 'A disabled endpoint answered again and is in service; what it missed can be replayed.',
+} as const
+export type NoticeKind = keyof typeof noticeKinds

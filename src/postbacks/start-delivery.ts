@@ -4,6 +4,7 @@ import type { LogLines } from '#platform/log-lines'
 import type { Pool } from '#platform/postgres'
 import type { Snapshot } from '#routing'
 import { createDeliveryCounters, type AttemptCounts } from './delivery-metrics.ts'
+import { openGate } from './gate/gate.ts'
 import { listenForDeliveries } from './listen.ts'
 import { expireOld, promoteDue, reapLostLeases, type Completion } from './queue.ts'
 import { createRecorder } from './record-tries.ts'
@@ -42,6 +43,8 @@ export type DeliveryOptions = {
   readonly reapIntervalMs?: number
   /** False only in the fault run, which must turn red: then a worker that lost its lease decides all the same. */
   readonly isLeaseFenced?: boolean
+  /** For tests. */
+  readonly gate?: { readonly healthIntervalMs: number }
   /** Called after each commit of outcomes. */
   readonly onRecorded?: (completions: readonly Completion[], lateCount: number) => void
 }
@@ -64,12 +67,15 @@ export async function startDelivery(options: DeliveryOptions): Promise<Delivery>
   const workerId = randomUUID()
   const counters = createDeliveryCounters()
   const sender = createSender({ resolveHost: options.resolveHost ?? createHostResolver() })
+  const nowMs = options.clock.now
+  const gate = openGate({ pool, logLines, nowMs, onChange: () => look(), ...options.gate })
   const recorder = createRecorder({
     pool,
     workerId,
     logLines,
     isFenced: options.isLeaseFenced ?? true,
     onRecorded: (completions, lateCount) => {
+      gate.noteEnds(completions)
       counters.count(completions, lateCount)
       options.onRecorded?.(completions, lateCount)
     },
@@ -80,7 +86,8 @@ export async function startDelivery(options: DeliveryOptions): Promise<Delivery>
     sender,
     recorder,
     snapshots: options.snapshots,
-    surroundings: { nowMs: options.clock.now, random: options.random ?? Math.random },
+    gate,
+    surroundings: { nowMs, random: options.random ?? Math.random },
     concurrencyMax: options.concurrencyMax ?? CONCURRENCY_MAX,
     onFreed: () => claiming.wake(),
   })
@@ -100,6 +107,7 @@ export async function startDelivery(options: DeliveryOptions): Promise<Delivery>
       await worker.drain()
       clearTimeout(interrupting)
       clearTimeout(abandoning)
+      await gate.stop()
       await sender.close()
     },
   }

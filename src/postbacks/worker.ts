@@ -2,6 +2,7 @@ import type { Pool } from '#platform/postgres'
 import type { PostbackEndpoint, Snapshot } from '#routing'
 import { claimDue, findWaitingEndpoints, retireRemoved, type Claimed, type Quota } from './queue.ts'
 import type { Recorder } from './record-tries.ts'
+import type { Gate } from './gate/gate.ts'
 import { signOf } from './scheduler/sign-of.ts'
 import type { Rate } from './scheduler/rate.ts'
 import { Scheduler, type Receiver } from './scheduler/scheduler.ts'
@@ -26,6 +27,7 @@ export type WorkerOptions = {
   readonly sender: Sender
   readonly recorder: Recorder
   readonly surroundings: Surroundings
+  readonly gate: Gate
   /** Deliveries under way at most. */
   readonly concurrencyMax: number
   /** Called when a slot was freed and something may wait for it. */
@@ -60,8 +62,14 @@ export class Worker {
     const snapshot = this.#options.snapshots.current()
     if (snapshot === undefined) return IDLE_MS
     if (this.#mustLook) await this.#look()
-    const receivers = await this.#activeReceivers(snapshot)
-    const { shares, nextAt } = this.#scheduler.plan([...receivers.values()], performance.now())
+    const active = await this.#activeReceivers(snapshot)
+    const { receivers, room, opensAt } = this.#admit(active)
+    const plan = this.#scheduler.plan([...receivers.values()], performance.now())
+    const shares = plan.shares.map((share) => ({
+      ...share,
+      count: Math.min(share.count, room.get(share.receiver.endpointId)!),
+    }))
+    const nextAt = earlier(plan.nextAt, opensAt)
     if (shares.length === 0) return this.#pauseUntil(nextAt)
     const quotas = shares.map(({ receiver, count }) => ({
       endpointId: receiver.endpointId,
@@ -72,6 +80,22 @@ export class Worker {
     this.#rememberWhoWaits(quotas, claimed)
     for (const delivery of claimed) this.#start(delivery, receivers.get(delivery.endpointId)!)
     return claimed.length === 0 && !this.#mustLook ? this.#pauseUntil(nextAt) : 0
+  }
+
+  /** Those of the waiting that the gate lets through, and how much for each. */
+  #admit(active: ReadonlyMap<string, KnownReceiver>): Admitted {
+    const receivers = new Map<string, KnownReceiver>()
+    const room = new Map<string, number>()
+    let opensAt: number | undefined
+    for (const [endpointId, receiver] of active) {
+      const admission = this.#options.gate.admit(receiver.endpoint)
+      if (admission.kind === 'open') {
+        receivers.set(endpointId, receiver)
+        room.set(endpointId, admission.countMax)
+      } else if (admission.untilMs !== undefined)
+        opensAt = earlier(opensAt, performance.now() + admission.untilMs - this.#options.surroundings.nowMs())
+    }
+    return { receivers, room, opensAt }
   }
 
   #pauseUntil(nextAt: number | undefined): number {
@@ -131,9 +155,10 @@ export class Worker {
   }
 
   async #deliver(delivery: Claimed, receiver: KnownReceiver): Promise<void> {
-    const { sender, recorder, surroundings } = this.#options
+    const { sender, recorder, surroundings, gate } = this.#options
     const { endpoint } = receiver
-    const { isProbe } = this.#scheduler.start(receiver, performance.now())
+    const asksReceiver = this.#scheduler.start(receiver, performance.now()).isProbe
+    const isProbe = gate.start(endpoint).isProbe || asksReceiver
     const exchange = await sendDelivery(sender, delivery, endpoint, surroundings)
     // The endpoint's slot is free as soon as it answered; the worker's slot only when the outcome is on record.
     const ending = { sign: signOf(exchange), tookMs: exchange.totalMs }
@@ -142,6 +167,16 @@ export class Worker {
     await recorder.record(judgeTry(delivery, endpoint, exchange, surroundings, isProbe))
   }
 }
+
+type Admitted = {
+  readonly receivers: ReadonlyMap<string, KnownReceiver>
+  readonly room: ReadonlyMap<string, number>
+  /** On performance.now(). */
+  readonly opensAt: number | undefined
+}
+
+const earlier = (one: number | undefined, other: number | undefined): number | undefined =>
+  one === undefined || (other !== undefined && other < one) ? other : one
 
 type KnownReceiver = Receiver & { readonly endpoint: PostbackEndpoint }
 
