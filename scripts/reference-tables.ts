@@ -13,7 +13,15 @@ import {
 } from '#edge'
 import { clickRules, conversionRules, fraudDefaults, fraudLimitMeanings, fraudLimits, type FraudRule } from '#fraud'
 import { errorCatalogue } from '#platform/errors'
-import { attemptErrors, deliveryChecks, giveUpReasons, macroMeanings, whyNotReasons } from '#postbacks'
+import {
+  attemptErrors,
+  deliveryChecks,
+  giveUpReasons,
+  macroMeanings,
+  noticeKinds,
+  waitReasons,
+  whyNotReasons,
+} from '#postbacks'
 import { refusalReasons, type RefusalReason } from '#records'
 import { dimensions, metrics } from '#reports'
 import { macroNames, routingLimitMeanings, routingLimits } from '#routing'
@@ -43,6 +51,8 @@ export const referenceTables: readonly ReferenceTable[] = [
   { file: 'docs/reasons.md', name: 'refusals', text: meaningTable('Reason', refusalReasons) },
   { file: 'docs/reasons.md', name: 'why-not', text: meaningTable('Reason', whyNotReasons) },
   { file: 'docs/reasons.md', name: 'give-up', text: meaningTable('Reason', giveUpReasons) },
+  { file: 'docs/states/delivery.md', name: 'waits', text: meaningTable('Reason', waitReasons) },
+  { file: 'docs/states/delivery.md', name: 'notices', text: meaningTable('Kind', noticeKinds) },
   { file: 'docs/reasons.md', name: 'attempt-errors', text: meaningTable('Error', attemptErrors) },
   { file: 'docs/reasons.md', name: 'configuration', text: meaningTable('Code', issueCodes) },
   { file: 'docs/macros.md', name: 'macros', text: meaningTable('Macro', macroMeanings) },
