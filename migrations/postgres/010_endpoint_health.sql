@@ -20,12 +20,12 @@ CREATE TABLE delivery_pauses (
   PRIMARY KEY (object, object_id)
 );
 
--- Endpoints that fail. There is no row for one that always worked, and a success empties it.
+-- Endpoints that failed and had no success since: a success ends the row.
 CREATE TABLE endpoint_states (
   endpoint_id text PRIMARY KEY,
   -- The first failure after the last success, and the last one.
-  failing_since timestamptz,
-  last_failure_at timestamptz,
+  failing_since timestamptz NOT NULL,
+  last_failure_at timestamptz NOT NULL,
   -- Hours of failing of which was warned: 0, 24 or 72.
   warned_hours smallint NOT NULL DEFAULT 0,
   disabled_at timestamptz,
@@ -34,7 +34,6 @@ CREATE TABLE endpoint_states (
   probe_at timestamptz,
   CHECK ((disabled_at IS NULL) = (disabled_reason IS NULL))
 );
-CREATE INDEX endpoint_states_disabled ON endpoint_states (endpoint_id) WHERE disabled_at IS NOT NULL;
 
 -- How much of its quota an endpoint has had in its newest period. Counted in blocks, taken before they are used, so that no delivery
 -- waits for this row and a crash can only waste the rest of a block.

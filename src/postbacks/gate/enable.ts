@@ -13,8 +13,7 @@ export type Enabling =
   /** It neither failed nor was it disabled. */
   | { readonly kind: 'not_disabled' }
 
-const ENABLE =
-  'DELETE FROM endpoint_states WHERE endpoint_id = $1 RETURNING coalesce(failing_since, disabled_at) AS since'
+const ENABLE = 'DELETE FROM endpoint_states WHERE endpoint_id = $1 RETURNING failing_since AS since'
 
 /** Puts a disabled endpoint into service again, and ends the count of its failing. What still waits goes out by itself.
  * @returns what it missed, which recoverMissed replays

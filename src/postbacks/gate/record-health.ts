@@ -25,7 +25,6 @@ const RECORD_FAILURES = `
   SELECT endpoint_id, now() - first_ms * interval '1 ms', now() - last_ms * interval '1 ms'
   FROM unnest($1::text[], $2::float8[], $3::float8[]) AS g(endpoint_id, first_ms, last_ms) ORDER BY endpoint_id
   ON CONFLICT (endpoint_id) DO UPDATE SET
-    failing_since = coalesce(s.failing_since, EXCLUDED.failing_since),
     last_failure_at = EXCLUDED.last_failure_at,
     probe_at = CASE WHEN s.disabled_reason = 'failing' THEN ${NEXT_PROBE} END`
 
