@@ -21,6 +21,8 @@ export const giveUpReasons = {
   aborted_by_receiver: 'The receiver answered `webhook-delivery: abort-message`: it wants this message not again.',
   answer_final: 'The endpoint says that this answer is final (`final_statuses`, `success.otherwise: give_up`).',
   endpoint_removed: 'The endpoint is no longer in the configuration.',
+  outcome_unknown:
+    'It may arrive once at most, and whether it did is not known: nobody answered, or the process died meanwhile.',
   crash_loop: 'The process died during this delivery again and again.',
 } as const
 export type GiveUpReason = keyof typeof giveUpReasons

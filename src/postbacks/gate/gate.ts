@@ -1,7 +1,7 @@
 import type { LogLines } from '#platform/log-lines'
 import type { Pool } from '#platform/postgres'
 import type { PostbackEndpoint } from '#routing'
-import { listenForDeliveries } from '../listen.ts'
+import { listenForDeliveries } from '../notices.ts'
 import type { Completion } from '../queue.ts'
 import type { WaitReason } from '../reasons.ts'
 import { supervise, type Loop } from '../supervise.ts'

@@ -6,11 +6,13 @@ const LIFE_HOURS_MAX = 720
 /** Replayed by one call at most. */
 export const RECOVER_MAX = 1_000
 
-/** Ended without success since a time and not replayed since. Of several replays of one message the last counts. */
+/** Ended without success since a time and not replayed since. Of several replays of one message the last counts. Times of a failure and of
+ * the end that it led to are taken apart by some milliseconds.
+ */
 const MISSED = `
   FROM deliveries AS d JOIN delivery_ends AS e ON e.created_at = d.created_at AND e.delivery_id = d.delivery_id
   WHERE d.endpoint_id = $1 AND d.created_at >= $2::timestamptz - ${LIFE_HOURS_MAX} * interval '1 hour'
-    AND d.kind <> 'test' AND e.state IN ('gave_up', 'quarantined') AND e.finished_at >= $2
+    AND d.kind <> 'test' AND e.state IN ('gave_up', 'quarantined') AND e.finished_at >= $2::timestamptz - interval '1 second'
     AND NOT EXISTS (
       SELECT FROM delivery_keys AS k
       WHERE k.endpoint_id = d.endpoint_id AND k.event_id = d.event_id AND k.replay_no > d.replay_no
