@@ -71,6 +71,8 @@ export class Worker {
   #tries = 0
   #onDrained: (() => void) | undefined
   #timer: NodeJS.Timeout | undefined
+  /** When the timer asks about those that were set aside, on performance.now(). */
+  #retryAt = Number.POSITIVE_INFINITY
 
   constructor(options: WorkerOptions) {
     this.#options = options
@@ -271,14 +273,21 @@ export class Worker {
     this.#aside.add(line)
   }
 
-  /** @param nextAt on performance.now() */
+  /** What others do in the meantime must not put it off.
+   * @param nextAt on performance.now()
+   */
   #retryAside(nextAt: number): void {
+    const now = performance.now()
+    const at = Math.min(now + ASIDE_MS_MAX, Math.max(now + 1, nextAt))
+    if (this.#isStopping || at >= this.#retryAt) return
+    this.#retryAt = at
     clearTimeout(this.#timer)
-    const waitMs = Math.min(ASIDE_MS_MAX, Math.max(1, nextAt - performance.now()))
-    this.#timer = setTimeout(() => this.#enlistAside(), waitMs)
+    this.#timer = setTimeout(() => this.#enlistAside(), at - now)
   }
 
   #enlistAside(): void {
+    clearTimeout(this.#timer)
+    this.#retryAt = Number.POSITIVE_INFINITY
     for (const line of this.#aside) this.#enlist(line)
     this.#sendSoon()
   }
