@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 import { readConfig } from '#config'
+import { KEEP_HOURS_MAX } from '#configuration'
 import {
   applyFile,
   doctor,
@@ -14,10 +15,13 @@ import {
   reconcileInstallation,
   roles,
   runConfigCommand,
+  runEndpointsCommand,
   serve,
   simulateFile,
   testRuleText,
+  type EndpointsQuestion,
 } from '#operations'
+import { pausedObjects } from '#postbacks'
 
 type Command = {
   readonly usage: string
@@ -98,6 +102,17 @@ const commands: Readonly<Record<string, Command>> = {
       const { positionals } = parseArgs({ args, allowPositionals: true })
       if (positionals.length > 1) throw new UsageError('templates takes one name at most.')
       return listTemplates(positionals[0])
+    },
+  },
+  endpoints: {
+    usage:
+      'endpoints list | pause OBJECT ID [--note TEXT] | resume OBJECT ID | enable ID | recover ID --since TIME | rotate-secret ID [--keep-hours 24]',
+    summary:
+      'receivers of postbacks that fail or wait: pause and resume an endpoint, affiliate or advertiser, enable what was disabled, send what it missed, change its secret',
+    run: async (args) => {
+      const options = { note: TEXT, since: TEXT, 'keep-hours': { ...TEXT, default: '24' } } as const
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      return runEndpointsCommand(readConfig(), readEndpointsQuestion(positionals, values))
     },
   },
   explain: {
@@ -212,6 +227,24 @@ const commands: Readonly<Record<string, Command>> = {
       })
     },
   },
+}
+
+type EndpointsValues = { readonly note?: string; readonly since?: string; readonly 'keep-hours': string }
+
+function readEndpointsQuestion([verb, ...rest]: readonly string[], values: EndpointsValues): EndpointsQuestion {
+  const [first, second] = rest
+  if (verb === 'list' && rest.length === 0) return { verb }
+  const object = pausedObjects.find((one) => one === first)
+  if (verb === 'pause' && object !== undefined && rest.length === 2)
+    return { verb, object, id: second!, note: values.note }
+  if (verb === 'resume' && object !== undefined && rest.length === 2) return { verb, object, id: second! }
+  if (verb === 'enable' && rest.length === 1) return { verb, id: first! }
+  if (verb === 'recover' && rest.length === 1) return { verb, id: first!, since: sinceTime(values.since) }
+  if (verb === 'rotate-secret' && rest.length === 1)
+    return { verb, id: first!, keepHours: wholeNumber('--keep-hours', values['keep-hours'], 0, KEEP_HOURS_MAX) }
+  throw new UsageError(
+    `endpoints knows list, pause and resume (${pausedObjects.join(', ')}) ID, enable ID, recover ID and rotate-secret ID.`,
+  )
 }
 
 function wholeNumber(name: string, text: string, min: number, max: number): number {

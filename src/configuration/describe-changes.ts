@@ -111,12 +111,13 @@ function shown(key: 'before' | 'after', path: string, value: unknown): object {
 }
 
 function shownValue(path: string, value: unknown): string {
-  if (/(^|\.)(secret|secrets|hmac_secrets)$/.test(path) || /^headers(\.|$)/.test(path)) return '(secret)'
+  if (/(^|\.)(secret|previous_secret|secrets|hmac_secrets)$/.test(path) || /^headers(\.|$)/.test(path))
+    return '(secret)'
   if (path.endsWith('_micros')) return formatAmount(BigInt(value as number), 2)
   if (path.endsWith('_bp')) return `${Number(value) / 100}%`
-  if (/(^|\.)(starts_at|ends_at)$/.test(path)) return new Date(value as number).toISOString()
+  if (/(^|\.)(starts_at|ends_at|previous_secret_until)$/.test(path)) return new Date(value as number).toISOString()
   return JSON.stringify(value, maskSecrets)
 }
 
 const maskSecrets = (key: string, value: unknown): unknown =>
-  /^(secret|secrets|hmac_secrets|headers)$/.test(key) ? '(secret)' : value
+  /^(secret|previous_secret|secrets|hmac_secrets|headers)$/.test(key) ? '(secret)' : value

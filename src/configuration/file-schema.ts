@@ -640,6 +640,86 @@ const batch = Type.Object(
   { ...strict, description: 'POST as JSON: many messages in one request. Left out: one request each.' },
 )
 
+/** `202` and `200-299`, with or without quotes. */
+const statusRange = Type.Unsafe<string>({ type: ['string', 'integer'], format: 'statuses', description: 'Statuses.' })
+
+const success = Type.Object(
+  {
+    statuses: Type.Optional(
+      list(statusRange, 'Statuses such as `200` and `200-299`, from 200 to 499.', {
+        minItems: 1,
+        maxItems: 50,
+      }),
+    ),
+    body: Type.Optional(
+      Type.Object(
+        {
+          contains: Type.Optional(
+            list(text('Text.'), 'One of these texts is in the answer; letters in either case.', {
+              minItems: 1,
+              maxItems: 50,
+            }),
+          ),
+          not_contains: Type.Optional(
+            list(text('Text.'), 'None of these texts is in the answer, such as `error`; letters in either case.', {
+              minItems: 1,
+              maxItems: 50,
+            }),
+          ),
+          matches: Type.Optional(
+            text(
+              'A regular expression (RE2) is found in the answer; letters in either case.',
+              ruleLimits.pattern_length_max,
+            ),
+          ),
+        },
+        { ...strict, description: 'What the answer must say. Its first 64 KiB are looked at.' },
+      ),
+    ),
+    json: Type.Optional(
+      Type.Object(
+        {
+          path: text('Where in a JSON answer, such as `data.items.0.status`.'),
+          equals: Type.Unsafe<string>({
+            type: ['string', 'number', 'boolean'],
+            maxLength: 200,
+            description: 'What stands there, as text: `ok`, `1`, `true`.',
+          }),
+        },
+        { ...strict, description: 'A value that the answer must hold.' },
+      ),
+    ),
+    otherwise: Type.Optional(
+      oneOf(
+        ['retry', 'retry_briefly', 'give_up'],
+        'What follows a good status with another answer: the long retries, three attempts in an hour, or none.',
+        'retry',
+      ),
+    ),
+  },
+  { ...strict, description: 'Which answers are a success. Left out: any 2xx.' },
+)
+
+const quota = Type.Object(
+  {
+    count: integer(1, 1_000_000_000, 'Attempts in a period.'),
+    per: oneOf(['hour', 'day', 'month'], 'The period, by the calendar.'),
+    zone: Type.Optional(formatted('timezone', 'Whose calendar.', { default: 'Etc/UTC' })),
+  },
+  { ...strict, description: 'Attempts in an hour, day or month; what is above waits for the next one.' },
+)
+
+const retry = Type.Object(
+  {
+    schedule_seconds: list(
+      integer(1, 604_800, 'Seconds.'),
+      'Waits after the first, second, … attempt, each by up to 20 % longer or shorter.',
+      { minItems: 1, maxItems: 49 },
+    ),
+  },
+  { ...strict, description: 'When failed attempts are repeated. Left out: twelve attempts in 70 hours.' },
+)
+
 const endpoint = Type.Object(
   {
     state: Type.Optional(oneOf(['present', 'absent'], '`absent` removes it.', 'present')),
@@ -714,9 +794,30 @@ const endpoint = Type.Object(
         description: '`whsec_` and 24 to 64 bytes in base64 (Standard Webhooks); left out: unsigned.',
       }),
     ),
+    previous_secret: Type.Optional(
+      Type.String({ maxLength: 200, description: 'The secret before; until its end requests are signed with both.' }),
+    ),
+    previous_secret_until: Type.Optional(
+      formatted('date', 'When the secret before is used no more, at most seven days ahead where a rotation sets it.'),
+    ),
     timeout_ms: Type.Optional(integer(100, 60_000, 'For the whole attempt.', 10_000)),
     max_concurrency: Type.Optional(integer(1, 100, 'Attempts at the same time.', 4)),
-    max_attempts: Type.Optional(integer(1, 50, 'Attempts before it is given up.', 12)),
+    max_attempts: Type.Optional(
+      integer(
+        1,
+        50,
+        'Attempts before it is given up. Where `retry` is given: one more than its waits, unless set.',
+        12,
+      ),
+    ),
+    retry: Type.Optional(retry),
+    success: Type.Optional(success),
+    final_statuses: Type.Optional(
+      list(statusRange, 'Statuses after which nothing is tried again, such as `406` and `400-404`.', {
+        minItems: 1,
+        maxItems: 50,
+      }),
+    ),
     max_per_minute: Type.Optional(
       integer(
         1,
@@ -724,6 +825,7 @@ const endpoint = Type.Object(
         'Attempts per minute, evenly: at most those of one second at once. Left out: as fast as it answers.',
       ),
     ),
+    quota: Type.Optional(quota),
     expires_hours: Type.Optional(
       integer(
         1,

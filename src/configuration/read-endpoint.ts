@@ -11,6 +11,7 @@ import { report, type Reading } from './check-shape.ts'
 import type { FileEndpoint } from './file-schema.ts'
 import { problem } from './issues.ts'
 import { withoutEmpty } from './objects.ts'
+import { readDelivery } from './read-delivery.ts'
 import { readRule } from './read-rule.ts'
 import { didYouMean, suggestWord } from './suggest.ts'
 import type { Tree } from './yaml-tree.ts'
@@ -55,7 +56,7 @@ export function readEndpoint(
     secret: file.secret,
     timeout_ms: file.timeout_ms ?? 10_000,
     max_concurrency: file.max_concurrency ?? 4,
-    max_attempts: file.max_attempts ?? 12,
+    ...readDelivery(file, reading),
     max_per_minute: file.max_per_minute,
     expires_hours: file.expires_hours ?? 120,
     allow_private_address: file.allow_private_address ?? false,

@@ -52,6 +52,7 @@ const tables: Readonly<
     columns: [
       'advertiser_id', 'name', 'status', 'scope', 'triggers', 'rule', 'method', 'url', 'body', 'content_type', 'secret', 'timeout_ms',
       'max_concurrency', 'max_attempts', 'max_per_minute', 'expires_hours', 'allow_private_address', 'yields', 'template', 'headers', 'batch',
+      'previous_secret', 'previous_secret_until', 'quota', 'retry', 'success', 'final_statuses',
     ], // prettier-ignore
   },
 }
@@ -92,7 +93,8 @@ const fromRow: Readonly<Record<SectionName, (row: Row) => object>> = {
     withoutEmpty<Offer>({ ...row, starts_at: toMs(row['starts_at']), ends_at: toMs(row['ends_at']) } as never),
   campaigns: (row) => withoutEmpty<Campaign>(row as never),
   links: (row) => withoutEmpty<Link>(row as never),
-  endpoints: ({ advertiser_id: _tenant, ...row }) => withoutEmpty<PostbackEndpoint>(row as never),
+  endpoints: ({ advertiser_id: _tenant, ...row }) =>
+    withoutEmpty<PostbackEndpoint>({ ...row, previous_secret_until: toMs(row['previous_secret_until']) } as never),
 }
 
 const toRow = (name: SectionName, object: object): object => {
@@ -100,7 +102,10 @@ const toRow = (name: SectionName, object: object): object => {
     const { starts_at, ends_at, ...offer } = object as Offer
     return { ...offer, starts_at: toIso(starts_at), ends_at: toIso(ends_at) }
   }
-  return name === 'endpoints' ? { ...object, advertiser_id: (object as PostbackEndpoint).scope.advertiser_id } : object
+  if (name !== 'endpoints') return object
+  const { previous_secret_until, ...endpoint } = object as PostbackEndpoint
+  const { advertiser_id } = endpoint.scope
+  return { ...endpoint, advertiser_id, previous_secret_until: toIso(previous_secret_until) }
 }
 
 const toIso = (ms: number | undefined): string | undefined =>

@@ -1,6 +1,7 @@
 import ipaddr from 'ipaddr.js'
 import { fraudRules, rateKinds } from '#fraud'
 import { parseAmount, parseCurrency } from '#platform/money'
+import { parseStatuses } from '#postbacks'
 import { compileTemplate, isClickMacro, macroNames, type Template } from '#routing'
 import { countries, LIST_NAME } from '#rules'
 import { problem, type Problem } from './issues.ts'
@@ -105,6 +106,10 @@ export const formats = {
         ),
   address_block: (text) =>
     isAddressBlock(text) ? undefined : problem('address_invalid', `"${cut(text)}" is no IP address or CIDR block.`),
+  statuses: (text) =>
+    parseStatuses(text) === undefined
+      ? problem('value_not_allowed', `"${cut(text)}" is neither a status nor a range of them.`, 'Write 202 or 200-299.')
+      : undefined,
   shared_secret: (text) =>
     PRINTABLE.test(text)
       ? undefined

@@ -115,7 +115,13 @@ export function stateOf({ version: _version, created_at: _at, ...parts }: Snapsh
   return { ...state, ...settings }
 }
 
-const SECRET_KEYS: ReadonlySet<string> = new Set(['secret', 'secrets', 'hmac_secrets', 'redirect_key'])
+const SECRET_KEYS: ReadonlySet<string> = new Set([
+  'secret',
+  'previous_secret',
+  'secrets',
+  'hmac_secrets',
+  'redirect_key',
+])
 
 /** A snapshot for people: what opens a door or signs a message is not shown. */
 export const maskSnapshot = (snapshot: Snapshot): object =>

@@ -1,6 +1,8 @@
 export { applyFile } from './apply-file.ts'
 export { runConfigCommand } from './config-command.ts'
 export { doctor } from './doctor.ts'
+export { runEndpointsCommand } from './endpoints-command.ts'
+export type { EndpointsQuestion } from './endpoints-command.ts'
 export { inspectInstallationLog } from './inspect-log.ts'
 export { listTemplates } from './list-templates.ts'
 export { reconcileInstallation } from './reconcile-installation.ts'

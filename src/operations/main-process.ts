@@ -26,7 +26,7 @@ import {
   startEmbeddedPostgres,
   type Pool,
 } from '#platform/postgres'
-import { startDelivery } from '#postbacks'
+import { createGateMetrics, startDelivery } from '#postbacks'
 import { followSnapshots, type SnapshotFollower } from '#snapshots'
 
 import { dataPaths, readOrMakeSecrets, type DataPaths, type Secrets } from './data-directory.ts'
@@ -294,7 +294,7 @@ async function startApiRole(
   pipeline: Pipeline | undefined,
 ): Promise<number> {
   const reader = facts!.reader
-  const metrics = pipeline === undefined ? [] : [() => pipeline.readMetrics()]
+  const metrics = [createGateMetrics(pool), ...(pipeline === undefined ? [] : [() => pipeline.readMetrics()])]
   const capPlace = pipeline && (() => pipeline.capPlace())
   const operations = {
     doctor: async () => ({

@@ -2,7 +2,10 @@ import type { PostbackEndpoint } from '#routing'
 import { decideOutcome } from './decide-outcome.ts'
 import type { Claimed, Completion } from './queue.ts'
 import { refusedExchange, type Exchange, type OutgoingRequest, type Sender } from './send-request.ts'
+import { answerRulesOf, classifyAnswer } from './judge-answer.ts'
+import type { AttemptError } from './reasons.ts'
 import { signRequest } from './sign.ts'
+import { signingSecrets } from './signing-secrets.ts'
 
 const USER_AGENT = 'Waypost/1 (+postback)'
 const ERROR_DETAIL_LENGTH_MAX = 500
@@ -21,15 +24,18 @@ export type Surroundings = {
 function composeRequest(delivery: Claimed, endpoint: PostbackEndpoint, nowMs: number): OutgoingRequest {
   const { eventId, method, url } = delivery
   const body = delivery.body ?? undefined
-  const signed = signRequest({ eventId, method, url, body, secret: endpoint.secret, nowMs })
+  const secrets = signingSecrets(endpoint, nowMs)
+  const hasMacrosInBody = body !== undefined && /\{(?:sig|ts)\}/i.test(endpoint.body ?? '')
+  const signed = signRequest({ eventId, method, url, body, hasMacrosInBody, secrets, nowMs })
   const contentType = delivery.contentType === null ? {} : { 'content-type': delivery.contentType }
   return {
     url: signed.url,
     method,
     headers: { 'user-agent': USER_AGENT, accept: '*/*', ...delivery.headers, ...contentType, ...signed.headers },
-    body,
+    body: signed.body,
     timeoutMs: endpoint.timeout_ms,
     allowsPrivate: endpoint.allow_private_address,
+    isBodyJudged: answerRulesOf(endpoint).acceptsBody !== undefined,
   }
 }
 
@@ -69,6 +75,8 @@ export function judgeTry({ delivery, endpoint, exchange, surroundings, isProbe, 
     result: exchange.result,
     attempts: delivery.attempts - delivery.probes + (isProbe ? 0 : 1),
     maxAttempts: endpoint.max_attempts,
+    scheduleMs: endpoint.retry?.schedule_seconds.map((seconds) => seconds * 1_000),
+    rules: answerRulesOf(endpoint),
     expiresInMs: delivery.createdAt.getTime() + endpoint.expires_hours * 3_600_000 - nowMs,
     nowMs,
     random: surroundings.random,
@@ -82,7 +90,7 @@ export function judgeTry({ delivery, endpoint, exchange, surroundings, isProbe, 
     giveUpReason: outcome.kind === 'gave_up' ? outcome.reason : undefined,
     delayMs: outcome.kind === 'retry' ? outcome.delayMs : undefined,
     status: exchange.status,
-    error: exchange.error,
+    error: errorOnRecord(exchange, endpoint),
     errorDetail: exchange.errorDetail?.replaceAll('\0', '').slice(0, ERROR_DETAIL_LENGTH_MAX),
     firstByteMs: exchange.firstByteMs,
     totalMs: exchange.totalMs,
@@ -91,4 +99,12 @@ export function judgeTry({ delivery, endpoint, exchange, surroundings, isProbe, 
     responseHead: exchange.responseHead,
     responseBytes: exchange.responseBytes,
   }
+}
+
+/** What the sender saw, seen with the rules of the endpoint: a 200 may be a failure and a 404 a success. */
+function errorOnRecord({ result, error }: Exchange, endpoint: PostbackEndpoint): AttemptError | undefined {
+  if (result.kind === 'failed') return error
+  const isSuccess = classifyAnswer(result, answerRulesOf(endpoint)) === 'success'
+  if (isSuccess) return error === 'redirect' || error === 'http_error' ? undefined : error
+  return error ?? 'answer_not_accepted'
 }

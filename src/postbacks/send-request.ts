@@ -7,7 +7,9 @@ import type { AttemptResult } from './decide-outcome.ts'
 import type { AttemptError } from './reasons.ts'
 import type { ResolveHost } from './resolve-host.ts'
 
-/** A longer answer is cut off: a receiver that never stops talking must not hold memory or a slot. */
+/** A longer answer is cut off: a receiver that never stops talking must not hold memory or a slot. What `success` of an endpoint
+ * asks of the body is asked of this part.
+ */
 export const RESPONSE_BYTES_MAX = 65_536
 /** What is kept of an answer for people to read. */
 export const RESPONSE_HEAD_BYTES = 2_048
@@ -27,6 +29,8 @@ export type OutgoingRequest = {
   /** For the whole attempt: name, connection, TLS, request and answer. */
   readonly timeoutMs: number
   readonly allowsPrivate: boolean
+  /** Whether the body of the answer is judged: then all that is read of it is in the result. */
+  readonly isBodyJudged?: boolean
 }
 
 /** What was seen of one try. */
@@ -131,7 +135,7 @@ subscribe('undici:client:sendHeaders', (message) => {
 function sendOnce(agent: Agent, request: OutgoingRequest, underWay: Set<Try>): Promise<Exchange> {
   const { url, method, headers, body } = request
   return new Promise((resolve) => {
-    const exchange = new Try(request.timeoutMs, (seen) => {
+    const exchange = new Try(request, (seen) => {
       underWay.delete(exchange)
       resolve(seen)
     })
@@ -162,14 +166,17 @@ class Try implements Dispatcher.DispatchHandler {
   #isSettled = false
   #controller: Dispatcher.DispatchController | undefined
   #status: number | undefined
-  #retryAfter: string | undefined
+  #retryAfter: string | readonly string[] | undefined
+  #isAborted = false
   #firstByteMs: number | undefined
   #remoteAddress: string | undefined
-  #head: Buffer[] = []
+  #kept: Buffer[] = []
+  readonly #keptMax: number
   #bytes = 0
 
-  constructor(timeoutMs: number, settle: (exchange: Exchange) => void) {
+  constructor({ timeoutMs, isBodyJudged = false }: OutgoingRequest, settle: (exchange: Exchange) => void) {
     this.#settle = settle
+    this.#keptMax = isBodyJudged ? RESPONSE_BYTES_MAX : RESPONSE_HEAD_BYTES
     this.#deadline = setTimeout(() => this.#breakOff('timeout'), timeoutMs)
   }
 
@@ -188,13 +195,13 @@ class Try implements Dispatcher.DispatchHandler {
     if (status < 200) return
     this.#status = status
     this.#firstByteMs = this.#elapsedMs()
-    const retryAfter = headers['retry-after']
-    this.#retryAfter = typeof retryAfter === 'string' ? retryAfter : undefined
+    this.#retryAfter = headers['retry-after'] as string | readonly string[] | undefined
+    this.#isAborted = [headers['webhook-delivery']].flat().includes('abort-message')
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    const kept = Math.min(this.#bytes, RESPONSE_HEAD_BYTES)
-    if (kept < RESPONSE_HEAD_BYTES) this.#head.push(Buffer.from(chunk.subarray(0, RESPONSE_HEAD_BYTES - kept)))
+    const kept = Math.min(this.#bytes, this.#keptMax)
+    if (kept < this.#keptMax) this.#kept.push(Buffer.from(chunk.subarray(0, this.#keptMax - kept)))
     this.#bytes += chunk.length
     if (this.#bytes > RESPONSE_BYTES_MAX) this.#breakOff('body_too_large')
   }
@@ -220,23 +227,31 @@ class Try implements Dispatcher.DispatchHandler {
     if (this.#isSettled) return
     this.#isSettled = true
     clearTimeout(this.#deadline)
+    const body = Buffer.concat(this.#kept)
     this.#settle({
-      result: this.#result(error),
+      result: this.#result(error, body),
       status: this.#status,
       error: this.#errorOnRecord(error),
       errorDetail: detail,
       firstByteMs: this.#firstByteMs,
       totalMs: this.#elapsedMs(),
       remoteAddress: this.#remoteAddress,
-      responseHead: Buffer.concat(this.#head),
+      responseHead: body.subarray(0, RESPONSE_HEAD_BYTES),
       responseBytes: this.#bytes,
     })
   }
 
   /** A status once received counts, whatever happens to the rest: the receiver has taken the message, or said that it has not. */
-  #result(error: AttemptError | undefined): AttemptResult {
-    if (this.#status !== undefined) return { kind: 'answered', status: this.#status, retryAfter: this.#retryAfter }
-    return { kind: 'failed', error: error ?? 'protocol_error' }
+  #result(error: AttemptError | undefined, body: Buffer): AttemptResult {
+    if (this.#status === undefined) return { kind: 'failed', error: error ?? 'protocol_error' }
+    return {
+      kind: 'answered',
+      status: this.#status,
+      retryAfter: this.#retryAfter,
+      isAborted: this.#isAborted,
+      ...(this.#keptMax === RESPONSE_BYTES_MAX && { body: body.toString('utf8') }),
+      isBodyWhole: error === undefined || error === 'body_too_large',
+    }
   }
 
   #errorOnRecord(error: AttemptError | undefined): AttemptError | undefined {

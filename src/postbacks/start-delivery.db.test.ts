@@ -155,6 +155,47 @@ test('410 ends a delivery at once', async (t) => {
   assert.deepEqual([attempt['outcome'], attempt['http_status'], attempt['next_at']], ['gave_up', 410, null])
 })
 
+test('200 with an error in its body is a failure where the endpoint says so, and all that is read of it is judged', async (t) => {
+  const receiver = await startReceiver(
+    t,
+    (response) => void response.end(`${' '.repeat(RESPONSE_HEAD_BYTES)}Error: bad`),
+  )
+  const attempt = await tryOnce(t, { url: receiver.url, success: { body: { not_contains: ['error'] } } })
+  assert.deepEqual(
+    [attempt['outcome'], attempt['http_status'], attempt['error']],
+    ['retry', 200, 'answer_not_accepted'],
+  )
+  assert.equal((attempt['response_head'] as Buffer).length, RESPONSE_HEAD_BYTES)
+})
+
+test('a status that the endpoint calls a success is one', async (t) => {
+  const receiver = await startReceiver(t, (response) => void response.writeHead(404).end())
+  const attempt = await tryOnce(t, { url: receiver.url, success: { statuses: ['200-299', '404'] } })
+  assert.deepEqual([attempt['outcome'], attempt['http_status'], attempt['error']], ['delivered', 404, null])
+})
+
+test('webhook-delivery: abort-message ends a delivery, and of two lines of Retry-After the longer wait counts', async (t) => {
+  const headers = { 'webhook-delivery': 'abort-message' }
+  const stopping = await startReceiver(t, (response) => void response.writeHead(500, headers).end())
+  assert.equal((await tryOnce(t, { url: stopping.url }))['outcome'], 'gave_up')
+  const asking = await startReceiver(
+    t,
+    (response) => void response.writeHead(500, ['retry-after', '1', 'retry-after', '900']).end(),
+  )
+  assert.ok(Math.abs(Number((await tryOnce(t, { url: asking.url }))['delay_ms']) - 900_000) < 1_000)
+})
+
+test('while a secret is being replaced a POST is signed with both', async (t) => {
+  const receiver = await startReceiver(t)
+  const other = `whsec_${Buffer.alloc(24, 8).toString('base64')}`
+  const rotation = { secret: other, previous_secret: TEST_SECRET, previous_secret_until: Date.now() + 60_000 }
+  await tryOnce(t, { url: receiver.url, method: 'POST', ...rotation })
+  for (const secret of [other, TEST_SECRET])
+    assert.equal(verifySignature(receiver.arrivals[0]!, secret, Date.now()).kind, 'valid')
+  await tryOnce(t, { url: receiver.url, method: 'POST', ...rotation, previous_secret_until: Date.now() - 1 })
+  assert.equal(verifySignature(receiver.arrivals[1]!, TEST_SECRET, Date.now()).kind, 'invalid')
+})
+
 test('a redirect is a failure and is not followed', async (t) => {
   const target = await startReceiver(t)
   const receiver = await startReceiver(t, (response) => void response.writeHead(302, { location: target.url }).end())

@@ -114,7 +114,8 @@ test('each mistake in a template is refused with its code', () => {
   assert.deepEqual(problemsOf('https://t.example:{sub1}/'), ['macro_in_host'])
   assert.deepEqual(problemsOf('{sub1}'), ['macro_in_host'])
   assert.deepEqual(problemsOf(`${HOST}/#x`), ['url_fragment'])
-  assert.deepEqual(problemsOf('{"s":"{sig}"}', 'json'), ['macro_misplaced'])
+  assert.deepEqual(problemsOf('{"s":{sig}}', 'json'), ['macro_misplaced'])
+  assert.deepEqual(problemsOf('{sig}', 'header'), ['macro_misplaced'])
   assert.deepEqual(problemsOf(`${HOST}/?s={_sig}`), ['macro_misplaced'])
   assert.deepEqual(problemsOf(`${HOST}/${'x'.repeat(postbackLimits.templateCharactersMax)}`), ['template_too_long'])
   assert.equal(compileTemplate(`${HOST}/?a={nope}`, 'url').problems[0]!.offset, HOST.length + 4)
@@ -122,6 +123,11 @@ test('each mistake in a template is refused with its code', () => {
 
 test('braces of JSON are not macros', () => {
   assert.deepEqual(JSON.parse(fill('{"a":{"b":[{}]},"c":"\\"{sub1}"}', 'json')), { a: { b: [{}] }, c: '"a b&c' })
+})
+
+test('signature and time stay macros in every body until they are sent, and a value never becomes one', () => {
+  assert.equal(fill('{"s":"{sig}","t":"{TS}","v":"{sub1}"}', 'json', sampleCause({}, { sub1: '{sig}{ts}' })), '{"s":"{sig}","t":"{ts}","v":"\\u007bsig}\\u007bts}"}') // prettier-ignore
+  assert.equal(fill('s={sig}&v={sub1}&w={_sub1}', 'form', sampleCause({}, { sub1: '{sig}' })), 's={sig}&v=%7Bsig%7D&w=%7Bsig%7D') // prettier-ignore
 })
 
 const anyText = fc.oneof(

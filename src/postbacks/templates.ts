@@ -15,7 +15,7 @@ export const templateProblemCodes = {
     'The inline map of a macro is not of the form {status:lead=1 sale=2 *=0}, or the macro takes none.',
   macro_function_invalid: 'What follows the colon of a macro is none of its functions.',
   macro_in_host: 'The host, port and scheme of a URL must not come from a macro.',
-  macro_misplaced: '{sig} and {ts} work in the URL of a signed GET endpoint only.',
+  macro_misplaced: '{sig} and {ts} work in the URL and the body of an endpoint with a secret, in JSON within quotes.',
   macro_confidential: 'An endpoint of an affiliate must not be told this value.',
   url_fragment: 'A URL that is requested has no fragment (#).',
   template_too_long: 'The template is longer than the limit.',
@@ -56,11 +56,15 @@ const encodeRawUrl = (value: string): string =>
   encodeURI(value).replaceAll('%25', '%').replaceAll('#', '%23').replaceAll('\\', '%5C')
 
 const JSON_NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/
-const encodeJsonString = (value: string): string => JSON.stringify(value).slice(1, -1)
+
+/** What looks like a macro that is filled at send time must stay the text that it is. */
+const LATE_BRACE = /\{(?=(?:sig|ts)\})/g
+const toJson = (value: string): string => JSON.stringify(value).replaceAll(LATE_BRACE, '\\u007b')
+const encodeJsonString = (value: string): string => toJson(value).slice(1, -1)
 
 function encodeBareJson(value: string, isNumber: boolean): string {
   if (value === '') return 'null'
-  return isNumber && JSON_NUMBER.test(value) ? value : JSON.stringify(value)
+  return isNumber && JSON_NUMBER.test(value) ? value : toJson(value)
 }
 
 const NUMBERS: ReadonlySet<Macro['kind']> = new Set(['number', 'money'])
@@ -185,7 +189,7 @@ function readMacro(match: RegExpExecArray, offset: number, kind: TemplateKind, r
   if (reader.isInHost(offset)) return problemOf('macro_in_host', offset, whole)
   const late = `{${name.toLowerCase()}}`
   if (late === '{sig}' || late === '{ts}') {
-    const isPlain = kind === 'url' && whole.length === late.length
+    const isPlain = whole.length === late.length && !['header', 'json_bare'].includes(reader.encoder())
     return isPlain ? { kind: 'late', text: late } : problemOf('macro_misplaced', offset, whole)
   }
   const macro = findMacro(name)

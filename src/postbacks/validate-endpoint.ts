@@ -17,7 +17,7 @@ import {
 } from './templates.ts'
 
 export type EndpointProblem = {
-  readonly field: 'url' | 'body' | 'secret' | 'headers' | 'batch'
+  readonly field: 'url' | 'body' | 'secret' | 'previous_secret' | 'headers' | 'batch'
   /** Which of the headers. */
   readonly header?: string
   readonly code:
@@ -29,7 +29,16 @@ export type EndpointProblem = {
 
 type Candidate = Pick<
   PostbackEndpoint,
-  'scope' | 'method' | 'url' | 'body' | 'content_type' | 'headers' | 'batch' | 'secret' | 'allow_private_address'
+  | 'scope'
+  | 'method'
+  | 'url'
+  | 'body'
+  | 'content_type'
+  | 'headers'
+  | 'batch'
+  | 'secret'
+  | 'previous_secret'
+  | 'allow_private_address'
 >
 
 /** Everything that would keep an endpoint from being sent to, found when the configuration is applied and not when the first
@@ -58,8 +67,7 @@ export function validateEndpoint(endpoint: Candidate): readonly EndpointProblem[
 /** What an affiliate must not see, and signatures where there are none. */
 function misusedMacros(endpoint: Candidate, field: 'url' | 'body', template: Template): readonly EndpointProblem[] {
   const confidential = endpoint.scope.affiliate_id === undefined ? [] : confidentialMacros(template)
-  const isSignedGet = endpoint.method === 'GET' && endpoint.secret !== undefined
-  const misplaced = isSignedGet ? [] : [...template.lateMacros]
+  const misplaced = endpoint.secret === undefined ? [...template.lateMacros] : []
   return [
     ...confidential.map((name) => ({ field, ...problemOf('macro_confidential', 0, `{${name}}`) })),
     ...misplaced.map((name) => ({ field, ...problemOf('macro_misplaced', 0, name) })),
@@ -82,10 +90,13 @@ function checkBatch(endpoint: Candidate, url: Template): readonly EndpointProble
   return problems
 }
 
-function checkSecret({ secret }: Candidate): readonly EndpointProblem[] {
-  if (secret === undefined || parseSecret(secret) !== undefined) return []
+function checkSecret(endpoint: Candidate): readonly EndpointProblem[] {
   const message = 'The secret is not of the form whsec_<base64 of 24 to 64 bytes>.'
-  return [{ field: 'secret', code: 'secret_invalid', message, offset: 0 }]
+  return (['secret', 'previous_secret'] as const).flatMap((field) => {
+    const secret = endpoint[field]
+    const isRight = secret === undefined || parseSecret(secret) !== undefined
+    return isRight ? [] : [{ field, code: 'secret_invalid' as const, message, offset: 0 }]
+  })
 }
 
 /** Fills the templates with a made-up sale and looks at the result as a sender would. */

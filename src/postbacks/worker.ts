@@ -1,6 +1,7 @@
 import type { LogLines } from '#platform/log-lines'
 import type { Pool } from '#platform/postgres'
 import type { PostbackEndpoint, Snapshot } from '#routing'
+import type { Gate } from './gate/gate.ts'
 import { Backlog, countOf, type KnownReceiver, type Line, type Look } from './backlog.ts'
 import { markUnderWay, shardOf } from './ownership.ts'
 import { readDue, type Claimed, type Completion } from './queue.ts'
@@ -26,6 +27,7 @@ export type WorkerOptions = {
   readonly sender: Sender
   readonly recorder: Recorder
   readonly surroundings: Surroundings
+  readonly gate: Pick<Gate, 'admit' | 'start'>
   readonly logLines: LogLines
   /** Deliveries under way at most. */
   readonly concurrencyMax: number
@@ -53,8 +55,12 @@ export class Worker {
   readonly #backlog = new Backlog()
   /** Lines with something to send by host, those served last at the end of each. */
   readonly #hosts = new Map<string, Set<Line>>()
-  /** Lines with something to send that were not given anything: a breaker, a rate or a limit of their own stands in the way. */
+  /** Lines with something to send that were not given anything: the gate, a breaker, a rate or a limit of their own stands in the way. */
   readonly #aside = new Set<Line>()
+  /** How much the gate lets through to those that it limits, as it said last. */
+  readonly #room = new WeakMap<Line, number>()
+  /** When the gate opens for the first of those that it stopped, on performance.now(). */
+  #opensAt = Number.POSITIVE_INFINITY
   readonly #suspectTo = new Map<number, bigint>()
   /** Sent and not on record. */
   readonly #unsettled = new Map<bigint, Line>()
@@ -66,6 +72,8 @@ export class Worker {
   #tries = 0
   #onDrained: (() => void) | undefined
   #timer: NodeJS.Timeout | undefined
+  /** When the timer asks about those that were set aside, on performance.now(). */
+  #retryAt = Number.POSITIVE_INFINITY
 
   constructor(options: WorkerOptions) {
     this.#options = options
@@ -123,6 +131,11 @@ export class Worker {
       if (line !== undefined) this.#backlog.want(line, why)
     }
     if (this.#backlog.isWanting) this.#options.onWanted()
+  }
+
+  /** The gate was opened or closed. */
+  reconsider(): void {
+    this.#enlistAside()
   }
 
   /** Reads ahead once.
@@ -204,18 +217,19 @@ export class Worker {
   #send(): void {
     this.#isSendingSoon = false
     const asked = new Set<Line>()
+    this.#opensAt = Number.POSITIVE_INFINITY
     let nextAt: number | undefined
     while (!this.#isStopping && !this.#scheduler.isFull && !this.#options.recorder.isFull()) {
       const candidates = this.#nextCandidates(asked)
       if (candidates.length === 0) break
-      const plan = this.#scheduler.plan(candidates, performance.now(), countOf)
+      const plan = this.#scheduler.plan(candidates, performance.now(), this.#countOf)
       const marking: Started[] = []
       for (const { receiver, count } of plan.shares) this.#startSome(receiver, count, marking)
       if (marking.length > 0) void this.#markAndTry(marking)
       for (const line of plan.blocked) this.#setAside(line)
       if (plan.nextAt !== undefined) nextAt = Math.min(nextAt ?? Infinity, plan.nextAt)
     }
-    if (this.#aside.size > 0) this.#retryAside(nextAt)
+    if (this.#aside.size > 0) this.#retryAside(Math.min(nextAt ?? Infinity, this.#opensAt))
     if (this.#backlog.isWanting) this.#options.onWanted()
   }
 
@@ -229,7 +243,7 @@ export class Worker {
         if (room <= 0 || candidates.length === CANDIDATES_MAX || asked.has(line)) break
         asked.add(line)
         lines.delete(line)
-        if (countOf(line) === 0) continue
+        if (countOf(line) === 0 || !this.#isAdmitted(line)) continue
         lines.add(line)
         candidates.push(line)
         room -= 1
@@ -238,18 +252,41 @@ export class Worker {
     return candidates
   }
 
+  /** Asks the gate; whom it stops is set aside. */
+  #isAdmitted(line: Line): boolean {
+    const admission = this.#options.gate.admit(line.endpoint)
+    if (admission.kind === 'open') {
+      this.#room.set(line, admission.countMax)
+      return true
+    }
+    this.#aside.add(line)
+    const waitMs = (admission.untilMs ?? Infinity) - this.#options.surroundings.nowMs()
+    this.#opensAt = Math.min(this.#opensAt, performance.now() + waitMs)
+    return false
+  }
+
+  readonly #countOf = (line: Line): number => Math.min(countOf(line), this.#room.get(line) ?? Infinity)
+
   #setAside(line: Line): void {
     this.#hosts.get(line.host)?.delete(line)
     this.#aside.add(line)
   }
 
-  #retryAside(nextAt: number | undefined): void {
+  /** What others do in the meantime must not put it off.
+   * @param nextAt on performance.now()
+   */
+  #retryAside(nextAt: number): void {
+    const now = performance.now()
+    const at = Math.min(now + ASIDE_MS_MAX, Math.max(now + 1, nextAt))
+    if (this.#isStopping || at >= this.#retryAt) return
+    this.#retryAt = at
     clearTimeout(this.#timer)
-    const waitMs = Math.min(ASIDE_MS_MAX, Math.max(1, (nextAt ?? Infinity) - performance.now()))
-    this.#timer = setTimeout(() => this.#enlistAside(), waitMs)
+    this.#timer = setTimeout(() => this.#enlistAside(), at - now)
   }
 
   #enlistAside(): void {
+    clearTimeout(this.#timer)
+    this.#retryAt = Number.POSITIVE_INFINITY
     for (const line of this.#aside) this.#enlist(line)
     this.#sendSoon()
   }
@@ -257,7 +294,8 @@ export class Worker {
   #startSome(line: Line, count: number, marking: Started[]): void {
     for (let left = Math.min(count, countOf(line)); left > 0; left -= 1) {
       const delivery = this.#backlog.take(line)
-      const { isProbe } = this.#scheduler.start(line, performance.now())
+      const asksReceiver = this.#scheduler.start(line, performance.now()).isProbe
+      const isProbe = this.#options.gate.start(line.endpoint).isProbe || asksReceiver
       this.#unsettled.set(delivery.deliveryId, line)
       this.#unsettledOfShard.set(line.shard, (this.#unsettledOfShard.get(line.shard) ?? 0) + 1)
       const isMarked = delivery.deliveryId <= line.suspectTo

@@ -268,12 +268,38 @@ export type PostbackEndpoint = {
   readonly batch?: PostbackBatch
   /** Signing secret, `whsec_…` of Standard Webhooks; left out: unsigned. */
   readonly secret?: string
+  /** The secret before the last rotation: signs too, until `previous_secret_until`. */
+  readonly previous_secret?: string
+  /** Milliseconds since the epoch. */
+  readonly previous_secret_until?: number
   /** Milliseconds for the whole attempt. */
   readonly timeout_ms: number
   readonly max_concurrency: number
   readonly max_attempts: number
   /** Attempts; left out: as fast as it answers. */
   readonly max_per_minute?: number
+  /** Tries in a period of the calendar; what is above waits for the next one. */
+  readonly quota?: { readonly count: number; readonly per: 'hour' | 'day' | 'month'; readonly zone: string }
+  /** Waits after the first, second, … attempt instead of the usual ones; left out: 70 hours. */
+  readonly retry?: { readonly schedule_seconds: readonly number[] }
+  /** What an answer must be to count as a success; left out: any 2xx. */
+  readonly success?: {
+    /** `202` and `200-299`. */
+    readonly statuses?: readonly string[]
+    readonly body?: {
+      /** One of them. */
+      readonly contains?: readonly string[]
+      /** None of them. */
+      readonly not_contains?: readonly string[]
+      /** RE2. */
+      readonly matches?: string
+    }
+    readonly json?: { readonly path: string; readonly equals: string }
+    /** What happens where the status was good and the rest was not; left out: `retry`. */
+    readonly otherwise?: 'retry' | 'retry_briefly' | 'give_up'
+  }
+  /** Statuses after which nothing is tried again, as `success.statuses`. */
+  readonly final_statuses?: readonly string[]
   /** What could not be delivered by then is given up. */
   readonly expires_hours: number
   /** Lets this endpoint be on a private or loopback address; off unless the operator says so. */
