@@ -203,6 +203,7 @@ export function readEndpoint(
     max_per_minute: file.max_per_minute,
     expires_hours: file.expires_hours ?? 120,
     allow_private_address: file.allow_private_address ?? false,
+    via_proxy: file.via_proxy,
   })
   for (const found of validateEndpoint(endpoint))
     report(reading, reading.treeOf.get(file), problem(found.code, found.message, hintFor(found, endpoint)), found.field)

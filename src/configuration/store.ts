@@ -17,7 +17,7 @@ const tables: Readonly<
   advertisers: {
     table: 'advertisers',
     key: 'advertiser_id',
-    columns: ['name', 'timezone', 'currency', 'status', 'domains', 'fallback_url'],
+    columns: ['name', 'timezone', 'currency', 'status', 'domains', 'fallback_url', 'postback_allow'],
   },
   affiliates: { table: 'affiliates', key: 'affiliate_id', columns: ['name', 'status'] },
   offers: {
@@ -51,7 +51,7 @@ const tables: Readonly<
     key: 'endpoint_id',
     columns: [
       'advertiser_id', 'name', 'status', 'scope', 'triggers', 'rule', 'method', 'url', 'body', 'content_type', 'secret', 'timeout_ms',
-      'max_concurrency', 'max_attempts', 'max_per_minute', 'expires_hours', 'allow_private_address',
+      'max_concurrency', 'max_attempts', 'max_per_minute', 'expires_hours', 'allow_private_address', 'via_proxy',
     ], // prettier-ignore
   },
 }
@@ -175,8 +175,14 @@ export function compileConfiguration(state: ConfigurationState, version: number,
     offers: [...state.offers.values()],
     campaigns: [...state.campaigns.values()],
     links: [...state.links.values()],
-    endpoints: [...state.endpoints.values()],
+    endpoints: [...state.endpoints.values()].map((endpoint) => withAllowed(endpoint, state)),
   })
+}
+
+/** Whoever sends knows the endpoint alone. */
+function withAllowed(endpoint: PostbackEndpoint, { advertisers }: ConfigurationState): PostbackEndpoint {
+  const allowed = advertisers.get(endpoint.scope.advertiser_id ?? '')?.postback_allow
+  return allowed === undefined ? endpoint : { ...endpoint, postback_allow: allowed }
 }
 
 /** The newest version; 0 where there is none. */

@@ -111,7 +111,7 @@ export function stateOf({ version: _version, created_at: _at, ...parts }: Snapsh
   for (const one of parts.offers) state.offers.set(one.offer_id, one)
   for (const one of parts.campaigns) state.campaigns.set(one.campaign_id, one)
   for (const one of parts.links) state.links.set(one.code, one)
-  for (const one of parts.endpoints) state.endpoints.set(one.endpoint_id, one)
+  for (const { postback_allow: _advertisers, ...one } of parts.endpoints) state.endpoints.set(one.endpoint_id, one)
   return { ...state, ...settings }
 }
 

@@ -269,7 +269,8 @@ async function startRoles(start: Start, shared: Shared): Promise<number | undefi
 
 async function startDeliveryRole({ config, parts, logLines }: Start, { pool, snapshots }: Shared): Promise<void> {
   const isLeaseFenced = !config.faultGuardsOff.has('fence')
-  const delivery = await startDelivery({ pool, snapshots, clock: systemClock, logLines, isLeaseFenced })
+  const proxy = config.postbackProxy
+  const delivery = await startDelivery({ pool, snapshots, clock: systemClock, logLines, isLeaseFenced, proxy })
   parts.add('delivery', () => delivery.stop())
 }
 

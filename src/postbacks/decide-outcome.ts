@@ -36,6 +36,9 @@ const OVERLOAD_DELAY_MS_MIN = MINUTE
 /** A Retry-After may prolong a step to twice its length, or to an hour if that is longer; more would be an abuse or a mistake. */
 const RETRY_AFTER_MS_MAX = HOUR
 
+/** While our own proxy is away: 5 s, 30 s, 2 min, then every 10 min. */
+const PROXY_STEPS = 4
+
 const RETRIED_CLIENT_ERRORS: ReadonlySet<number> = new Set([408, 409, 425, 429])
 const GONE = 410
 
@@ -43,6 +46,8 @@ export type Decision = {
   readonly result: AttemptResult
   /** Attempts that count, this one included; integer ≥ 0. A failed probe is none: it only asked whether the receiver is back. */
   readonly attempts: number
+  /** All tries, those that used up nothing too: how long to wait while our own proxy is away. Left out: as `attempts`. */
+  readonly tries?: number
   /** Of the endpoint; the ladder's last step repeats where it is longer. */
   readonly maxAttempts: number
   /** Milliseconds until the delivery is worth nothing any more; undefined: it never is. */
@@ -55,13 +60,16 @@ export type Decision = {
 /** Decides how an attempt ends. The only place that does.
  *
  * 2xx: delivered. 410: gave up. 408, 409, 425, 429, 5xx and failures of the network: the ladder of three days. Other 4xx, 3xx
- * and a refused destination: the short ladder. An attempt that we broke off ourselves is repeated at once and never the last.
+ * and a refused destination or request: the short ladder. An attempt that we broke off ourselves is repeated at once and never the
+ * last; one that our own proxy broke waits and is not counted.
  * @see docs/states/delivery.md
  */
 export function decideOutcome(decision: Decision): Outcome {
   const { result } = decision
   if (result.kind === 'failed') {
     if (result.error === 'interrupted') return { kind: 'retry', delayMs: 0 }
+    if (result.error === 'proxy_error') return waitForProxy(decision)
+    if (result.error === 'request_invalid') return climb(decision, SHORT_LADDER_MS, 'request_invalid')
     if (result.error === 'destination_refused') return climb(decision, SHORT_LADDER_MS, 'destination_refused')
     return climb(decision, LADDER_MS, 'attempts_exhausted')
   }
@@ -72,12 +80,22 @@ export function decideOutcome(decision: Decision): Outcome {
   return climb(decision, SHORT_LADDER_MS, 'refused_by_receiver')
 }
 
+/** However long our proxy is away, nothing is given up for it but what has expired. */
+function waitForProxy(decision: Decision): Outcome {
+  const step = Math.min(Math.max(1, decision.tries ?? decision.attempts), PROXY_STEPS) - 1
+  return retryAfter(LADDER_MS[step]!, decision)
+}
+
 function climb(decision: Decision, ladder: readonly number[], reason: GiveUpReason): Outcome {
   const { attempts, maxAttempts } = decision
   const isShort = ladder === SHORT_LADDER_MS
   if (isShort && attempts > ladder.length) return { kind: 'gave_up', reason }
   if (attempts >= maxAttempts) return { kind: 'gave_up', reason: 'attempts_exhausted' }
   const stepMs = ladder[Math.max(0, Math.min(attempts, ladder.length) - 1)]!
+  return retryAfter(stepMs, decision)
+}
+
+function retryAfter(stepMs: number, decision: Decision): Outcome {
   const delayMs = delayAfter(stepMs, decision)
   return delayMs > (decision.expiresInMs ?? Infinity)
     ? { kind: 'gave_up', reason: 'expired' }

@@ -97,11 +97,18 @@ export type Completion = {
   readonly status: number | undefined
   readonly error: AttemptError | undefined
   readonly errorDetail: string | undefined
+  /** Milliseconds; undefined: the connection was open already, or was never opened. */
+  readonly dnsMs?: number | undefined
+  readonly connectMs?: number | undefined
+  readonly tlsMs?: number | undefined
+  readonly tlsVersion?: string | undefined
+  readonly isReused?: boolean | undefined
   readonly firstByteMs: number | undefined
   readonly totalMs: number
   /** When the answer was complete, on performance.now(): the row may be written much later. */
   readonly endedAt: number
   readonly remoteAddress: string | undefined
+  readonly responseHeaders?: string | undefined
   readonly responseHead: Buffer
   readonly responseBytes: number
 }
@@ -116,9 +123,11 @@ const completeSql = (isFenced: boolean): string => `
   WITH given AS (
     SELECT * FROM unnest(
       $1::bigint[], $2::timestamptz[], $3::text[], $4::int[], $5::bigint[], $6::text[], $7::text[], $8::float8[], $9::int[],
-      $10::text[], $11::text[], $12::int[], $13::int[], $14::inet[], $15::bytea[], $16::int[], $18::float8[], $19::bool[], $20::int[]
+      $10::text[], $11::text[], $12::int[], $13::int[], $14::inet[], $15::bytea[], $16::int[], $18::float8[], $19::bool[], $20::int[],
+      $21::int[], $22::int[], $23::int[], $24::text[], $25::bool[], $26::text[]
     ) AS g(delivery_id, created_at, endpoint_id, attempt_no, lease_token, outcome, reason, delay_ms, http_status, error,
-      error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, age_ms, is_probe, probes)
+      error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, age_ms, is_probe, probes,
+      dns_ms, connect_ms, tls_ms, tls_version, is_reused, response_headers)
   ), released AS (
     DELETE FROM delivery_inflight AS f USING given AS g WHERE f.delivery_id = g.delivery_id ${isFenced ? FENCE : ''}
     RETURNING f.delivery_id, f.lease_token
@@ -127,10 +136,11 @@ const completeSql = (isFenced: boolean): string => `
   ), logged AS (
     INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, http_status, error,
       error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, next_at, worker_id, lease_token,
-      is_fenced, is_probe)
+      is_fenced, is_probe, dns_ms, connect_ms, tls_ms, tls_version, is_reused, response_headers)
     SELECT g.delivery_id, g.created_at, g.endpoint_id, g.attempt_no, now() - g.age_ms * interval '1 ms', g.outcome,
       g.http_status, g.error, g.error_detail, g.first_byte_ms, g.total_ms, g.remote_address, g.response_head,
-      g.response_bytes, now() + g.delay_ms * interval '1 ms', $17, g.lease_token, o.delivery_id IS NULL, g.is_probe
+      g.response_bytes, now() + g.delay_ms * interval '1 ms', $17, g.lease_token, o.delivery_id IS NULL, g.is_probe, g.dns_ms,
+      g.connect_ms, g.tls_ms, g.tls_version, g.is_reused, g.response_headers
     FROM given AS g LEFT JOIN own AS o ON o.delivery_id = g.delivery_id AND o.lease_token = g.lease_token
     WHERE NOT EXISTS (
       SELECT FROM delivery_attempts AS a WHERE a.delivery_id = g.delivery_id AND a.lease_token = g.lease_token
@@ -182,6 +192,12 @@ export async function completeTries(
     completions.map((item) => performance.now() - item.endedAt + item.totalMs),
     completions.map((item) => item.isProbe),
     completions.map((item) => item.claimed.probes + (item.isProbe ? 1 : 0)),
+    completions.map((item) => item.dnsMs),
+    completions.map((item) => item.connectMs),
+    completions.map((item) => item.tlsMs),
+    completions.map((item) => item.tlsVersion),
+    completions.map((item) => item.isReused),
+    completions.map((item) => item.responseHeaders),
   ])
   return Number(rows[0]!.late)
 }

@@ -1,7 +1,7 @@
 import type { PostbackEndpoint } from '#routing'
 import { decideOutcome } from './decide-outcome.ts'
 import type { Claimed, Completion } from './queue.ts'
-import { refusedExchange, type Exchange, type OutgoingRequest, type Sender } from './send-request.ts'
+import { unsentExchange, type Exchange, type OutgoingRequest, type Sender } from './send-request.ts'
 import { signRequest } from './sign.ts'
 
 const USER_AGENT = 'Waypost/1 (+postback)'
@@ -30,6 +30,8 @@ function composeRequest(delivery: Claimed, endpoint: PostbackEndpoint, nowMs: nu
     body,
     timeoutMs: endpoint.timeout_ms,
     allowsPrivate: endpoint.allow_private_address,
+    allow: endpoint.postback_allow,
+    viaProxy: endpoint.via_proxy,
   }
 }
 
@@ -45,7 +47,7 @@ export async function sendDelivery(
   try {
     return await sender.send(composeRequest(delivery, endpoint, surroundings.nowMs()))
   } catch (error) {
-    return refusedExchange(error instanceof Error ? error.message : 'the request cannot be composed')
+    return unsentExchange('request_invalid', error instanceof Error ? error.message : 'the request cannot be composed')
   }
 }
 
@@ -60,16 +62,19 @@ export function judgeTry(
   isProbe: boolean,
 ): Completion {
   const nowMs = surroundings.nowMs()
+  // A failure of our own proxy uses up nothing, as a probe does: it is counted with them.
+  const isOurFault = exchange.error === 'proxy_error' && !isProbe
   const outcome = decideOutcome({
     result: exchange.result,
-    attempts: delivery.attempts - delivery.probes + (isProbe ? 0 : 1),
+    attempts: delivery.attempts - delivery.probes + (isProbe || isOurFault ? 0 : 1),
+    tries: delivery.attempts + 1,
     maxAttempts: endpoint.max_attempts,
     expiresInMs: delivery.createdAt.getTime() + endpoint.expires_hours * 3_600_000 - nowMs,
     nowMs,
     random: surroundings.random,
   })
   return {
-    claimed: delivery,
+    claimed: isOurFault ? { ...delivery, probes: delivery.probes + 1 } : delivery,
     isProbe,
     outcome: outcome.kind,
     giveUpReason: outcome.kind === 'gave_up' ? outcome.reason : undefined,
@@ -77,11 +82,17 @@ export function judgeTry(
     status: exchange.status,
     error: exchange.error,
     errorDetail: exchange.errorDetail?.replaceAll('\0', '').slice(0, ERROR_DETAIL_LENGTH_MAX),
+    dnsMs: exchange.dnsMs,
+    connectMs: exchange.connectMs,
+    tlsMs: exchange.tlsMs,
+    tlsVersion: exchange.tlsVersion,
+    isReused: exchange.isReused,
     firstByteMs: exchange.firstByteMs,
     totalMs: exchange.totalMs,
     endedAt: performance.now(),
     remoteAddress: exchange.remoteAddress,
     responseHead: exchange.responseHead,
+    responseHeaders: exchange.responseHeaders,
     responseBytes: exchange.responseBytes,
   }
 }

@@ -5,6 +5,7 @@ import type { Pool } from '#platform/postgres'
 import type { Snapshot } from '#routing'
 import { createDeliveryCounters, type AttemptCounts } from './delivery-metrics.ts'
 import { listenForDeliveries } from './listen.ts'
+import { parseProxy } from './proxy-tunnel.ts'
 import { expireOld, promoteDue, reapLostLeases, type Completion } from './queue.ts'
 import { createRecorder } from './record-tries.ts'
 import { createHostResolver, type ResolveHost } from './resolve-host.ts'
@@ -34,6 +35,8 @@ export type DeliveryOptions = {
   readonly random?: () => number
   /** Default: DNS, remembered for a minute at most. */
   readonly resolveHost?: ResolveHost
+  /** Through which postbacks go that do not say otherwise; default none. */
+  readonly proxy?: URL | undefined
   /** Deliveries under way in this process, integer ≥ 1, default 512. One endpoint holds a quarter of them at most. */
   readonly concurrencyMax?: number
   /** How long stop() waits for answers before it breaks them off; default 10 000. */
@@ -63,7 +66,10 @@ export async function startDelivery(options: DeliveryOptions): Promise<Delivery>
   const drainMs = options.drainMs ?? DRAIN_MS
   const workerId = randomUUID()
   const counters = createDeliveryCounters()
-  const sender = createSender({ resolveHost: options.resolveHost ?? createHostResolver() })
+  const sender = createSender({
+    resolveHost: options.resolveHost ?? createHostResolver(),
+    proxy: options.proxy && parseProxy(options.proxy),
+  })
   const recorder = createRecorder({
     pool,
     workerId,

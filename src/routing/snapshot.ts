@@ -47,6 +47,7 @@ export type Advertiser = {
   /** Hosts of its pages: allowed as CORS origins for events. `*.example.com` covers every subdomain. */
   readonly domains: readonly string[]
   readonly fallback_url?: string
+  readonly postback_allow?: PostbackAllow
 }
 
 export type Affiliate = {
@@ -232,6 +233,14 @@ export type Link = {
 }
 
 /** What an outbound postback may be sent for. */
+/** The only places that the endpoints of an advertiser may send to. A list that is left out allows everything public. */
+export type PostbackAllow = {
+  /** Hosts; `*.example.com` is every subdomain. */
+  readonly domains?: readonly string[]
+  /** Addresses or CIDR blocks: every address of the host must lie in one. */
+  readonly addresses?: readonly string[]
+}
+
 export type PostbackTrigger = 'lead' | 'sale' | 'rejected' | 'hold_released' | 'status_changed' | 'event'
 
 /** A receiver of outbound postbacks. */
@@ -267,4 +276,8 @@ export type PostbackEndpoint = {
   readonly expires_hours: number
   /** Lets this endpoint be on a private or loopback address; off unless the operator says so. */
   readonly allow_private_address: boolean
+  /** Whether it goes through the installation's proxy; left out: where there is one. True without one: it is not sent. */
+  readonly via_proxy?: boolean
+  /** That of its advertiser, put here when the snapshot is compiled. */
+  readonly postback_allow?: PostbackAllow
 }
