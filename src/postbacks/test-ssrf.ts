@@ -252,9 +252,12 @@ function waysToWrite(address: string, random: Random): Readonly<Record<string, s
     'three parts': `${a}.${b}.${(c << 8) | d}`,
     'mixed parts': [a, b, c, d].map(oddly).join('.'),
     'trailing dot': `${address}.`,
-    'full width': [...address].map((sign) => (sign === '.' ? '。' : String.fromCodePoint(sign.codePointAt(0)! + 0xfee0))).join(''), // prettier-ignore
+    'full width': address.split('').map((sign) => (sign === '.' ? '。' : String.fromCodePoint(sign.codePointAt(0)! + 0xfee0))).join(''), // prettier-ignore
     'ideographic dots': address.replaceAll('.', '｡'),
-    'escaped signs': [...address].map((sign) => `%${sign.codePointAt(0)!.toString(16)}`).join(''),
+    'escaped signs': address
+      .split('')
+      .map((sign) => `%${sign.codePointAt(0)!.toString(16)}`)
+      .join(''),
     mapped: `[::ffff:${address}]`,
     'mapped in hexadecimal': `[::ffff:${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}]`,
   }
