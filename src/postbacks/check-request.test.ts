@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { checkRequest } from './check-request.ts'
+import { createSender } from './send-request.ts'
+import { startReceiver } from './test-receiver.ts'
 
 const GOOD = { 'user-agent': 'Waypost/1 (+postback)', 'x-name': 'Muñoz\tÿ', authorization: 'Bearer a.b' }
 
@@ -50,6 +52,18 @@ test('more than 16 KiB of headers are refused', () => {
     checkRequest('/', { 'x-a': 'a'.repeat(10_000), 'x-b': 'b'.repeat(10_000) }) ?? '',
     /longer than 16384 bytes/,
   )
+})
+
+test('the sender itself refuses such a request and opens nothing for it', async (t) => {
+  const receiver = await startReceiver(t)
+  const sender = createSender({ resolveHost: () => Promise.resolve(['127.0.0.1']) })
+  t.after(() => sender.close())
+  const exchange = await sender.send({
+    ...{ url: new URL(receiver.url), method: 'GET', body: undefined, timeoutMs: 1_000, allowsPrivate: true },
+    headers: { 'x-sub': 'a\r\nx-evil: 1' },
+  })
+  assert.deepEqual([exchange.error, exchange.errorDetail], ['request_invalid', 'the header x-sub holds a character that HTTP forbids']) // prettier-ignore
+  assert.equal(receiver.arrivals.length, 0)
 })
 
 test('what passes makes exactly one line for each header', () => {
