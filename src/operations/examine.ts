@@ -264,7 +264,10 @@ async function askLeases({ pool }: Installation): Promise<Answer> {
     [LEASE_LATE_SECONDS],
   )
   if (late === 0n) return ok(`${all} workers`)
-  return fail(`${late} of ${all} delivery workers are gone and nobody took their endpoints over`, 'Start a process with the role delivery.')
+  return fail(
+    `${late} of ${all} delivery workers are gone and nobody took their endpoints over`,
+    'Start a process with the role delivery.',
+  )
 }
 
 async function askDeliveries({ pool }: Installation): Promise<Answer> {

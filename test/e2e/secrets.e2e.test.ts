@@ -64,7 +64,8 @@ test('secrets are in no file, answer, command or log line; their key can be repl
   )
   const clickId = new URL(location!).searchParams.get('clickid')!
   const postback = await fetch(`${first.edgeUrl}/postback?clickid=${clickId}&status=sale&secret=${SHARED}`)
-  assert.equal(postback.status, 200, await postback.text())
+  // 202 where the click is not indexed yet.
+  assert.ok(postback.ok, await postback.text())
   type Deliveries = { readonly items: readonly { readonly delivery_id: string; readonly attempts: number }[] }
   await eventually(
     () => first.api<Deliveries>('/v1/deliveries'),
@@ -105,7 +106,7 @@ test('secrets are in no file, answer, command or log line; their key can be repl
   const second = await startInstallation(env)
   t.after(() => second.stop('SIGKILL'))
   const again = await fetch(`${second.edgeUrl}/postback?clickid=${clickId}&status=sale&txid=2&secret=${SHARED}`)
-  assert.equal(again.status, 200)
+  assert.ok(again.ok, await again.text())
   await second.stop()
 
   renameSync(join(dataDir, 'secret-keys.json'), join(directory, 'kept.json'))
