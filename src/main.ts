@@ -16,6 +16,7 @@ import {
   roles,
   runConfigCommand,
   runEndpointsCommand,
+  runSecretsCommand,
   serve,
   simulateFile,
   testRuleText,
@@ -185,6 +186,20 @@ const commands: Readonly<Record<string, Command>> = {
         say: (line) => void process.stdout.write(`${line}\n`),
         stopSignal: stopAsked.signal,
       })
+    },
+  },
+  secrets: {
+    usage: 'secrets status | rotate [--forget-old]',
+    summary: 'the keys that secrets in the database are sealed with, and how to replace them',
+    run: async (args) => {
+      const options = { 'forget-old': { type: 'boolean', default: false } } as const
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      const [verb, ...rest] = positionals
+      if (rest.length === 0 && verb === 'rotate')
+        return runSecretsCommand(readConfig(), { verb, forgetsOld: values['forget-old'] })
+      if (rest.length === 0 && verb === 'status' && !values['forget-old'])
+        return runSecretsCommand(readConfig(), { verb })
+      throw new UsageError('secrets knows status and rotate [--forget-old].')
     },
   },
   doctor: {

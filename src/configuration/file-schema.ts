@@ -164,6 +164,27 @@ const advertiser = Type.Object(
       ),
     ),
     fallback_url: Type.Optional(fallbackUrl),
+    postback_allow: Type.Optional(
+      Type.Object(
+        {
+          domains: Type.Optional(
+            list(
+              formatted('postback_domain', 'Host.'),
+              'Hosts that the URLs of its endpoints may name. `*.example.com` covers every subdomain.',
+              { minItems: 1, maxItems: 1_000 },
+            ),
+          ),
+          addresses: Type.Optional(
+            list(
+              formatted('address_block', 'Address.'),
+              'Every address that such a host has must lie in one of these, each time that it is connected to.',
+              { minItems: 1, maxItems: 1_000 },
+            ),
+          ),
+        },
+        { ...strict, description: 'The only places that its endpoints may send to.' },
+      ),
+    ),
   },
   strict,
 )
@@ -836,6 +857,12 @@ const endpoint = Type.Object(
     ),
     allow_private_address: Type.Optional(
       Type.Boolean({ description: 'Lets it be on a private or loopback address.', default: false }),
+    ),
+    via_proxy: Type.Optional(
+      Type.Boolean({
+        description:
+          'Whether it is called through `WAYPOST_POSTBACK_PROXY`; left out: where that is set. `true` without a proxy: it is not called.',
+      }),
     ),
   },
   strict,

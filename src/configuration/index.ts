@@ -1,3 +1,4 @@
+export { ensureSealed, findSealing, resealConfiguration } from './seal-configuration.ts'
 export { applyConfiguration, checkConfiguration, ensureConfiguration, previewConfiguration } from './apply.ts'
 export type { Application, ApplyOptions, Preview } from './apply.ts'
 export type { Change, FieldChange } from './describe-changes.ts'

@@ -25,6 +25,8 @@ export const issueCodes = {
   url_invalid: 'The address is no http or https URL.',
   domain_invalid: 'The domain is neither a host name nor *. and a host name.',
   address_invalid: 'The address is neither an IP address nor a CIDR block.',
+  destination_not_allowed:
+    'The advertiser has a list of places that its endpoints may send to, and this is none of them.',
   secret_invalid: 'The secret does not have the form asked for.',
   event_name_invalid: 'An event name is 1 to 64 characters of a-z, 0-9, "_", "." and "-".',
   word_ambiguous: 'Two words are the same once written in lower case, and upper and lower case count as equal.',

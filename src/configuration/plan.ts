@@ -110,6 +110,7 @@ const advertiser = (
     status: file.status ?? 'active',
     domains: [...new Set(file.domains ?? [])],
     fallback_url: file.fallback_url,
+    postback_allow: file.postback_allow,
   })
 
 const affiliate = (

@@ -60,6 +60,7 @@ export function readEndpoint(
     max_per_minute: file.max_per_minute,
     expires_hours: file.expires_hours ?? 120,
     allow_private_address: file.allow_private_address ?? false,
+    via_proxy: file.via_proxy,
   })
   if (sent !== undefined) reportProblems(endpoint, file, reading)
   return endpoint

@@ -72,4 +72,5 @@ const formatTexts: Readonly<Record<string, string>> = {
   shared_secret: '8 to 200 characters',
   domain: 'host name',
   statuses: 'status or range',
+  postback_domain: 'host name',
 }

@@ -104,6 +104,14 @@ export const formats = {
           `"${cut(text)}" is no host name.`,
           'Write the host alone, without https:// and path, in lower case.',
         ),
+  postback_domain: (text) =>
+    HOST.test(text) && !text.includes(':')
+      ? undefined
+      : problem(
+          'domain_invalid',
+          `"${cut(text)}" is no host name.`,
+          'Write the host alone, without https://, port and path, in lower case, and other scripts in their xn-- form.',
+        ),
   address_block: (text) =>
     isAddressBlock(text) ? undefined : problem('address_invalid', `"${cut(text)}" is no IP address or CIDR block.`),
   statuses: (text) =>

@@ -143,8 +143,8 @@ async function askClocks({ pool, clock }: Installation): Promise<Answer> {
 }
 
 async function askSecrets({ config }: Installation): Promise<Answer> {
-  const { secrets, snapshot } = dataPaths(config.dataDir)
-  const files = [secrets, snapshot].flatMap((file) => {
+  const { secrets, secretKeys, snapshot } = dataPaths(config.dataDir)
+  const files = [secrets, secretKeys, snapshot].flatMap((file) => {
     const mode = statSync(file, { throwIfNoEntry: false })?.mode
     return mode === undefined ? [] : [{ file, mode: mode & 0o777 }]
   })

@@ -1,5 +1,6 @@
 export { applyFile } from './apply-file.ts'
 export { runConfigCommand } from './config-command.ts'
+export { runSecretsCommand } from './secrets-command.ts'
 export { doctor } from './doctor.ts'
 export { runEndpointsCommand } from './endpoints-command.ts'
 export type { EndpointsQuestion } from './endpoints-command.ts'

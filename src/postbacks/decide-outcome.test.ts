@@ -57,6 +57,7 @@ test('redirects, other client errors and refused destinations get three attempts
   const cases = [
     ...[301, 302, 307, 400, 401, 403, 404, 422].map((status) => [answered(status), 'refused_by_receiver'] as const),
     [failed('destination_refused'), 'destination_refused'] as const,
+    [failed('request_invalid'), 'request_invalid'] as const,
   ]
   for (const [result, reason] of cases) {
     assert.deepEqual(
@@ -69,6 +70,20 @@ test('redirects, other client errors and refused destinations get three attempts
     SHORT_LADDER_MS.reduce((sum, step) => sum + step),
     HOUR,
   )
+})
+
+test('a failure of our own proxy is never the last try: 5 s, 30 s, 2 min, then every 10 min, until it has expired', () => {
+  const waits = [1, 2, 3, 4, 5, 500].map((tries) =>
+    delayOf(
+      decideOutcome({
+        ...{ result: failed('proxy_error'), attempts: 0, tries, maxAttempts: 1, expiresInMs: 10 * MINUTE },
+        ...{ nowMs: 0, random: () => 0.5 },
+      }),
+    ),
+  )
+  assert.deepEqual(waits, [5_000, 30_000, 2 * MINUTE, 10 * MINUTE, 10 * MINUTE, 10 * MINUTE])
+  const expired = { attempts: 0, tries: 9, maxAttempts: 1, expiresInMs: MINUTE, nowMs: 0, random: () => 0.5 }
+  assert.deepEqual(decideOutcome({ ...expired, result: failed('proxy_error') }), { kind: 'gave_up', reason: 'expired' })
 })
 
 test("the endpoint's own limit of attempts ends either ladder, and a longer one repeats the last step", () => {

@@ -39,11 +39,15 @@ const RETRY_AFTER_MS_MAX = HOUR
 
 /** Any 2xx is a success. */
 const USUAL_RULES = compileAnswerRules({})
+/** While our own proxy is away: 5 s, 30 s, 2 min, then every 10 min. */
+const PROXY_STEPS = 4
 
 export type Decision = {
   readonly result: AttemptResult
   /** Attempts that count, this one included; integer ≥ 0. A failed probe is none: it only asked whether the receiver is back. */
   readonly attempts: number
+  /** All tries, those that used up nothing too: how long to wait while our own proxy is away. Left out: as `attempts`. */
+  readonly tries?: number
   /** Of the endpoint; the ladder's last step repeats where it is longer. */
   readonly maxAttempts: number
   /** Of the endpoint, instead of LADDER_MS. */
@@ -61,14 +65,17 @@ export type Decision = {
  *
  * A success by the rules of the endpoint, 2xx unless it says otherwise: delivered. 410, `webhook-delivery: abort-message` and what
  * the endpoint calls final: gave up. 408, 409, 425, 429, 5xx, failures of the network and bodies that are not accepted: the
- * ladder of three days or that of the endpoint. Other 4xx, 3xx and a refused destination: the short ladder. An attempt that
- * we broke off ourselves is repeated at once and never the last.
+ * ladder of three days or that of the endpoint. Other 4xx, 3xx and a refused destination or request: the short ladder. An
+ * attempt that we broke off ourselves is repeated at once and never the last; one that our own proxy broke waits and is not
+ * counted.
  * @see docs/states/delivery.md
  */
 export function decideOutcome(decision: Decision): Outcome {
   const { result, rules = USUAL_RULES, scheduleMs = LADDER_MS } = decision
   if (result.kind === 'failed') {
     if (result.error === 'interrupted') return { kind: 'retry', delayMs: 0 }
+    if (result.error === 'proxy_error') return waitForProxy(decision)
+    if (result.error === 'request_invalid') return climb(decision, SHORT_LADDER_MS, 'request_invalid')
     if (result.error === 'destination_refused') return climb(decision, SHORT_LADDER_MS, 'destination_refused')
     return climb(decision, scheduleMs, 'attempts_exhausted')
   }
@@ -91,12 +98,22 @@ export function decideOutcome(decision: Decision): Outcome {
   }
 }
 
+/** However long our proxy is away, nothing is given up for it but what has expired. */
+function waitForProxy(decision: Decision): Outcome {
+  const step = Math.min(Math.max(1, decision.tries ?? decision.attempts), PROXY_STEPS) - 1
+  return retryAfter(LADDER_MS[step]!, decision)
+}
+
 function climb(decision: Decision, ladder: readonly number[], reason: GiveUpReason): Outcome {
   const { attempts, maxAttempts } = decision
   const isShort = ladder === SHORT_LADDER_MS
   if (isShort && attempts > ladder.length) return { kind: 'gave_up', reason }
   if (attempts >= maxAttempts) return { kind: 'gave_up', reason: 'attempts_exhausted' }
   const stepMs = ladder[Math.max(0, Math.min(attempts, ladder.length) - 1)]!
+  return retryAfter(stepMs, decision)
+}
+
+function retryAfter(stepMs: number, decision: Decision): Outcome {
   const delayMs = delayAfter(stepMs, decision)
   return delayMs > (decision.expiresInMs ?? Infinity)
     ? { kind: 'gave_up', reason: 'expired' }

@@ -1,3 +1,4 @@
+export { hostRefusedBy } from './allow-list.ts'
 export { causesOfRevision, eventIdOf } from './delivery-causes.ts'
 export type { CausingConversion, DeliveryCause, TriggerState } from './delivery-causes.ts'
 export { deliveriesOfClick, deliveryStates, findDelivery, listAttempts, listDeliveries } from './deliveries.ts'

@@ -19,6 +19,8 @@ export const giveUpReasons = {
     'The receiver answered with a 3xx or 4xx that says the request is wrong; the short schedule is used up.',
   destination_refused:
     'The address may not be requested (private, reserved or malformed); the short schedule is used up.',
+  request_invalid:
+    'The request cannot be sent as it was filled, such as a header with a line break; the short schedule is used up.',
   gone: 'The receiver answered 410: it wants no more of these.',
   aborted_by_receiver: 'The receiver answered `webhook-delivery: abort-message`: it wants this message not again.',
   answer_final: 'The endpoint says that this answer is final (`final_statuses`, `success.otherwise: give_up`).',
@@ -43,6 +45,8 @@ export const attemptErrors = {
   http_error: 'The receiver answered with an error status.',
   answer_not_accepted: 'The status was good, but the answer is none that `success` of the endpoint accepts.',
   destination_refused: 'The address may not be requested.',
+  request_invalid: 'The request cannot be made, or holds what HTTP forbids; nothing was sent.',
+  proxy_error: 'Our own proxy failed. It uses up no attempt and says nothing about the receiver.',
   body_too_large: 'The answer was longer than 64 KiB and was cut off; its status counts.',
   body_broken: 'The answer broke off or did not end in time after its status; the status counts.',
   interrupted: 'We stopped while waiting for the answer.',

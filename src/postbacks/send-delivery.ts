@@ -1,7 +1,7 @@
 import type { PostbackEndpoint } from '#routing'
 import { decideOutcome } from './decide-outcome.ts'
 import type { Claimed, Completion } from './queue.ts'
-import { refusedExchange, type Exchange, type OutgoingRequest, type Sender } from './send-request.ts'
+import { unsentExchange, type Exchange, type OutgoingRequest, type Sender } from './send-request.ts'
 import { answerRulesOf, classifyAnswer } from './judge-answer.ts'
 import type { AttemptError } from './reasons.ts'
 import { signRequest } from './sign.ts'
@@ -36,6 +36,8 @@ function composeRequest(delivery: Claimed, endpoint: PostbackEndpoint, nowMs: nu
     timeoutMs: endpoint.timeout_ms,
     allowsPrivate: endpoint.allow_private_address,
     isBodyJudged: answerRulesOf(endpoint).acceptsBody !== undefined,
+    allow: endpoint.postback_allow,
+    viaProxy: endpoint.via_proxy,
   }
 }
 
@@ -51,7 +53,7 @@ export async function sendDelivery(
   try {
     return await sender.send(composeRequest(delivery, endpoint, surroundings.nowMs()))
   } catch (error) {
-    return refusedExchange(error instanceof Error ? error.message : 'the request cannot be composed')
+    return unsentExchange('request_invalid', error instanceof Error ? error.message : 'the request cannot be composed')
   }
 }
 
@@ -71,9 +73,12 @@ export type Try = {
 /** Judges a try and says what is to be recorded. */
 export function judgeTry({ delivery, endpoint, exchange, surroundings, isProbe, isMarked, tryNo }: Try): Completion {
   const nowMs = surroundings.nowMs()
+  // A failure of our own proxy uses up nothing, as a probe does: it is counted with them.
+  const isOurFault = exchange.error === 'proxy_error' && !isProbe
   const outcome = decideOutcome({
     result: exchange.result,
-    attempts: delivery.attempts - delivery.probes + (isProbe ? 0 : 1),
+    attempts: delivery.attempts - delivery.probes + (isProbe || isOurFault ? 0 : 1),
+    tries: delivery.attempts + 1,
     maxAttempts: endpoint.max_attempts,
     scheduleMs: endpoint.retry?.schedule_seconds.map((seconds) => seconds * 1_000),
     rules: answerRulesOf(endpoint),
@@ -82,7 +87,7 @@ export function judgeTry({ delivery, endpoint, exchange, surroundings, isProbe, 
     random: surroundings.random,
   })
   return {
-    claimed: delivery,
+    claimed: isOurFault ? { ...delivery, probes: delivery.probes + 1 } : delivery,
     tryNo,
     isMarked,
     isProbe,
@@ -92,11 +97,17 @@ export function judgeTry({ delivery, endpoint, exchange, surroundings, isProbe, 
     status: exchange.status,
     error: errorOnRecord(exchange, endpoint),
     errorDetail: exchange.errorDetail?.replaceAll('\0', '').slice(0, ERROR_DETAIL_LENGTH_MAX),
+    dnsMs: exchange.dnsMs,
+    connectMs: exchange.connectMs,
+    tlsMs: exchange.tlsMs,
+    tlsVersion: exchange.tlsVersion,
+    isReused: exchange.isReused,
     firstByteMs: exchange.firstByteMs,
     totalMs: exchange.totalMs,
     endedAt: performance.now(),
     remoteAddress: exchange.remoteAddress,
     responseHead: exchange.responseHead,
+    responseHeaders: exchange.responseHeaders,
     responseBytes: exchange.responseBytes,
   }
 }

@@ -358,8 +358,9 @@ test('a kept connection of an endpoint that may be private does not serve one th
 test('a secret that cannot be used is a failed try, not a dead worker', async (t) => {
   const receiver = await startReceiver(t)
   const attempt = await tryOnce(t, { url: receiver.url, secret: 'nonsense' })
-  assert.equal(attempt['error'], 'destination_refused')
+  assert.equal(attempt['error'], 'request_invalid')
   assert.match(String(attempt['error_detail']), /signing secret/)
+  assert.doesNotMatch(String(attempt['error_detail']), /nonsense/)
 })
 
 test('an endpoint that hangs does not hold the others, nor more connections than its limit', async (t) => {
@@ -620,4 +621,26 @@ test('what could not be delivered in time is given up, also where nothing is sen
     { state: 'gave_up', reason: 'expired', attempts: 4 },
   ])
   assert.equal((await bench.rows('SELECT FROM delivery_ready')).length, 1)
+})
+
+test("an endpoint on none of its advertiser's lists is refused, by name before anything is looked up and by address after", async (t) => {
+  const receiver = await startReceiver(t)
+  const url = receiver.url.replace('127.0.0.1', 'partner.example')
+  const resolveHost = answering(['127.0.0.1'])
+  const errorWith = async (postback_allow: PostbackEndpoint['postback_allow'] & object): Promise<unknown[]> => {
+    const attempt = await tryOnce(t, { url, postback_allow }, { resolveHost })
+    return [attempt['error'], attempt['error_detail']]
+  }
+  assert.deepEqual(await errorWith({ domains: ['other.example'] }), ['destination_refused', 'not_allowed'])
+  assert.deepEqual(await errorWith({ addresses: ['127.0.0.2'] }), ['destination_refused', 'address 127.0.0.1 is not allowed']) // prettier-ignore
+  assert.equal(receiver.arrivals.length, 0)
+  assert.deepEqual(await errorWith({ domains: ['partner.example'], addresses: ['127.0.0.0/8'] }), [null, null])
+  assert.equal(receiver.arrivals.length, 1)
+})
+
+test('a list of addresses opens nothing: a private address on it is still refused', async (t) => {
+  const receiver = await startReceiver(t)
+  const over = { url: receiver.url, allow_private_address: false, postback_allow: { addresses: ['127.0.0.1'] } }
+  assert.equal((await tryOnce(t, over))['error'], 'destination_refused')
+  assert.equal(receiver.arrivals.length, 0)
 })

@@ -9,6 +9,7 @@ import { expireOld, findWaitingEndpoints, promoteDue, retireRemoved } from './ho
 import { LEASE_MS, Membership } from './membership.ts'
 import { listenForDeliveries } from './notices.ts'
 import { shardOf } from './ownership.ts'
+import { parseProxy } from './proxy-tunnel.ts'
 import type { Completion } from './queue.ts'
 import { createRecorder } from './record-tries.ts'
 import { createHostResolver, type ResolveHost } from './resolve-host.ts'
@@ -42,6 +43,8 @@ export type DeliveryOptions = {
   readonly random?: () => number
   /** Default: DNS, remembered for a minute at most. */
   readonly resolveHost?: ResolveHost
+  /** Through which postbacks go that do not say otherwise; default none. */
+  readonly proxy?: URL | undefined
   /** Deliveries under way in this process, integer ≥ 1, default 512. One endpoint holds a quarter of them at most. */
   readonly concurrencyMax?: number
   /** How long stop() waits for answers before it breaks them off; default 10 000. */
@@ -96,7 +99,10 @@ class Delivering {
 
   constructor(options: DeliveryOptions) {
     this.#options = options
-    this.#sender = createSender({ resolveHost: options.resolveHost ?? createHostResolver() })
+    this.#sender = createSender({
+      resolveHost: options.resolveHost ?? createHostResolver(),
+      proxy: options.proxy && parseProxy(options.proxy),
+    })
     const { pool, logLines, healthIntervalMs } = options
     this.#gate = openGate({
       ...{ pool, logLines, nowMs: options.clock.now, onChange: () => this.#life.worker.reconsider() },

@@ -47,6 +47,7 @@ export type Advertiser = {
   /** Hosts of its pages: allowed as CORS origins for events. `*.example.com` covers every subdomain. */
   readonly domains: readonly string[]
   readonly fallback_url?: string
+  readonly postback_allow?: PostbackAllow
 }
 
 export type Affiliate = {
@@ -235,6 +236,14 @@ export type Link = {
 export type PostbackTrigger =
   'click' | 'lead' | 'sale' | 'rejected' | 'hold_released' | 'status_changed' | 'payout_changed' | 'event'
 
+/** The only places that the endpoints of an advertiser may send to. A list that is left out allows everything public. */
+export type PostbackAllow = {
+  /** Hosts; `*.example.com` is every subdomain. */
+  readonly domains?: readonly string[]
+  /** Addresses or CIDR blocks: every address of the host must lie in one. */
+  readonly addresses?: readonly string[]
+}
+
 /** A receiver of outbound postbacks. */
 export type PostbackEndpoint = {
   readonly endpoint_id: string
@@ -304,6 +313,10 @@ export type PostbackEndpoint = {
   readonly expires_hours: number
   /** Lets this endpoint be on a private or loopback address; off unless the operator says so. */
   readonly allow_private_address: boolean
+  /** Whether it goes through the installation's proxy; left out: where there is one. True without one: it is not sent. */
+  readonly via_proxy?: boolean
+  /** That of its advertiser, put here when the snapshot is compiled. */
+  readonly postback_allow?: PostbackAllow
 }
 
 /** How messages are put together into one request. A request goes out as soon as one of the three is reached. */

@@ -102,9 +102,14 @@ test('what is no longer configured is forgotten when nothing of it is under way'
 test('an answer shows that a receiver is there, unless it says that it is unwell', () => {
   const signs = [200, 302, 404, 408, 425, 429, 500, 503].map((status) => signOf({ status, error: undefined }))
   assert.deepEqual(signs, ['answered', 'answered', 'answered', 'failed', 'failed', 'failed', 'failed', 'failed'])
-  const errors = ['timeout', 'dns_error', 'connection_refused', 'interrupted', 'destination_refused'] as const
+  const errors = ['timeout', 'dns_error', 'connection_refused'] as const
   assert.deepEqual(
     errors.map((error) => signOf({ status: undefined, error })),
-    ['timed_out', 'failed', 'failed', undefined, undefined],
+    ['timed_out', 'failed', 'failed'],
+  )
+  const ours = ['interrupted', 'destination_refused', 'request_invalid', 'proxy_error'] as const
+  assert.deepEqual(
+    ours.map((error) => signOf({ status: undefined, error })),
+    ours.map(() => undefined),
   )
 })
