@@ -64,6 +64,8 @@ export class Worker {
   readonly #suspectTo = new Map<number, bigint>()
   /** Sent and not on record. */
   readonly #unsettled = new Map<bigint, Line>()
+  /** Whether they were marked is not known; they were not sent. */
+  readonly #unsureMarks = new Set<bigint>()
   readonly #unsettledOfShard = new Map<number, number>()
   readonly #leaving = new Set<number>()
   #snapshot: Snapshot | undefined
@@ -298,7 +300,7 @@ export class Worker {
       const isProbe = this.#options.gate.start(line.endpoint).isProbe || asksReceiver
       this.#unsettled.set(delivery.deliveryId, line)
       this.#unsettledOfShard.set(line.shard, (this.#unsettledOfShard.get(line.shard) ?? 0) + 1)
-      const isMarked = delivery.deliveryId <= line.suspectTo
+      const isMarked = line.endpoint.at_most_once === true || delivery.deliveryId <= line.suspectTo
       const started = { line, host: line.host, endpoint: line.endpoint, delivery, isProbe, isMarked }
       if (isMarked) marking.push(started)
       else void this.#try(started)
@@ -307,22 +309,27 @@ export class Worker {
 
   async #markAndTry(started: readonly Started[]): Promise<void> {
     const { pool, workerId, logLines } = this.#options
-    const marks = started.map(({ delivery }) => ({ ...delivery, isOnce: false }))
+    const marks = started.map(({ delivery, endpoint }) => ({
+      ...delivery,
+      isOnce: endpoint.at_most_once === true,
+      isRepeat: this.#unsureMarks.delete(delivery.deliveryId),
+    }))
     const marked = await markUnderWay(pool, workerId, marks).catch((error: unknown) => {
       logLines.warn({ error }, 'deliveries wait, because they cannot be marked')
-      return new Set<bigint>()
+      for (const { deliveryId } of marks) this.#unsureMarks.add(deliveryId)
+      return undefined
     })
     for (const one of started) {
-      if (marked.has(one.delivery.deliveryId)) void this.#try(one)
-      else this.#giveUpStart(one)
+      if (marked?.has(one.delivery.deliveryId) === true) void this.#try(one)
+      else this.#giveUpStart(one, marked === undefined)
     }
   }
 
-  /** It was not sent after all; it is read again later. */
-  #giveUpStart(started: Started): void {
+  /** It was not sent after all; it is read again at once where only the database was away, else at one of the next looks. */
+  #giveUpStart(started: Started, isAgain: boolean): void {
     this.#end(started, { sign: undefined, tookMs: undefined })
     this.#settleOne(started.delivery.deliveryId)
-    if (!started.line.isClosed) this.#backlog.want(started.line, 'whole')
+    if (isAgain && !started.line.isClosed) this.#backlog.want(started.line, 'whole')
   }
 
   async #try(started: Started): Promise<void> {
