@@ -1,0 +1,101 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { verdictOf, type FaultReport, type FaultTest } from './fault-test.ts'
+import { faultTests, shortTests } from './fault-tests.ts'
+
+/** `npm run faults -- deliveries <test>`: one fault test of the delivery engine, or several one after the other.
+ *
+ *   list               what each test shows
+ *   all, short         every test; those of them that are quick enough for every change
+ *   --seed N           the same moments and traffic again (processes still run as the machine lets them)
+ *   --seconds S        how long the faulty part lasts
+ *   --short            the same with less of it
+ *   --old REVISION     whose workers run beside those of the working copy (t13; default: the commit before)
+ *   --keep             leaves data, logs and journals where they are; a run that goes red leaves them anyway
+ */
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    seed: { type: 'string' },
+    seconds: { type: 'string' },
+    short: { type: 'boolean', default: false },
+    old: { type: 'string' },
+    keep: { type: 'boolean', default: false },
+  },
+})
+
+function namesOf(asked: readonly string[]): readonly string[] {
+  const names = asked.flatMap((name) =>
+    name === 'all' ? Object.keys(faultTests) : name === 'short' ? shortTests : [name],
+  )
+  const unknown = names.find((name) => !(name in faultTests))
+  if (names.length === 0 || unknown !== undefined)
+    stopWith(`${unknown ?? 'no test'}: must be list, all, short or some of ${Object.keys(faultTests).join(', ')}.`)
+  return names
+}
+
+function readNumber(name: string, text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 0) stopWith(`${name} ${text}: must be a whole number.`)
+  return value
+}
+
+function stopWith(message: string): never {
+  console.error(message)
+  process.exit(2)
+}
+
+async function runOnce(name: string, test: FaultTest, seed: number): Promise<boolean> {
+  const startedAt = performance.now()
+  const seconds = (): string => ((performance.now() - startedAt) / 1000).toFixed(0)
+  console.log(`\nDeliveries ${name}, seed ${seed}: ${test.shows}`)
+  const directory = mkdtempSync(join(tmpdir(), `waypost-faults-${name}-`))
+  let isKept = true
+  try {
+    const report = await test.run({
+      seed,
+      seconds: options.seconds === undefined ? undefined : readNumber('--seconds', options.seconds),
+      isShort: options.short || positionals.includes('short'),
+      directory,
+      oldRevision: options.old,
+      tell: (phase) => console.error(`${seconds().padStart(4)} s  ${phase}`),
+    })
+    const findings = verdictOf(report)
+    print(report, findings)
+    console.log(`${findings.length === 0 ? 'Green' : 'RED'} after ${seconds()} s (${name}, seed ${seed})`)
+    isKept = options.keep || findings.length > 0
+    return findings.length === 0
+  } catch (error) {
+    console.log('RED: the run itself broke', error)
+    return false
+  } finally {
+    if (isKept) console.log(`Data, logs and journals are kept in ${directory}`)
+    else rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+  }
+}
+
+function print({ did, seen, figures = {}, skipped = [] }: FaultReport, findings: readonly string[]): void {
+  for (const line of did) console.log(`  ${line}`)
+  for (const [what, count] of Object.entries(seen)) console.log(`  saw ${String(count).padStart(6)} × ${what}`)
+  for (const [what, figure] of Object.entries(figures)) console.log(`  ${what.replaceAll('_', ' ')}: ${figure}`)
+  for (const what of skipped) console.log(`  SKIPPED ${what}`)
+  for (const finding of findings) console.log(`  - ${finding}`)
+}
+
+if (positionals[0] === 'list') {
+  for (const [name, { shows }] of Object.entries(faultTests)) console.log(`${name.padEnd(4)} ${shorts(name)}  ${shows}`)
+  process.exit(0)
+}
+
+function shorts(name: string): string {
+  return shortTests.includes(name) ? 'short' : '     '
+}
+
+const seed = options.seed === undefined ? Math.floor(Math.random() * 1_000_000) : readNumber('--seed', options.seed)
+const red: string[] = []
+for (const name of namesOf(positionals)) if (!(await runOnce(name, faultTests[name]!, seed))) red.push(name)
+if (red.length > 0) console.log(`\nRed: ${red.join(', ')}`)
+// A connection that some kill left half open must not keep a finished run waiting.
+process.exit(red.length === 0 ? 0 : 1)
