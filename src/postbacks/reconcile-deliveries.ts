@@ -1,4 +1,4 @@
-import type { Pool } from '#platform/postgres'
+import type { Pool, Tx } from '#platform/postgres'
 
 /** Checks that must find nothing; each finding is a lost, doubled or stuck message.
  * @see docs/states/delivery.md
@@ -58,7 +58,7 @@ const CHECKS = {
   delivery_forgotten: `
     SELECT 'delivery ' || delivery_id AS what FROM (
       SELECT delivery_id FROM deliveries WHERE created_at >= $1
-      EXCEPT SELECT delivery_id FROM delivery_finals
+      EXCEPT SELECT delivery_id FROM delivery_ends
       EXCEPT SELECT delivery_id FROM delivery_ready
       EXCEPT SELECT delivery_id FROM delivery_inflight
       EXCEPT SELECT delivery_id FROM delivery_deferred
@@ -69,18 +69,18 @@ const CHECKS = {
       SELECT delivery_id, created_at FROM delivery_ready
       UNION ALL SELECT delivery_id, created_at FROM delivery_inflight
       UNION ALL SELECT delivery_id, created_at FROM delivery_deferred
-      UNION ALL SELECT f.delivery_id, f.created_at FROM delivery_finals AS f WHERE f.created_at >= $1
+      UNION ALL SELECT e.delivery_id, e.created_at FROM delivery_ends AS e WHERE e.created_at >= $1
     ) AS places WHERE created_at >= $1 GROUP BY delivery_id HAVING count(*) > 1`,
   /** A lease that ran out long ago: no worker takes it back. */
   lease_abandoned: `
     SELECT 'delivery ' || i.delivery_id AS what FROM delivery_inflight AS i
     JOIN deliveries AS d ON d.created_at = i.created_at AND d.delivery_id = i.delivery_id
     WHERE i.created_at >= $1 AND i.lease_until < now() - interval '60 seconds'`,
-  /** Called delivered or given up without a try on record. */
+  /** Called delivered or given up without a try on record. What was removed or too old may never have been tried. */
   end_without_attempt: `
-    SELECT 'delivery ' || f.delivery_id AS what FROM delivery_finals AS f
-    WHERE f.created_at >= $1 AND f.state IN ('delivered', 'gave_up') AND f.reason IS DISTINCT FROM 'endpoint_removed'
-      AND NOT EXISTS (SELECT FROM delivery_attempts AS a WHERE a.delivery_id = f.delivery_id AND NOT a.is_fenced)`,
+    SELECT 'delivery ' || e.delivery_id AS what FROM delivery_ends AS e
+    WHERE e.created_at >= $1 AND e.state IN ('delivered', 'gave_up') AND coalesce(e.reason, '') NOT IN ('endpoint_removed', 'expired')
+      AND NOT EXISTS (SELECT FROM delivery_attempts AS a WHERE a.delivery_id = e.delivery_id AND NOT a.is_fenced)`,
   /** Two tries that both decided under the same number: two workers held the delivery at once. */
   attempt_decided_twice: `
     SELECT 'delivery ' || delivery_id || ' attempt ' || attempt_no AS what FROM delivery_attempts
@@ -112,7 +112,10 @@ const EXAMPLES_MAX = 5
  * @param since only what happened after it, so that an old installation need not be read whole
  * @returns a finding for each check that failed; empty when all is well. May take seconds: it reads history.
  */
-export async function reconcileDeliveries(pool: Pool, since: Date = new Date(0)): Promise<readonly DeliveryFinding[]> {
+export async function reconcileDeliveries(
+  pool: Pool | Tx,
+  since: Date = new Date(0),
+): Promise<readonly DeliveryFinding[]> {
   const findings: DeliveryFinding[] = []
   for (const check of Object.keys(CHECKS) as DeliveryCheck[]) {
     const { rows } = await pool.query<{ count: bigint; examples: string[] | null }>(

@@ -24,8 +24,6 @@ export type Answer = { readonly status: number; readonly delayMs?: number }
 export type JournalReceiver = {
   readonly port: number
   readonly arrivals: readonly Arrival[]
-  /** Requests not answered yet, and the most there were at once. */
-  readonly open: () => number
   /** Listens at another loopback address, on the same port. */
   readonly listenAt: (address: string) => Promise<void>
   readonly stop: () => Promise<void>
@@ -37,8 +35,6 @@ export type ReceiverOptions = {
   readonly secret: string
   /** What to answer: at once, after a while, or whenever the promise resolves. */
   readonly answer: (arrival: Arrival, nth: number) => Answer | Promise<Answer>
-  /** Called when a request has come in whole. */
-  readonly onArrival?: (arrival: Arrival) => void
 }
 
 /** A partner's server that believes nothing but its own journal. Endpoints are told apart by their path, `/e/<endpoint_id>`. */
@@ -48,7 +44,6 @@ export async function startJournalReceiver(options: ReceiverOptions): Promise<Jo
   const arrivals: Arrival[] = []
   const counts = new Map<string, number>()
   const servers: Server[] = []
-  let open = 0
 
   const receive = async (request: IncomingMessage, body: Buffer): Promise<Answer> => {
     const arrival = arrivalOf(request, body, key)
@@ -56,7 +51,6 @@ export async function startJournalReceiver(options: ReceiverOptions): Promise<Jo
     const identity = `${arrival.endpointId} ${arrival.webhookId}`
     const nth = (counts.get(identity) ?? 0) + 1
     counts.set(identity, nth)
-    options.onArrival?.(arrival)
     await journal.write(JSON.stringify(arrival))
     const answer = await options.answer(arrival, nth)
     if (answer.delayMs !== undefined) await new Promise((done) => setTimeout(done, answer.delayMs))
@@ -70,9 +64,7 @@ export async function startJournalReceiver(options: ReceiverOptions): Promise<Jo
       // A sender that dies within its request has not delivered it.
       request.on('error', () => undefined)
       request.on('end', () => {
-        open += 1
         void receive(request, Buffer.concat(chunks)).then(({ status }) => {
-          open -= 1
           response.writeHead(status, { 'content-length': 0 }).end()
         })
       })
@@ -86,7 +78,6 @@ export async function startJournalReceiver(options: ReceiverOptions): Promise<Jo
   return {
     port,
     arrivals,
-    open: () => open,
     listenAt: async (address) => void (await listenAt(address, port)),
     stop: async () => {
       for (const server of servers) {

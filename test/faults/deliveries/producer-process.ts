@@ -17,8 +17,10 @@ export type ProducerInput = {
   readonly perSecond: number
   /** Whose the conversions are, in turns. */
   readonly affiliateIds: readonly string[]
-  /** After these it stops by itself; undefined: it goes on until told. */
-  readonly total?: number | undefined
+  /** Number of the first. */
+  readonly first: number
+  /** At this number it stops by itself, without making it; undefined: it goes on until told. */
+  readonly end?: number | undefined
   /** Every so many batches the same is queued once more, as after a batch of the log whose commit was not answered. */
   readonly repeatEvery: number
   /** False: deliveries are queued in a transaction of their own, some time after that of their conversions. */
@@ -39,17 +41,17 @@ const pool = createPool(input.databaseUrl, { max: 2, applicationName: 'fault pro
 const journal = openProductionJournal(input.journalFile)
 const { unknown, next } = readProduction(input.journalFile)
 for (const { from, to } of unknown) await commitUntilDone(from, to)
-await produce(next)
+await produce(Math.max(next, input.first))
 await pool.end()
 await journal.close()
 process.exit(0)
 
 async function produce(first: number): Promise<void> {
   const startedAt = performance.now()
-  const total = input.total ?? Infinity
-  for (let made = first, batches = 0; !isStopping && made < total; batches += 1) {
+  const end = input.end ?? Infinity
+  for (let made = first, batches = 0; !isStopping && made < end; batches += 1) {
     const elapsedMs = performance.now() - startedAt
-    const due = Math.min(total, first + Math.floor((elapsedMs * input.perSecond) / 1000) + 1, made + BATCH_MAX)
+    const due = Math.min(end, first + Math.floor((elapsedMs * input.perSecond) / 1000) + 1, made + BATCH_MAX)
     if (due === made) {
       await delay(TICK_MS)
       continue

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { verdictOf, type FaultReport, type FaultTest } from './fault-test.ts'
 import { faultTests, shortTests } from './fault-tests.ts'
+import { quitDatabases } from './site.ts'
 
 /** `npm run faults -- deliveries <test>`: one fault test of the delivery engine, or several one after the other.
  *
@@ -92,6 +93,12 @@ if (positionals[0] === 'list') {
 function shorts(name: string): string {
   return shortTests.includes(name) ? 'short' : '     '
 }
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => {
+    quitDatabases()
+    process.exit(130)
+  })
 
 const seed = options.seed === undefined ? Math.floor(Math.random() * 1_000_000) : readNumber('--seed', options.seed)
 const red: string[] = []

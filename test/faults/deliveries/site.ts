@@ -28,9 +28,11 @@ export type FaultSite = AsyncDisposable & {
   readonly lives: readonly WorkerLife[]
   readonly startWorker: (
     over?: Partial<WorkerInput>,
-    how?: Pick<StartOptions, 'module' | 'preload'>,
+    how?: Omit<StartOptions, 'input' | 'logDir'>,
   ) => Promise<WorkerLife>
-  /** At most one for a site. */
+  /** Lets all that run finish: then everything that they had under way is on record. */
+  readonly stopWorkers: () => Promise<void>
+  /** Several need numbers of their own. */
   readonly startProducer: (over: Partial<ProducerInput> & Pick<ProducerInput, 'perSecond'>) => Producer
   /** Applies another set of endpoints on top of what there is. */
   readonly configure: (endpoints: Endpoints) => Promise<void>
@@ -45,7 +47,6 @@ export type SiteOptions = {
   readonly affiliateIds: readonly string[]
   readonly endpoints: Endpoints
   readonly answer: (arrival: Arrival, nth: number) => Answer | Promise<Answer>
-  readonly onArrival?: (arrival: Arrival) => void
   /** Of PostgreSQL. */
   readonly settings?: Readonly<Record<string, string>>
 }
@@ -75,13 +76,15 @@ export async function openFaultSite(options: SiteOptions): Promise<FaultSite> {
   const pool = createPool(postgres.url, { max: 3, applicationName: 'fault test', statementTimeoutMs: 0 })
   const lives: WorkerLife[] = []
   let begun = 0
-  let producer: Producer | undefined
+  const producers: Producer[] = []
+  openDatabases.add(postgres)
   const dispose = async (): Promise<void> => {
-    await producer?.abandon()
+    for (const producer of producers) await producer.abandon()
     for (const life of lives) if (life.fate() === 'running') await life.kill()
     await pool.end()
     await receiver.stop()
     await postgres.stop()
+    openDatabases.delete(postgres)
   }
   const configure = (endpoints: Endpoints): Promise<void> =>
     applyEndpoints(pool, { ...options, endpoints }, receiver.port)
@@ -100,21 +103,31 @@ export async function openFaultSite(options: SiteOptions): Promise<FaultSite> {
     lives,
     configure,
     startWorker: async (over = {}, how = {}) => {
-      const address = addressOf((begun += 1))
-      await receiver.listenAt(address)
+      const address = over.address ?? addressOf((begun += 1))
+      if (over.address === undefined) await receiver.listenAt(address)
       const input = { databaseUrl: postgres.url, address, poolMax: 6, slots: SLOTS, isLeaseFenced: true, ...over }
       const life = startWorkerLife({ input, logDir, ...how })
       lives.push(life)
       return life
     },
     startProducer: (over) => {
-      const journalFile = join(directory, 'production.jsonl')
+      const journalFile = join(directory, `production-${producers.length}.jsonl`)
       const fixed = { databaseUrl: postgres.url, journalFile, seed, affiliateIds: options.affiliateIds }
-      producer = startProducer({ ...fixed, repeatEvery: 5, hasOutbox: true, ...over }, logDir)
+      const producer = startProducer({ ...fixed, first: 0, repeatEvery: 5, hasOutbox: true, ...over }, logDir)
+      producers.push(producer)
       return producer
     },
+    stopWorkers: async () =>
+      void (await Promise.all(lives.filter((life) => life.fate() === 'running').map((life) => life.stop()))),
     [Symbol.asyncDispose]: dispose,
   }
+}
+
+const openDatabases = new Set<EmbeddedPostgres>()
+
+/** For a run that is broken off: the other processes end with this one, a database server would stay. */
+export function quitDatabases(): void {
+  for (const { pid } of openDatabases) if (pid !== 0) process.kill(pid, 'SIGQUIT')
 }
 
 /** All of 127.0.0.0/8 is loopback on Linux; 127.0.0.1 itself stays free for what no worker sends. */

@@ -3,7 +3,7 @@ import { createSeededRandom, type SeededRandom } from '#demo'
 import { checkDeliveries } from './check-deliveries.ts'
 import { comeToRest, notAtRest } from './come-to-rest.ts'
 import type { FaultReport, FaultSettings, FaultTest } from './fault-test.ts'
-import { openFaultSite, type FaultSite, type SiteOptions } from './site.ts'
+import { openFaultSite, type SiteOptions } from './site.ts'
 
 /** Guards that can be off, to see that this run notices. */
 export type KillGuard = 'outbox' | 'dedupe'
@@ -52,7 +52,7 @@ export async function runKillLoop(settings: FaultSettings, guardOff: KillGuard |
   settings.tell('no more kills')
   const { committedAt } = await producer.stop()
   const unended = await comeToRest(site.pool, REST_SECONDS_MAX)
-  await stopWorkers(site)
+  await site.stopWorkers()
   settings.tell('at rest')
   const { findings, counts } = await checkDeliveries({
     ...site,
@@ -84,8 +84,3 @@ const moodySite = (random: SeededRandom): Pick<SiteOptions, 'affiliateIds' | 'en
     delayMs: random.chance(0.3) ? random.integer(100, 400) : random.integer(0, 30),
   }),
 })
-
-/** Ends all that run; then everything that they had under way is on record. */
-export async function stopWorkers(site: FaultSite): Promise<void> {
-  await Promise.all(site.lives.filter((life) => life.fate() === 'running').map((life) => life.stop()))
-}

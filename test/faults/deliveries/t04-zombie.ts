@@ -5,7 +5,7 @@ import { comeToRest, notAtRest } from './come-to-rest.ts'
 import type { FaultReport, FaultSettings, FaultTest } from './fault-test.ts'
 import type { Answer } from './journal-receiver.ts'
 import { openFaultSite, type FaultSite } from './site.ts'
-import { stopWorkers } from './t01-kill-senders.ts'
+import { until } from './until.ts'
 
 const TAKE_OVER_SECONDS_MAX = 120
 const REST_SECONDS_MAX = 60
@@ -54,7 +54,7 @@ export async function runZombie(settings: FaultSettings, isLeaseFenced: boolean)
   const { late } = await untilWritten(stopped, isLeaseFenced ? held.size : 0)
   const { committedAt } = await producer.stop()
   const unended = await comeToRest(site.pool, REST_SECONDS_MAX)
-  await stopWorkers(site)
+  await site.stopWorkers()
   const { findings, counts } = await checkDeliveries({
     ...site,
     arrivals: site.receiver.arrivals,
@@ -96,14 +96,5 @@ async function untilWritten(life: FaultSite['lives'][number], lateExpected: numb
     const report = await life.report()
     if ((lateExpected > 0 && report.late >= lateExpected) || performance.now() > end) return report
     await delay(100)
-  }
-}
-
-/** @returns whether it happened in time */
-export async function until(condition: () => boolean | Promise<boolean>, secondsMax: number): Promise<boolean> {
-  for (const end = performance.now() + secondsMax * 1000; ;) {
-    if (await condition()) return true
-    if (performance.now() > end) return false
-    await delay(50)
   }
 }

@@ -22,7 +22,7 @@ export type WorkerInput = {
   readonly isLeaseFenced: boolean
 }
 
-export type WorkerQuestion = { readonly id: number; readonly name: 'report' | 'stop' }
+type WorkerQuestion = { readonly id: number; readonly name: string }
 
 /** Of one worker since its last report. */
 export type WorkerReport = {
@@ -48,11 +48,14 @@ const delivery = await startDelivery({
   isLeaseFenced: input.isLeaseFenced,
 })
 
-process.on('message', ({ id, name }: WorkerQuestion) => void answer(id, name))
+process.on('message', ({ id, name }: WorkerQuestion) => {
+  // Other messages are for what was preloaded.
+  if (name === 'report' || name === 'stop') void answer(id, name)
+})
 process.on('disconnect', () => process.exit(1))
 process.send?.({ id: 0 })
 
-async function answer(id: number, name: WorkerQuestion['name']): Promise<void> {
+async function answer(id: number, name: 'report' | 'stop'): Promise<void> {
   if (name === 'stop') await delivery.stop()
   const { late, delivered } = delivery.attempts()
   const report: WorkerReport = { late, delivered, readsMs: takeReads(), memoryBytes: process.memoryUsage.rss() }

@@ -2,6 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
+import { childEnvironment } from '#config'
 import type { WorkerInput, WorkerReport } from './worker-process.ts'
 
 /** One life of a worker process: a new start is a new one, with an address of its own. */
@@ -18,6 +19,8 @@ export type WorkerLife = {
   /** SIGSTOP: to everyone else it looks dead. */
   readonly pause: () => void
   readonly resume: () => void
+  /** Its wall clock is off by so much from now on; needs shifting-clock.ts as its preload. */
+  readonly setClock: (shiftMs: number) => void
   /** Lets it finish what is under way. @throws {Error} it did not end by itself in time */
   readonly stop: () => Promise<WorkerReport>
 }
@@ -29,15 +32,18 @@ export type StartOptions = {
   readonly module?: URL
   /** Imported before anything else. */
   readonly preload?: URL
+  /** Added to the environment. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 const STOP_MS_MAX = 30_000
 const ANSWER_MS_MAX = 20_000
 
-export function startWorkerLife({ input, logDir, module, preload }: StartOptions): WorkerLife {
+export function startWorkerLife({ input, logDir, module, preload, env = {} }: StartOptions): WorkerLife {
   const log = openSync(join(logDir, `worker-${input.address}.log`), 'a')
   const child = fork(module ?? new URL('./worker-process.ts', import.meta.url), [JSON.stringify(input)], {
     stdio: ['ignore', log, log, 'ipc'],
+    env: childEnvironment(env),
     ...(preload === undefined ? {} : { execArgv: ['--import', preload.href] }),
   })
   closeSync(log)
@@ -57,6 +63,7 @@ export function startWorkerLife({ input, logDir, module, preload }: StartOptions
     },
     pause: () => void child.kill('SIGSTOP'),
     resume: () => void child.kill('SIGCONT'),
+    setClock: (shiftMs) => void child.send({ name: 'set clock', shiftMs }),
     stop: async () => {
       const failure = `the worker at ${input.address} did not stop within ${STOP_MS_MAX} ms`
       try {
