@@ -549,3 +549,11 @@ test('what could not be delivered in time is given up, also where nothing is sen
   ])
   assert.equal((await bench.rows('SELECT FROM delivery_ready')).length, 1)
 })
+
+test('a worker whose clock is two hours ahead gives nothing up for it: the time is that of PostgreSQL', async (t) => {
+  const receiver = await startReceiver(t, (response) => void response.writeHead(500).end())
+  const clock = { now: () => Date.now() + 2 * 3_600_000 }
+  const attempt = await tryOnce(t, { url: receiver.url, expires_hours: 1 }, { clock })
+  assert.equal(attempt['outcome'], 'retry')
+  assert.equal(verifySignature(receiver.arrivals[0]!, TEST_SECRET, Date.now()).kind, 'valid')
+})

@@ -3,6 +3,7 @@ import type { Clock } from '#platform/clock'
 import type { LogLines } from '#platform/log-lines'
 import type { Pool } from '#platform/postgres'
 import type { Snapshot } from '#routing'
+import { createDatabaseClock } from './database-clock.ts'
 import { createDeliveryCounters, type AttemptCounts } from './delivery-metrics.ts'
 import { listenForDeliveries } from './listen.ts'
 import { expireOld, promoteDue, reapLostLeases, type Completion } from './queue.ts'
@@ -16,6 +17,8 @@ import { IDLE_MS, Worker } from './worker.ts'
 const PROMOTE_INTERVAL_MS = 250
 const REAP_INTERVAL_MS = 5_000
 const EXPIRE_INTERVAL_MS = 300_000
+/** How often PostgreSQL is asked for the time: its clock may be set too. */
+const CLOCK_INTERVAL_MS = 30_000
 /** Rows moved by one housekeeping statement. */
 const MOVE_MAX = 5_000
 /** A delivery whose worker died five times in a row is set aside. Fewer would hit innocent ones in a bad hour of restarts. */
@@ -28,6 +31,7 @@ export type DeliveryOptions = {
   readonly pool: Pool
   /** The current configuration: which endpoints are active, their secrets and limits. Nothing is sent while there is none. */
   readonly snapshots: { readonly current: () => Snapshot | undefined }
+  /** The time until PostgreSQL was asked for its own, which is then the only one. */
   readonly clock: Clock
   readonly logLines: LogLines
   /** Uniform in [0, 1), for the jitter; default Math.random. */
@@ -62,6 +66,7 @@ export async function startDelivery(options: DeliveryOptions): Promise<Delivery>
   const { pool, logLines } = options
   const drainMs = options.drainMs ?? DRAIN_MS
   const workerId = randomUUID()
+  const clock = createDatabaseClock(pool, options.clock)
   const counters = createDeliveryCounters()
   const sender = createSender({ resolveHost: options.resolveHost ?? createHostResolver() })
   const recorder = createRecorder({
@@ -80,16 +85,23 @@ export async function startDelivery(options: DeliveryOptions): Promise<Delivery>
     sender,
     recorder,
     snapshots: options.snapshots,
-    surroundings: { nowMs: options.clock.now, random: options.random ?? Math.random },
+    surroundings: { nowMs: clock.now, random: options.random ?? Math.random },
     concurrencyMax: options.concurrencyMax ?? CONCURRENCY_MAX,
     onFreed: () => claiming.wake(),
   })
-  const claiming = supervise('claim', logLines, () => worker.claim())
+  const claiming = supervise('claim', logLines, async () => {
+    if (!clock.isSet()) await clock.synchronize()
+    return worker.claim()
+  })
   const look = (): void => {
     worker.lookAgain()
     claiming.wake()
   }
-  const loops = [claiming, ...keepHouse(options, look), listen(pool, logLines, look)]
+  const keepTime = supervise('clock', logLines, async () => {
+    await clock.synchronize()
+    return CLOCK_INTERVAL_MS
+  })
+  const loops = [claiming, keepTime, ...keepHouse(options, look), listen(pool, logLines, look)]
   return {
     attempts: counters.attempts,
     stop: async () => {
