@@ -95,7 +95,7 @@ export async function checkDeliveries(input: CheckInput): Promise<DeliveryCheck>
   const cutOff = checkArrivals(deliveries, input, notes)
   const attempts = deliveries.flatMap((delivery) => delivery.attempts)
   const counted = attempts.filter(({ is_fenced }) => !is_fenced)
-  const askedFor = counted.filter(({ outcome, http_status }) => outcome === 'retry' && http_status !== null).length
+  const askedFor = counted.filter(({ outcome, address }) => outcome === 'retry' && address !== null).length
   return {
     findings: notes.findings(),
     counts: {

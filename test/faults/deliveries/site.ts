@@ -47,6 +47,8 @@ export type SiteOptions = {
   readonly affiliateIds: readonly string[]
   readonly endpoints: Endpoints
   readonly answer: (arrival: Arrival, nth: number) => Answer | Promise<Answer>
+  /** Of the database; default: within `directory`. */
+  readonly postgresDir?: string
   /** Of PostgreSQL. */
   readonly settings?: Readonly<Record<string, string>>
 }
@@ -63,7 +65,7 @@ export async function openFaultSite(options: SiteOptions): Promise<FaultSite> {
   const logDir = join(directory, 'logs')
   mkdirSync(logDir, { recursive: true })
   const postgres = await startEmbeddedPostgres({
-    dataDir: join(directory, 'postgres'),
+    dataDir: options.postgresDir ?? join(directory, 'postgres'),
     password: PASSWORD,
     logLines: createLogLines('postgres of the fault test', 'fatal'),
     ...(options.settings === undefined ? {} : { settings: options.settings }),
