@@ -108,7 +108,10 @@ function arrivalOf(request: IncomingMessage, body: Buffer, key: Buffer): Arrival
  * @see Standard Webhooks, "Signature scheme"
  */
 function isSigned({ headers }: IncomingMessage, body: Buffer, key: Buffer): boolean {
-  const content = Buffer.concat([Buffer.from(`${headers['webhook-id']}.${headers['webhook-timestamp']}.`), body])
+  const content = Buffer.concat([
+    Buffer.from(`${String(headers['webhook-id'])}.${String(headers['webhook-timestamp'])}.`),
+    body,
+  ])
   const expected = Buffer.from(`v1,${createHmac('sha256', key).update(content).digest('base64')}`)
   return String(headers['webhook-signature'])
     .split(' ')
