@@ -1,16 +1,8 @@
 import type { Pool, Tx } from '#platform/postgres'
 import type { DeliveryKind } from './enqueue-deliveries.ts'
 
-/** What a delivery is doing: `ready` for its first try, `in_flight`, `deferred` to its next try, or how it ended. */
-export const deliveryStates = [
-  'ready',
-  'in_flight',
-  'deferred',
-  'delivered',
-  'gave_up',
-  'quarantined',
-  'cancelled',
-] as const
+/** What a delivery is doing: `ready` while it is due or being tried, `deferred` to its next try, or how it ended. */
+export const deliveryStates = ['ready', 'deferred', 'delivered', 'gave_up', 'quarantined', 'cancelled'] as const
 export type DeliveryState = (typeof deliveryStates)[number]
 
 /** A delivery as people see it. */
@@ -92,15 +84,13 @@ const SEEN = `
     d.content_type, d.body,
     CASE
       WHEN f.state IS NOT NULL THEN f.state
-      WHEN i.delivery_id IS NOT NULL THEN 'in_flight'
-      WHEN a.attempt_no IS NOT NULL THEN 'deferred'
+      WHEN a.next_at > now() THEN 'deferred'
       ELSE 'ready'
     END AS state,
     f.reason, coalesce(f.attempts, a.attempt_no, 0) AS attempts, a.http_status AS last_http_status, a.error AS last_error,
-    CASE WHEN f.state IS NULL AND i.delivery_id IS NULL THEN a.next_at END AS next_at, f.finished_at
+    CASE WHEN f.state IS NULL AND a.next_at > now() THEN a.next_at END AS next_at, f.finished_at
   FROM deliveries AS d
-  LEFT JOIN delivery_finals AS f ON f.created_at = d.created_at AND f.delivery_id = d.delivery_id
-  LEFT JOIN delivery_inflight AS i ON i.delivery_id = d.delivery_id
+  LEFT JOIN LATERAL (SELECT * FROM delivery_ends AS e WHERE e.delivery_id = d.delivery_id LIMIT 1) AS f ON true
   LEFT JOIN LATERAL (
     SELECT attempt_no, http_status, error, next_at FROM delivery_attempts
     WHERE delivery_id = d.delivery_id AND NOT is_fenced ORDER BY attempt_no DESC LIMIT 1

@@ -5,7 +5,8 @@ import type { ClickRecord } from '#records'
 import type { PostbackEndpoint, Snapshot } from '#routing'
 import { compileEndpoint, compileEndpoints } from './compile-endpoints.ts'
 import type { DeliveryCause } from './delivery-causes.ts'
-import { NOTIFY_WORKERS, storeDeliveries } from './enqueue-deliveries.ts'
+import { storeDeliveries } from './enqueue-deliveries.ts'
+import { NOTIFY_WORKERS } from './notices.ts'
 import { fillMessage, macroFactsOf } from './prepare-deliveries.ts'
 import type { WhyNotReason } from './reasons.ts'
 
@@ -26,8 +27,8 @@ const REPLAY = `
       campaign_id, offer_id, click_id, conversion_id, conversion_revision, config_version, method, url, content_type, body
     FROM original CROSS JOIN key AS k
   ), queued AS (
-    INSERT INTO delivery_ready (delivery_id, created_at, endpoint_id, run_at, attempts, crashes)
-    SELECT k.delivery_id, k.created_at, o.endpoint_id, now(), 0, 0 FROM original AS o CROSS JOIN key AS k
+    INSERT INTO delivery_ready (delivery_id, created_at, endpoint_id, run_at, attempts)
+    SELECT k.delivery_id, k.created_at, o.endpoint_id, clock_timestamp(), 0 FROM original AS o CROSS JOIN key AS k
   )
   SELECT (SELECT count(*) FROM original) AS originals, (SELECT delivery_id FROM key) AS delivery_id`
 

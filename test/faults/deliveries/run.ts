@@ -28,9 +28,7 @@ const { values: options, positionals } = parseArgs({
 })
 
 function namesOf(asked: readonly string[]): readonly string[] {
-  const names = asked.flatMap((name) =>
-    name === 'all' ? Object.keys(faultTests) : name === 'short' ? shortTests : [name],
-  )
+  const names = asked.flatMap((name) => (name === 'all' ? Object.keys(faultTests) : [name]))
   const unknown = names.find((name) => !(name in faultTests))
   if (names.length === 0 || unknown !== undefined)
     stopWith(`${unknown ?? 'no test'}: must be list, all, short or some of ${Object.keys(faultTests).join(', ')}.`)
@@ -60,7 +58,7 @@ async function runOnce(name: string, test: FaultTest, seed: number): Promise<boo
     const report = await test.run({
       seed,
       seconds: options.seconds === undefined ? undefined : readNumber('--seconds', options.seconds),
-      isShort: options.short || positionals.includes('short'),
+      isShort: options.short || positionals[0] === 'short',
       directory,
       oldRevision: options.old,
       tell: (phase) => console.error(`${seconds().padStart(4)} s  ${name}: ${phase}`),
@@ -99,7 +97,7 @@ if (positionals[0] === 'list') {
 }
 
 function shorts(name: string): string {
-  return shortTests.includes(name) ? 'short' : '     '
+  return [...shortTests.alone, ...shortTests.together].includes(name) ? 'short' : '     '
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
@@ -110,14 +108,21 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
 
 const seed = options.seed === undefined ? Math.floor(Math.random() * 1_000_000) : readNumber('--seed', options.seed)
 const red: string[] = []
-const left = [...namesOf(positionals)]
-/** The short ones mostly wait for leases to run out: together they need little more than the longest. */
-const AT_ONCE = positionals.includes('short') ? 3 : 1
-async function work(): Promise<void> {
-  for (let name = left.shift(); name !== undefined; name = left.shift())
-    if (!(await runOnce(name, faultTests[name]!, seed))) red.push(name)
+
+async function runAll(names: readonly string[], atOnce: number): Promise<void> {
+  const left = [...names]
+  const work = async (): Promise<void> => {
+    for (let name = left.shift(); name !== undefined; name = left.shift())
+      if (!(await runOnce(name, faultTests[name]!, seed))) red.push(name)
+  }
+  await Promise.all(Array.from({ length: atOnce }, work))
 }
-await Promise.all(Array.from({ length: AT_ONCE }, work))
+
+if (positionals[0] === 'short') {
+  // Some need the processor for themselves, the others mostly wait for leases to run out.
+  await runAll(shortTests.alone, 1)
+  await runAll(shortTests.together, shortTests.together.length)
+} else await runAll(namesOf(positionals), 1)
 if (red.length > 0) console.log(`\nRed: ${red.join(', ')}`)
 // A connection that some kill left half open must not keep a finished run waiting.
 process.exit(red.length === 0 ? 0 : 1)
