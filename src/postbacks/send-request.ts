@@ -18,6 +18,8 @@ const KEEP_ALIVE_MS = 4_000
 /** A connection is pinned to the address that was checked when it opened; after this it is opened, and checked, again. */
 const CONNECTION_AGE_MS_MAX = 5 * 60_000
 const RESPONSE_HEADER_BYTES_MAX = 16_384
+/** A receiver that never comes to its answer would keep the process at reading its announcements, and everybody else waiting. */
+const INFORMATIONAL_MAX = 16
 
 export type OutgoingRequest = {
   readonly url: URL
@@ -167,6 +169,7 @@ class Try implements Dispatcher.DispatchHandler {
   #remoteAddress: string | undefined
   #head: Buffer[] = []
   #bytes = 0
+  #informational = 0
 
   constructor(timeoutMs: number, settle: (exchange: Exchange) => void) {
     this.#settle = settle
@@ -185,7 +188,7 @@ class Try implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, unknown>): void {
-    if (status < 200) return
+    if (status < 200) return this.#countInformational()
     this.#status = status
     this.#firstByteMs = this.#elapsedMs()
     const retryAfter = headers['retry-after']
@@ -205,6 +208,11 @@ class Try implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
     this.#end(classifyError(error), error.message)
+  }
+
+  #countInformational(): void {
+    this.#informational += 1
+    if (this.#informational > INFORMATIONAL_MAX) this.#breakOff('protocol_error')
   }
 
   #elapsedMs(): number {

@@ -560,3 +560,11 @@ test('a worker whose clock is two hours ahead gives nothing up for it: the time 
   assert.equal(attempt['outcome'], 'retry')
   assert.equal(verifySignature(receiver.arrivals[0]!, TEST_SECRET, Date.now()).kind, 'valid')
 })
+
+test('a receiver that only announces answers is broken off long before the deadline', async (t) => {
+  const url = await startSocketServer(t, (socket) => {
+    socket.once('data', () => socket.write('HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n'.repeat(100)))
+  })
+  const attempt = await tryOnce(t, { url, timeout_ms: 30_000 })
+  assert.deepEqual([attempt['outcome'], attempt['error'], attempt['http_status']], ['retry', 'protocol_error', null])
+})

@@ -3,7 +3,9 @@ import { createSeededRandom, type SeededRandom } from '#demo'
 import { checkDeliveries } from './check-deliveries.ts'
 import { comeToRest, notAtRest } from './come-to-rest.ts'
 import type { FaultReport, FaultSettings, FaultTest } from './fault-test.ts'
-import { openFaultSite, type SiteOptions } from './site.ts'
+import { openFaultSite, type FaultSite, type SiteOptions } from './site.ts'
+import { until } from './until.ts'
+import type { WorkerLife } from './workers.ts'
 
 /** Guards that can be off, to see that this run notices. */
 export type KillGuard = 'outbox' | 'dedupe'
@@ -11,6 +13,7 @@ export type KillGuard = 'outbox' | 'dedupe'
 const AFFILIATES = ['ada', 'bob', 'cyd', 'dee']
 const WORKERS = 2
 const REST_SECONDS_MAX = 120
+const AIM_SECONDS_MAX = 8
 
 /** One endpoint per affiliate and one that hears of everything. */
 const ENDPOINTS = {
@@ -27,7 +30,7 @@ export const killSenders: FaultTest = {
 }
 
 export async function runKillLoop(settings: FaultSettings, guardOff: KillGuard | undefined): Promise<FaultReport> {
-  const seconds = settings.seconds ?? (settings.isShort ? 8 : 60)
+  const seconds = settings.seconds ?? (settings.isShort ? 15 : 60)
   const random = createSeededRandom(settings.seed)
   await using site = await openFaultSite({ ...settings, ...moodySite(random) })
   if (guardOff === 'dedupe') await site.pool.query('ALTER TABLE delivery_keys DROP CONSTRAINT delivery_keys_pkey')
@@ -38,13 +41,15 @@ export async function runKillLoop(settings: FaultSettings, guardOff: KillGuard |
   let kills = 0
   let producerKills = 0
   for (const end = performance.now() + seconds * 1000; performance.now() < end;) {
-    await delay(500 + 2_500 * random.next() * (settings.isShort ? 0.5 : 1))
+    await delay(500 + 2_500 * random.next() * (settings.isShort ? 0.4 : 1))
     if (random.chance(0.3)) {
       producer.kill()
       producerKills += 1
       continue
     }
     const place = random.integer(0, WORKERS - 1)
+    // Half of the kills wait for something to be under way: who has just started owns nothing yet, and sends nothing.
+    if (random.chance(0.5)) await until(() => isSending(site, standing[place]!), AIM_SECONDS_MAX)
     await standing[place]!.kill()
     standing[place] = await site.startWorker()
     kills += 1
@@ -62,7 +67,9 @@ export async function runKillLoop(settings: FaultSettings, guardOff: KillGuard |
   })
   const { kills_in_flight, duplicates, retries, ...others } = counts
   return {
-    did: [`${kills} senders and ${producerKills} producers killed within ${seconds} s; ${WORKERS} senders at any time`],
+    did: [
+      `${kills} senders and ${producerKills} producers killed within about ${seconds} s; ${WORKERS} senders at any time`,
+    ],
     seen: {
       'senders killed': kills,
       'producers killed': producerKills,
@@ -73,6 +80,13 @@ export async function runKillLoop(settings: FaultSettings, guardOff: KillGuard |
     figures: others,
     findings: [...notAtRest(unended), ...findings],
   }
+}
+
+const LAST_ARRIVALS = 100
+
+function isSending({ receiver }: FaultSite, { address }: WorkerLife): boolean {
+  const last = receiver.arrivals.slice(-LAST_ARRIVALS)
+  return last.some((arrival) => arrival.address === address && arrival.status === undefined)
 }
 
 /** Often late, and turns one in twelve away at first. */

@@ -59,10 +59,11 @@ async function answer(id: number, name: 'report' | 'stop'): Promise<void> {
   if (name === 'stop') await delivery.stop()
   const { late, delivered } = delivery.attempts()
   const report: WorkerReport = { late, delivered, readsMs: takeReads(), memoryBytes: process.memoryUsage.rss() }
-  process.send?.({ id, report })
-  if (name !== 'stop') return
-  await pool.end()
-  process.exit(0)
+  if (name === 'stop') await pool.end()
+  // It must have gone out before the process does.
+  process.send?.({ id, report }, () => {
+    if (name === 'stop') process.exit(0)
+  })
 }
 
 /** Waits for a database that is away. */
