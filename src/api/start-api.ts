@@ -18,11 +18,15 @@ import { addConfigurationRoutes } from './routes/configuration.ts'
 import { addConfigurationVersionRoutes } from './routes/configuration-versions.ts'
 import { addConversionRoutes } from './routes/conversions.ts'
 import { addDeliveryRoutes } from './routes/deliveries.ts'
+import { addPostbackTemplateRoutes } from './routes/postback-templates.ts'
+import { addEndpointRoutes } from './routes/endpoints.ts'
 import { addExplainRoute } from './routes/explain.ts'
 import { addInboundPostbackRoutes } from './routes/inbound-postbacks.ts'
 import { addOperationRoutes } from './routes/operations.ts'
 import { addFraudRoutes } from './routes/fraud.ts'
+import { addNoticeRoutes } from './routes/notices.ts'
 import { addOptimizationRoutes } from './routes/optimization.ts'
+import { addPauseRoutes } from './routes/pauses.ts'
 import { addPublicRoutes } from './routes/public.ts'
 import { addReportRoutes } from './routes/reports.ts'
 import { addSimulateRoute } from './routes/simulate.ts'
@@ -92,6 +96,10 @@ export async function createApi({
     addCapRoutes(scope, api)
     addInboundPostbackRoutes(scope, api)
     addDeliveryRoutes(scope, api)
+    addPostbackTemplateRoutes(scope)
+    addEndpointRoutes(scope, api)
+    addPauseRoutes(scope, api)
+    addNoticeRoutes(scope, api)
     addConfigurationRoutes(scope, api)
     addConfigurationVersionRoutes(scope, api)
     addExplainRoute(scope, api)

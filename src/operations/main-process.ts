@@ -7,7 +7,7 @@ import { ensureOwnerKey } from '#accounts'
 import { startApi } from '#api'
 import { openSqliteCapState, type CapState } from '#caps'
 import type { Config } from '#config'
-import { ensureConfiguration } from '#configuration'
+import { ensureConfiguration, ensureSealed } from '#configuration'
 import { openEnricher, prepareGeoFiles } from '#enrichment'
 import { openLmdbHotState, type HotState } from '#hot-state'
 import { openFileLog, type EventLog } from '#log'
@@ -26,13 +26,14 @@ import {
   startEmbeddedPostgres,
   type Pool,
 } from '#platform/postgres'
-import { startDelivery } from '#postbacks'
+import { createGateMetrics, startDelivery } from '#postbacks'
 import { followSnapshots, type SnapshotFollower } from '#snapshots'
 
 import { dataPaths, readOrMakeSecrets, type DataPaths, type Secrets } from './data-directory.ts'
 import { startEdgeProcess, type EdgeProcess } from './edge/edge-process.ts'
 import { openFacts, type Facts } from './engines.ts'
 import { examine } from './examine.ts'
+import { openSecretKeys } from './open-secret-keys.ts'
 import { Parts } from './parts.ts'
 import { withFreePort } from './ports.ts'
 import { RECONCILE_WAIT_MS } from './reconcile-installation.ts'
@@ -81,6 +82,7 @@ async function startParts(options: MainOptions, parts: Parts): Promise<Omit<Main
   const { config, roles } = options
   const paths = dataPaths(config.dataDir)
   const secrets = readOrMakeSecrets(paths.secrets)
+  openSecretKeys(config, paths)
   refuseSecondStart(config, paths, secrets)
   const port = config.databaseUrl === undefined ? await findFreePort() : 0
   const databaseUrl = config.databaseUrl ?? embeddedPostgresUrl(port, secrets.postgresPassword)
@@ -185,6 +187,7 @@ async function openDatabase(start: Start): Promise<Database> {
   parts.add('connections', () => pool.end())
   await onceReachable(start, 'PostgreSQL', isConnectionFailure, () => migratePostgres(pool))
   const configVersion = await ensureConfiguration(pool)
+  await ensureSealed(pool)
   await ensureOwnerKey(pool, secrets.ownerApiKey, { name: 'secrets.json', clock: systemClock })
   if (config.apiKey !== undefined)
     await ensureOwnerKey(pool, config.apiKey, { name: 'WAYPOST_API_KEY', clock: systemClock })
@@ -269,7 +272,8 @@ async function startRoles(start: Start, shared: Shared): Promise<number | undefi
 
 async function startDeliveryRole({ config, parts, logLines }: Start, { pool, snapshots }: Shared): Promise<void> {
   const isLeaseFenced = !config.faultGuardsOff.has('fence')
-  const delivery = await startDelivery({ pool, snapshots, clock: systemClock, logLines, isLeaseFenced })
+  const proxy = config.postbackProxy
+  const delivery = await startDelivery({ pool, snapshots, clock: systemClock, logLines, isLeaseFenced, proxy })
   parts.add('delivery', () => delivery.stop())
 }
 
@@ -294,7 +298,7 @@ async function startApiRole(
   pipeline: Pipeline | undefined,
 ): Promise<number> {
   const reader = facts!.reader
-  const metrics = pipeline === undefined ? [] : [() => pipeline.readMetrics()]
+  const metrics = [createGateMetrics(pool), ...(pipeline === undefined ? [] : [() => pipeline.readMetrics()])]
   const capPlace = pipeline && (() => pipeline.capPlace())
   const operations = {
     doctor: async () => ({

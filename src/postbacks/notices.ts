@@ -18,11 +18,13 @@ export function noticeOf(endpointIds: Iterable<string>): string {
 
 /** Listens on a connection of its own until that breaks.
  * @param onNotice called after LISTEN took effect and at each notice, with the endpoints that have something due; undefined: any may
+ * @param channel an identifier; left out: that of due deliveries
  * @returns stops listening; `broken` resolves when the connection is gone
  */
 export async function listenForDeliveries(
   pool: Pool,
   onNotice: (endpointIds: readonly string[] | undefined) => void,
+  channel = DELIVERY_CHANNEL,
 ): Promise<{ readonly broken: Promise<void>; readonly stop: () => void }> {
   const client: Tx = await pool.connect()
   const end = Promise.withResolvers<void>()
@@ -30,7 +32,7 @@ export async function listenForDeliveries(
   client.once('end', () => end.resolve())
   client.on('notification', ({ payload }) => onNotice(payload ? payload.split('\n') : undefined))
   try {
-    await client.query(`LISTEN ${DELIVERY_CHANNEL}`)
+    await client.query(`LISTEN ${channel}`)
   } catch (error) {
     client.release(true)
     throw error

@@ -7,6 +7,7 @@ import { compileEndpoint, compileEndpoints } from './compile-endpoints.ts'
 import type { DeliveryCause } from './delivery-causes.ts'
 import { storeDeliveries } from './enqueue-deliveries.ts'
 import { NOTIFY_WORKERS } from './notices.ts'
+import { maskHeaders } from './headers.ts'
 import { fillMessage, macroFactsOf } from './prepare-deliveries.ts'
 import type { WhyNotReason } from './reasons.ts'
 
@@ -22,9 +23,9 @@ const REPLAY = `
     RETURNING delivery_id, created_at, replay_no
   ), stored AS (
     INSERT INTO deliveries (delivery_id, created_at, endpoint_id, event_id, replay_no, kind, cause, advertiser_id, affiliate_id,
-      campaign_id, offer_id, click_id, conversion_id, conversion_revision, config_version, method, url, content_type, body)
+      campaign_id, offer_id, click_id, conversion_id, conversion_revision, config_version, method, url, content_type, body, headers)
     SELECT k.delivery_id, k.created_at, endpoint_id, event_id, k.replay_no, 'replay', cause, advertiser_id, affiliate_id,
-      campaign_id, offer_id, click_id, conversion_id, conversion_revision, config_version, method, url, content_type, body
+      campaign_id, offer_id, click_id, conversion_id, conversion_revision, config_version, method, url, content_type, body, headers
     FROM original CROSS JOIN key AS k
   ), queued AS (
     INSERT INTO delivery_ready (delivery_id, created_at, endpoint_id, run_at, attempts)
@@ -61,6 +62,8 @@ export type TestSend =
       readonly deliveryId: bigint
       readonly method: 'GET' | 'POST'
       readonly url: string
+      /** What may be a secret is masked. */
+      readonly headers: Readonly<Record<string, string>>
       readonly body: string | undefined
     }
   | { readonly kind: 'refused'; readonly reason: WhyNotReason | 'endpoint_unknown' }
@@ -94,7 +97,8 @@ export async function sendTest(pool: Pool, endpointId: string, snapshot: Snapsho
     at: nowMs,
   }
   const [deliveryId] = await inTransaction(pool, (tx) => storeDeliveries(tx, [delivery], 'test'))
-  return { kind: 'enqueued', deliveryId: deliveryId!, method: message.method, url: message.url, body: message.body }
+  const { method, url, headers = {}, body } = message
+  return { kind: 'enqueued', deliveryId: deliveryId!, method, url, headers: maskHeaders(headers), body }
 }
 
 const offerOf = (snapshot: Snapshot, offerId: string | undefined) =>
@@ -117,7 +121,7 @@ export function madeUpSale({ scope }: Pick<PostbackEndpoint, 'scope'>, nowMs: nu
     class: 'click',
     outcome: 'redirected',
     external_click_id: 'test-external-id',
-    source_id: 'test-source',
+    source_id: scope.source_id ?? 'test-source',
     country: 'US',
     ip: '192.0.2.1',
     user_agent: 'Mozilla/5.0 (test)',

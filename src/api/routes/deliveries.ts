@@ -2,16 +2,26 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 
-import { asTenant, ownIds, type Tenant } from '#accounts'
+import { asTenant, ownIds } from '#accounts'
 import { WaypostError } from '#platform/errors'
-import { deliveryStates, findDelivery, listAttempts, listDeliveries, replayDelivery, sendTest } from '#postbacks'
+import {
+  deliveryStates,
+  findDelivery,
+  listAttempts,
+  listDeliveries,
+  replayDelivery,
+  sendTest,
+  waitReasons,
+} from '#postbacks'
 
 import type { Api } from '../api.ts'
 import { principalOf, readableBy, writableBy } from '../authorize.ts'
 import { attemptJson, deliveryJson } from '../deliveries-json.ts'
+import { ownsEndpoint } from '../own-endpoint.ts'
 import { RequestError } from '../errors.ts'
 import { apiLimits } from '../limits.ts'
 import { decodeCursor, toPage } from '../paging.ts'
+import { waitingJson, waitingOf } from '../waiting-json.ts'
 import {
   answers,
   idText,
@@ -52,6 +62,10 @@ const deliveryProperties = {
   last_http_status: nullable(Type.Integer({ description: 'Answer to the last try' })),
   last_error: nullable(Type.String({ description: 'What went wrong in the last try, see docs/reasons.md' })),
   next_at: nullable(instantText('Next try')),
+  waits_for: nullable(
+    oneWord(Object.keys(waitReasons), 'What it waits for besides its time, see docs/states/delivery.md'),
+  ),
+  waits_until: nullable(instantText('When that ends by itself')),
   finished_at: nullable(instantText('When it ended')),
 }
 
@@ -87,11 +101,12 @@ export function addDeliveryRoutes(plain: FastifyInstance, api: Api): void {
       const tenant = principalOf(request)
       const wanted = { ...ownIds(tenant), ...filter }
       const rows = await asTenant(api.pool, tenant, (tx) => listDeliveries(tx, wanted, after, limit))
+      const waiting = await waitingOf(api, rows)
       return toPage(
         rows,
         limit,
         (row) => ({ atMs: row.created_at.getTime(), id: String(row.delivery_id) }),
-        deliveryJson,
+        (row) => ({ ...deliveryJson(row), ...waitingJson(row, waiting) }),
       ) as never
     },
   )
@@ -107,13 +122,15 @@ export function addDeliveryRoutes(plain: FastifyInstance, api: Api): void {
         response: answers(Type.Object({ ...deliveryProperties, tries: Type.Array(openObject('An HTTP try')) })),
       },
     },
-    async (request) =>
-      asTenant(api.pool, principalOf(request), async (tx) => {
+    async (request) => {
+      const { row, tries } = await asTenant(api.pool, principalOf(request), async (tx) => {
         const row = await findDelivery(tx, BigInt(request.params.delivery_id))
         if (row === undefined) throw new WaypostError('not_found')
-        const tries = await listAttempts(tx, [row.delivery_id])
-        return { ...deliveryJson(row), tries: tries.map(attemptJson) } as never
-      }),
+        return { row, tries: await listAttempts(tx, [row.delivery_id]) }
+      })
+      const waits = waitingJson(row, await waitingOf(api, [row]))
+      return { ...deliveryJson(row), ...waits, tries: tries.map(attemptJson) } as never
+    },
   )
 
   server.post(
@@ -155,8 +172,8 @@ export function addDeliveryRoutes(plain: FastifyInstance, api: Api): void {
       const test = await sendTest(api.pool, endpoint_id, snapshot, api.clock.now())
       if (test.kind === 'refused' && test.reason === 'endpoint_unknown') throw new WaypostError('not_found')
       if (test.kind === 'refused') throw new RequestError('conflict', `it is not sent: ${test.reason}`, 'endpoint_id')
-      const { deliveryId, method, url, body = null } = test
-      return reply.code(201).send({ delivery_id: String(deliveryId), method, url, body })
+      const { deliveryId, method, url, headers, body = null } = test
+      return reply.code(201).send({ delivery_id: String(deliveryId), method, url, headers, body })
     },
   )
 }
@@ -165,10 +182,6 @@ const testAnswer = Type.Object({
   delivery_id: Type.String({ description: 'GET /v1/deliveries/:delivery_id then shows what the receiver answered' }),
   method: Type.String(),
   url: Type.String({ description: 'With its macros filled' }),
+  headers: Type.Record(Type.String(), Type.String(), { description: 'Those of the endpoint; secrets are masked' }),
   body: nullable(Type.String()),
 })
-
-const OWN_ENDPOINT = 'SELECT endpoint_id FROM postback_endpoints WHERE endpoint_id = $1'
-
-const ownsEndpoint = async (api: Api, tenant: Tenant, endpointId: string): Promise<boolean> =>
-  asTenant(api.pool, tenant, async (tx) => (await tx.query(OWN_ENDPOINT, [endpointId])).rows.length > 0)
