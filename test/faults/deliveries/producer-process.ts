@@ -2,10 +2,11 @@
  * acknowledged stands in its journal, so that it goes on where it was after a kill; a batch whose end is unknown is done again.
  */
 import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { decideConversions, lockByClick, recordRevisions, storeConversions, type ConversionRequest } from '#conversions'
 import type { ClickId } from '#platform/ids'
-import { createPool, inTransaction, type Pool } from '#platform/postgres'
+import { createPool, inTransaction, isConnectionFailure } from '#platform/postgres'
 import { enqueueDeliveries, enqueueDeliveriesUnsafely, type DeliveryCause } from '#postbacks'
 import type { Snapshot } from '#routing'
 import { openProductionJournal, readProduction } from './production-journal.ts'
@@ -13,6 +14,8 @@ import { openProductionJournal, readProduction } from './production-journal.ts'
 export type ProducerInput = {
   readonly databaseUrl: string
   readonly journalFile: string
+  /** The configuration, opened; read for each batch, since it may change. */
+  readonly snapshotFile: string
   readonly seed: number
   readonly perSecond: number
   /** Whose the conversions are, in turns. */
@@ -72,16 +75,22 @@ async function commitUntilDone(from: number, to: number): Promise<readonly Deliv
       if (!input.hasOutbox) await queueLater(causes)
       return causes
     } catch (error) {
+      if (!isDatabaseFailure(error)) throw error
       await journal.write({ kind: 'failed', from, to, why: error instanceof Error ? error.message : String(error) })
       await delay(100)
     }
   }
 }
 
+/** Also a statement that PostgreSQL refused while it was hurt; a mistake of this program is none. */
+function isDatabaseFailure(error: unknown): boolean {
+  return isConnectionFailure(error) || (error instanceof Error && 'code' in error)
+}
+
 type Committed = { readonly causes: readonly DeliveryCause[]; readonly committedAt: number }
 
 async function commit(from: number, to: number): Promise<Committed> {
-  const snapshot = await currentSnapshot(pool)
+  const snapshot = currentSnapshot()
   const requests = Array.from({ length: to - from }, (_, index) => requestOf(from + index, snapshot))
   const causes: DeliveryCause[] = []
   let committedAt = 0
@@ -103,12 +112,12 @@ async function commit(from: number, to: number): Promise<Committed> {
 
 async function queueLater(causes: readonly DeliveryCause[]): Promise<void> {
   await delay(UNBOXED_PAUSE_MS)
-  await enqueueDeliveriesUnsafely(pool, causes, await currentSnapshot(pool))
+  await enqueueDeliveriesUnsafely(pool, causes, currentSnapshot())
 }
 
 async function queueAgain(causes: readonly DeliveryCause[]): Promise<void> {
   try {
-    const snapshot = await currentSnapshot(pool)
+    const snapshot = currentSnapshot()
     await inTransaction(pool, (tx) => enqueueDeliveries(tx, causes, snapshot))
   } catch (error) {
     // Everything is queued already; the repeat only tries to make it twice.
@@ -116,11 +125,8 @@ async function queueAgain(causes: readonly DeliveryCause[]): Promise<void> {
   }
 }
 
-async function currentSnapshot(pool: Pool): Promise<Snapshot> {
-  const { rows } = await pool.query<{ snapshot: Snapshot }>(
-    'SELECT snapshot FROM config_versions ORDER BY version DESC LIMIT 1',
-  )
-  return rows[0]!.snapshot
+function currentSnapshot(): Snapshot {
+  return JSON.parse(readFileSync(input.snapshotFile, 'utf8')) as Snapshot
 }
 
 /** The same for the same number and seed, so that doing a batch again does not make other conversions. */

@@ -19,6 +19,8 @@ export type Producer = {
 
 export function startProducer(input: ProducerInput, logDir: string): Producer {
   const done = Promise.withResolvers<void>()
+  // Whoever waits for it hears of it; whoever does not will when it is stopped.
+  done.promise.catch(() => undefined)
   let isStopping = false
   let isAbandoned = false
   let child = start()
@@ -33,6 +35,7 @@ export function startProducer(input: ProducerInput, logDir: string): Producer {
     started.on('error', () => undefined)
     started.once('exit', (code) => {
       if (code === 0 || isAbandoned) return done.resolve()
+      if (code !== null) return done.reject(new Error(`the producer ended with ${code}: producer.log says why`))
       child = start()
       if (isStopping) child.send('stop')
     })

@@ -46,6 +46,14 @@ function stopWith(message: string): never {
   process.exit(2)
 }
 
+const isShort = options.short || positionals[0] === 'short'
+
+/** A run that hangs must not hold up whoever started it. */
+function minutesMax(): number {
+  if (isShort) return 6
+  return 60 + Math.ceil(Number(options.seconds ?? 0) / 6)
+}
+
 async function runOnce(name: string, test: FaultTest, seed: number): Promise<boolean> {
   const startedAt = performance.now()
   const seconds = (): string => ((performance.now() - startedAt) / 1000).toFixed(0)
@@ -54,11 +62,16 @@ async function runOnce(name: string, test: FaultTest, seed: number): Promise<boo
   const say = (line: string): void => void lines.push(line)
   const directory = mkdtempSync(join(tmpdir(), `waypost-faults-${name}-`))
   let isKept = true
+  const deadline = setTimeout(() => {
+    console.log(`RED: ${name} (seed ${seed}) did not end within ${minutesMax()} minutes`)
+    quitDatabases()
+    process.exit(1)
+  }, minutesMax() * 60_000)
   try {
     const report = await test.run({
       seed,
       seconds: options.seconds === undefined ? undefined : readNumber('--seconds', options.seconds),
-      isShort: options.short || positionals[0] === 'short',
+      isShort,
       directory,
       oldRevision: options.old,
       tell: (phase) => console.error(`${seconds().padStart(4)} s  ${name}: ${phase}`),
@@ -72,6 +85,7 @@ async function runOnce(name: string, test: FaultTest, seed: number): Promise<boo
     say(`RED: the run itself broke: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
     return false
   } finally {
+    clearTimeout(deadline)
     if (isKept) say(`Data, logs and journals are kept in ${directory}`)
     else rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
     console.log(lines.join('\n'))

@@ -1,6 +1,6 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { applyConfiguration } from '#configuration'
+import { applyConfiguration, findVersion } from '#configuration'
 import { createLogLines } from '#platform/log-lines'
 import {
   createPool,
@@ -9,6 +9,7 @@ import {
   type EmbeddedPostgres,
   type Pool,
 } from '#platform/postgres'
+import { givenSecretKeys, useSecretKeys } from '#secrets'
 import { startJournalReceiver, type Answer, type Arrival, type JournalReceiver } from './journal-receiver.ts'
 import { startProducer, type Producer } from './producer.ts'
 import type { ProducerInput } from './producer-process.ts'
@@ -88,8 +89,11 @@ export async function openFaultSite(options: SiteOptions): Promise<FaultSite> {
     await postgres.stop()
     openDatabases.delete(postgres)
   }
-  const configure = (endpoints: Endpoints): Promise<void> =>
-    applyEndpoints(pool, { ...options, endpoints }, receiver.port)
+  const snapshotFile = join(directory, 'snapshot.json')
+  const configure = async (endpoints: Endpoints): Promise<void> => {
+    await applyEndpoints(pool, { ...options, endpoints }, receiver.port)
+    await writeSnapshot(pool, snapshotFile)
+  }
   try {
     await migratePostgres(pool)
     await configure(options.endpoints)
@@ -107,14 +111,22 @@ export async function openFaultSite(options: SiteOptions): Promise<FaultSite> {
     startWorker: async (over = {}, how = {}) => {
       const address = over.address ?? addressOf((begun += 1))
       if (over.address === undefined) await receiver.listenAt(address)
-      const input = { databaseUrl: postgres.url, address, poolMax: 6, slots: SLOTS, isLeaseFenced: true, ...over }
+      const input = {
+        databaseUrl: postgres.url,
+        snapshotFile,
+        address,
+        poolMax: 6,
+        slots: SLOTS,
+        isLeaseFenced: true,
+        ...over,
+      }
       const life = startWorkerLife({ input, logDir, ...how })
       lives.push(life)
       return life
     },
     startProducer: (over) => {
       const journalFile = join(directory, `production-${producers.length}.jsonl`)
-      const fixed = { databaseUrl: postgres.url, journalFile, seed, affiliateIds: options.affiliateIds }
+      const fixed = { databaseUrl: postgres.url, journalFile, snapshotFile, seed, affiliateIds: options.affiliateIds }
       const producer = startProducer({ ...fixed, first: 0, repeatEvery: 5, hasOutbox: true, ...over }, logDir)
       producers.push(producer)
       return producer
@@ -162,3 +174,12 @@ async function applyEndpoints(pool: Pool, { affiliateIds, endpoints }: SiteOptio
   const applied = await applyConfiguration(pool, text, { by: 'fault test', clock })
   if (applied.kind !== 'applied') throw new Error(`the configuration was refused: ${JSON.stringify(applied)}`)
 }
+
+/** As a file for the other processes, older revisions of them too: what is in the database is sealed. */
+async function writeSnapshot(pool: Pool, file: string): Promise<void> {
+  const newest = await findVersion(pool, undefined)
+  writeFileSync(`${file}.new`, JSON.stringify(newest!.snapshot), { mode: 0o600 })
+  renameSync(`${file}.new`, file)
+}
+
+useSecretKeys(givenSecretKeys([Buffer.alloc(32, 'fault').toString('base64')]))

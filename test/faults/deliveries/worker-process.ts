@@ -1,7 +1,7 @@
 /** A delivery worker as a process of its own: the real engine on a real database, told from outside when to stop. It imports nothing of
  * the fault tests, so that it can be copied into another revision of this repository and run against that one's engine.
  */
-import { setTimeout as delay } from 'node:timers/promises'
+import { readFileSync } from 'node:fs'
 import { systemClock } from '#platform/clock'
 import { createLogLines } from '#platform/log-lines'
 import { createPool, type Pool } from '#platform/postgres'
@@ -16,8 +16,8 @@ export type WorkerInput = {
   readonly poolMax: number
   /** Deliveries under way at most. */
   readonly slots: number
-  /** Version of the configuration to work with; undefined: the newest. */
-  readonly configVersion?: number | undefined
+  /** The configuration, opened: it stays the one of the start. */
+  readonly snapshotFile: string
   /** False: a worker that lost its lease decides all the same. */
   readonly isLeaseFenced: boolean
 }
@@ -37,7 +37,7 @@ const input = JSON.parse(process.argv[2]!) as WorkerInput
 const logLines = createLogLines(`delivery at ${input.address}`, 'info')
 const pool = createPool(input.databaseUrl, { max: input.poolMax, applicationName: 'fault worker' })
 const takeReads = timeReads(pool)
-const snapshot = await readSnapshot()
+const snapshot = JSON.parse(readFileSync(input.snapshotFile, 'utf8')) as Snapshot
 const delivery = await startDelivery({
   pool,
   logLines,
@@ -64,21 +64,6 @@ async function answer(id: number, name: 'report' | 'stop'): Promise<void> {
   process.send?.({ id, report }, () => {
     if (name === 'stop') process.exit(0)
   })
-}
-
-/** Waits for a database that is away. */
-async function readSnapshot(): Promise<Snapshot> {
-  const newest =
-    'SELECT snapshot FROM config_versions WHERE $1::int IS NULL OR version = $1 ORDER BY version DESC LIMIT 1'
-  for (;;) {
-    try {
-      const { rows } = await pool.query<{ snapshot: Snapshot }>(newest, [input.configVersion ?? null])
-      return rows[0]!.snapshot
-    } catch (error) {
-      logLines.warn({ error }, 'the configuration cannot be read yet')
-      await delay(100)
-    }
-  }
 }
 
 /** Times the statements that read from the table of what is due, whatever else they do, on the connections themselves. */
