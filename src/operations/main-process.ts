@@ -26,7 +26,7 @@ import {
   startEmbeddedPostgres,
   type Pool,
 } from '#platform/postgres'
-import { startDelivery } from '#postbacks'
+import { keepHistory, startDelivery } from '#postbacks'
 import { followSnapshots, type SnapshotFollower } from '#snapshots'
 
 import { dataPaths, readOrMakeSecrets, type DataPaths, type Secrets } from './data-directory.ts'
@@ -275,6 +275,9 @@ async function startDeliveryRole({ config, parts, logLines }: Start, { pool, sna
 
 async function startPipelineRole({ config, parts, logLines }: Start, shared: Shared): Promise<Pipeline> {
   const { log, hotState, pool, facts, caps, snapshots } = shared
+  const retention = { ...config.deliveryRetention, clickDays: config.clickIndexDays }
+  const history = keepHistory({ pool, logLines, retention, facts: facts!.writer, clock: systemClock })
+  parts.add('history', () => history.stop())
   const pipeline = await startPipeline({
     ...{ log, hotState, pool, caps, snapshots, logLines, facts: facts!.writer, clock: systemClock },
     clickIndexMs: config.clickIndexDays * DAY_MS,

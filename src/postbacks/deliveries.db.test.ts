@@ -96,12 +96,10 @@ test('a replay is a new delivery of the same message under the same event id', a
   await bench.start()
   await bench.enqueue([sampleCause()])
   const [first] = await bench.recorded(1)
-  const replays = await Promise.all([1, 2].map(() => replayDelivery(bench.pool, first!.claimed.deliveryId)))
-  await bench.recorded(3)
-  assert.deepEqual(
-    replays.map((replay) => replay.kind),
-    ['replayed', 'replayed'],
-  )
+  for (const attempts of [2, 3]) {
+    assert.equal((await replayDelivery(bench.pool, first!.claimed.deliveryId)).kind, 'replayed')
+    await bench.recorded(attempts)
+  }
   assert.equal(new Set(receiver.arrivals.map((arrival) => arrival.headers['webhook-id'])).size, 1)
   const rows = await listDeliveries(bench.pool, {}, undefined, 10)
   assert.deepEqual(
@@ -110,6 +108,20 @@ test('a replay is a new delivery of the same message under the same event id', a
   )
   assert.equal(new Set(rows.map((row) => row.url)).size, 1)
   assert.deepEqual(await replayDelivery(bench.pool, 999_999n), { kind: 'not_found' })
+})
+
+test('what still waits is not replayed, and of replays at the same moment one is made', async (t) => {
+  await using bench = await openBench(t, [localEndpoint({ url: 'http://127.0.0.1:9/' })])
+  await bench.enqueue([sampleCause()])
+  const [row] = await listDeliveries(bench.pool, {}, undefined, 1)
+  const replay = () => replayDelivery(bench.pool, row!.delivery_id)
+  assert.deepEqual(await replay(), { kind: 'refused', reason: 'still_waiting' })
+  await bench.pool.query(`
+    WITH gone AS (DELETE FROM delivery_ready RETURNING *)
+    INSERT INTO delivery_finals SELECT delivery_id, created_at, endpoint_id, 'cancelled', NULL, 0, now() FROM gone`)
+  const replays = await Promise.all([1, 2, 3, 4].map(replay))
+  assert.deepEqual(replays.map(({ kind }) => kind).sort(), ['refused', 'refused', 'refused', 'replayed'])
+  assert.equal((await listDeliveries(bench.pool, {}, undefined, 9)).length, 2)
 })
 
 test('a test send shows the filled request, reaches the receiver signed and touches no conversion', async (t) => {

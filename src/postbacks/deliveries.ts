@@ -85,6 +85,20 @@ export type WhyNotRow = {
   readonly conversion_revision: number | null
 }
 
+/** The last try of `d` that counted, here or in what is remembered of it. Times bound the days that are looked into; the margin is
+ * for a clock of the server that was put back.
+ */
+export const LAST_TRY = `
+  LEFT JOIN delivery_last_tries AS l ON l.created_at = d.created_at AND l.delivery_id = d.delivery_id
+  LEFT JOIN LATERAL (
+    SELECT attempt_no, http_status, error, next_at FROM delivery_attempts
+    WHERE delivery_id = d.delivery_id AND attempted_at >= d.created_at - interval '1 day' AND NOT is_fenced
+    ORDER BY attempt_no DESC LIMIT 1
+  ) AS a ON true`
+/** Of LAST_TRY. */
+export const LAST_STATUS = 'CASE WHEN a.attempt_no IS NULL THEN l.http_status ELSE a.http_status END'
+export const LAST_ERROR = 'CASE WHEN a.attempt_no IS NULL THEN l.error ELSE a.error END'
+
 /** The state follows from what is on record, not from the queue: `delivery_ready` has no index by delivery, on purpose. */
 const SEEN = `
   SELECT d.delivery_id, d.created_at, d.endpoint_id, d.event_id, d.replay_no, d.kind, d.cause, d.advertiser_id, d.affiliate_id,
@@ -93,18 +107,16 @@ const SEEN = `
     CASE
       WHEN f.state IS NOT NULL THEN f.state
       WHEN i.delivery_id IS NOT NULL THEN 'in_flight'
-      WHEN a.attempt_no IS NOT NULL THEN 'deferred'
+      WHEN coalesce(a.attempt_no, l.attempts) IS NOT NULL THEN 'deferred'
       ELSE 'ready'
     END AS state,
-    f.reason, coalesce(f.attempts, a.attempt_no, 0) AS attempts, a.http_status AS last_http_status, a.error AS last_error,
+    f.reason, coalesce(f.attempts, a.attempt_no, l.attempts, 0) AS attempts, ${LAST_STATUS} AS last_http_status,
+    ${LAST_ERROR} AS last_error,
     CASE WHEN f.state IS NULL AND i.delivery_id IS NULL THEN a.next_at END AS next_at, f.finished_at
   FROM deliveries AS d
-  LEFT JOIN delivery_finals AS f ON f.created_at = d.created_at AND f.delivery_id = d.delivery_id
+  LEFT JOIN delivery_ends AS f ON f.created_at = d.created_at AND f.delivery_id = d.delivery_id
   LEFT JOIN delivery_inflight AS i ON i.delivery_id = d.delivery_id
-  LEFT JOIN LATERAL (
-    SELECT attempt_no, http_status, error, next_at FROM delivery_attempts
-    WHERE delivery_id = d.delivery_id AND NOT is_fenced ORDER BY attempt_no DESC LIMIT 1
-  ) AS a ON true`
+  ${LAST_TRY}`
 
 const LIST = `
   SELECT * FROM (${SEEN}) AS seen
@@ -113,8 +125,10 @@ const LIST = `
     AND ($5::text IS NULL OR endpoint_id = $5) AND ($6::uuid IS NULL OR click_id = $6)
     AND ($7::uuid IS NULL OR conversion_id = $7) AND ($8::text IS NULL OR state = $8)
     AND ($9::timestamptz IS NULL OR created_at >= $9) AND ($10::timestamptz IS NULL OR created_at < $10)
-    AND ($11::timestamptz IS NULL OR (created_at, delivery_id) < ($11, $12::bigint))
-  ORDER BY created_at DESC, delivery_id DESC LIMIT $13`
+    AND ($11::text IS NULL OR cause = $11) AND ($12::int IS NULL OR last_http_status = $12)
+    AND ($13::text IS NULL OR last_error = $13)
+    AND ($14::timestamptz IS NULL OR (created_at, delivery_id) < ($14, $15::bigint))
+  ORDER BY created_at DESC, delivery_id DESC LIMIT $16`
 
 export type DeliveryFilter = {
   readonly advertiser_id?: string | undefined
@@ -125,6 +139,12 @@ export type DeliveryFilter = {
   readonly click_id?: string | undefined
   readonly conversion_id?: string | undefined
   readonly state?: DeliveryState | undefined
+  /** A trigger, or `test`. */
+  readonly cause?: string | undefined
+  /** Answer to the last try. */
+  readonly http_status?: number | undefined
+  /** What went wrong in the last try. */
+  readonly error?: string | undefined
   /** Created at or after, ISO 8601. */
   readonly from?: string | undefined
   /** Created before. */
@@ -152,6 +172,9 @@ export async function listDeliveries(
     filter.state,
     filter.from,
     filter.to,
+    filter.cause,
+    filter.http_status,
+    filter.error,
     after && new Date(after.atMs),
     after?.id,
     limit + 1,

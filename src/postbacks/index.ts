@@ -13,6 +13,8 @@ export type {
 export { readQueueDepth } from './delivery-metrics.ts'
 export type { AttemptCounts, QueueDepth } from './delivery-metrics.ts'
 export { enqueueDeliveries, enqueueDeliveriesUnsafely } from './enqueue-deliveries.ts'
+export { keepHistory } from './history/keep-history.ts'
+export type { HistoryOptions, HistoryRetention } from './history/keep-history.ts'
 export { macroMeanings } from './macro-meanings.ts'
 export { findMacro, postbackMacroNames } from './macros.ts'
 export { attemptErrors, giveUpReasons, whyNotReasons } from './reasons.ts'

@@ -131,6 +131,8 @@ export function addDeliveryRoutes(plain: FastifyInstance, api: Api): void {
       const deliveryId = BigInt(request.params.delivery_id)
       const own = await asTenant(api.pool, principalOf(request), (tx) => findDelivery(tx, deliveryId))
       const replay = own && (await replayDelivery(api.pool, deliveryId))
+      if (replay?.kind === 'refused')
+        throw new RequestError('conflict', `it is not replayed: ${replay.reason}`, 'delivery_id')
       if (replay?.kind !== 'replayed') throw new WaypostError('not_found')
       return reply.code(201).send({ delivery_id: String(replay.deliveryId) })
     },
