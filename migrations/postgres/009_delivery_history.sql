@@ -62,6 +62,7 @@ CREATE TABLE delivery_archives (
 
 CREATE INDEX delivery_why_not_by_endpoint ON delivery_why_not (endpoint_id, at DESC, event_id DESC);
 CREATE INDEX delivery_why_not_by_advertiser ON delivery_why_not (advertiser_id, at DESC);
+CREATE INDEX delivery_why_not_newest ON delivery_why_not (at DESC, event_id DESC, endpoint_id DESC);
 
 -- Replays of everything that fits a filter, by one worker at a time, from (cursor_at, cursor_id) on.
 CREATE TABLE delivery_replays (
@@ -141,5 +142,7 @@ CREATE POLICY tenant_reads ON delivery_endpoint_spans FOR SELECT TO waypost_tena
   USING (endpoint_id IN (SELECT e.endpoint_id FROM postback_endpoints e));
 CREATE POLICY tenant_reads ON delivery_endpoint_lasts FOR SELECT TO waypost_tenant
   USING (endpoint_id IN (SELECT e.endpoint_id FROM postback_endpoints e));
-GRANT SELECT ON delivery_ends, delivery_last_tries, delivery_replays, delivery_endpoint_spans, delivery_endpoint_lasts
+-- Says of the whole installation how far back it remembers, and nothing of anybody.
+CREATE POLICY tenant_reads ON delivery_horizons FOR SELECT TO waypost_tenant USING (true);
+GRANT SELECT ON delivery_ends, delivery_horizons, delivery_last_tries, delivery_replays, delivery_endpoint_spans, delivery_endpoint_lasts
   TO waypost_tenant;

@@ -1,6 +1,8 @@
 import {
   attemptErrors,
   giveUpReasons,
+  maskBody,
+  maskUrl,
   whyNotReasons,
   type AttemptRow,
   type DeliveryRow,
@@ -18,6 +20,8 @@ export function deliveryJson({ delivery_id, created_at, next_at, finished_at, ..
     delivery_id: String(delivery_id),
     created_at: created_at.toISOString(),
     ...rest,
+    url: maskUrl(rest.url),
+    body: rest.body === null ? null : maskBody(rest.body, rest.content_type),
     meaning: meaningOf(giveUpReasons, rest.reason),
     next_at: next_at?.toISOString() ?? null,
     finished_at: finished_at?.toISOString() ?? null,

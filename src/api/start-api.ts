@@ -18,20 +18,27 @@ import { addConfigurationRoutes } from './routes/configuration.ts'
 import { addConfigurationVersionRoutes } from './routes/configuration-versions.ts'
 import { addConversionRoutes } from './routes/conversions.ts'
 import { addDeliveryRoutes } from './routes/deliveries.ts'
+import { addEndpointRoutes } from './routes/endpoints.ts'
 import { addExplainRoute } from './routes/explain.ts'
 import { addInboundPostbackRoutes } from './routes/inbound-postbacks.ts'
 import { addOperationRoutes } from './routes/operations.ts'
 import { addFraudRoutes } from './routes/fraud.ts'
 import { addOptimizationRoutes } from './routes/optimization.ts'
 import { addPublicRoutes } from './routes/public.ts'
+import { addReplayRoutes } from './routes/replays.ts'
 import { addReportRoutes } from './routes/reports.ts'
 import { addSimulateRoute } from './routes/simulate.ts'
 import { addTestRuleRoute } from './routes/test-rule.ts'
 
-export type ApiOptions = Omit<Api, 'registry' | 'edgePort' | 'sub2AllowedKeys' | 'caps' | 'operations' | 'metrics'> & {
+export type ApiOptions = Omit<
+  Api,
+  'registry' | 'edgePort' | 'sub2AllowedKeys' | 'caps' | 'waiting' | 'operations' | 'metrics'
+> & {
   readonly config: Pick<Config, 'apiHost' | 'apiPort' | 'edgePort' | 'sub2AllowedKeys'>
   /** Left out: explanations take caps to have room. */
   readonly caps?: Api['caps']
+  /** Left out: counted for each question. */
+  readonly waiting?: Api['waiting']
   /** Checks of the installation that this process can make; the others answer 503. */
   readonly operations?: Api['operations']
   /** Further metrics of this process for GET /metrics, in the text format of Prometheus. */
@@ -63,6 +70,7 @@ export async function createApi({
   config,
   caps,
   openEnricher,
+  waiting = () => undefined,
   operations = {},
   metrics = [],
   limits: changed,
@@ -77,6 +85,7 @@ export async function createApi({
     edgePort: config.edgePort,
     sub2AllowedKeys: new Set(config.sub2AllowedKeys),
     caps,
+    waiting,
     operations,
     metrics,
     registry: addRequestMetrics(server),
@@ -92,6 +101,8 @@ export async function createApi({
     addCapRoutes(scope, api)
     addInboundPostbackRoutes(scope, api)
     addDeliveryRoutes(scope, api)
+    addEndpointRoutes(scope, api)
+    addReplayRoutes(scope, api)
     addConfigurationRoutes(scope, api)
     addConfigurationVersionRoutes(scope, api)
     addExplainRoute(scope, api)

@@ -26,7 +26,7 @@ import {
   startEmbeddedPostgres,
   type Pool,
 } from '#platform/postgres'
-import { keepHistory, startDelivery } from '#postbacks'
+import { keepHistory, printWaitingSeries, runReplays, startDelivery, watchTries, watchWaiting } from '#postbacks'
 import { followSnapshots, type SnapshotFollower } from '#snapshots'
 
 import { dataPaths, readOrMakeSecrets, type DataPaths, type Secrets } from './data-directory.ts'
@@ -262,15 +262,31 @@ type Shared = {
  */
 async function startRoles(start: Start, shared: Shared): Promise<number | undefined> {
   const { roles } = start
-  if (roles.includes('delivery')) await startDeliveryRole(start, shared)
+  const metrics: MetricsText[] = []
+  if (roles.includes('delivery')) metrics.push(await startDeliveryRole(start, shared))
   const pipeline = roles.includes('pipeline') ? await startPipelineRole(start, shared) : undefined
-  return roles.includes('api') ? startApiRole(start, shared, pipeline) : undefined
+  if (pipeline !== undefined) metrics.push(() => pipeline.readMetrics())
+  return roles.includes('api') ? startApiRole(start, shared, pipeline, metrics) : undefined
 }
 
-async function startDeliveryRole({ config, parts, logLines }: Start, { pool, snapshots }: Shared): Promise<void> {
+/** Text for GET /metrics. */
+type MetricsText = () => string | Promise<string>
+
+async function startDeliveryRole(
+  { config, parts, logLines }: Start,
+  { pool, snapshots }: Shared,
+): Promise<MetricsText> {
   const isLeaseFenced = !config.faultGuardsOff.has('fence')
-  const delivery = await startDelivery({ pool, snapshots, clock: systemClock, logLines, isLeaseFenced })
-  parts.add('delivery', () => delivery.stop())
+  const tries = watchTries({ pool, logLines })
+  const { onRecorded } = tries
+  const delivery = await startDelivery({ pool, snapshots, clock: systemClock, logLines, isLeaseFenced, onRecorded })
+  parts.add('delivery', async () => {
+    await delivery.stop()
+    await tries.stop()
+  })
+  const replays = runReplays({ pool, logLines })
+  parts.add('replays', () => replays.stop())
+  return tries.metrics
 }
 
 async function startPipelineRole({ config, parts, logLines }: Start, shared: Shared): Promise<Pipeline> {
@@ -295,9 +311,17 @@ async function startApiRole(
   { log, hotState, pool, facts, caps, snapshots, edgePort }: Shared,
   /** Undefined: it runs in another process. */
   pipeline: Pipeline | undefined,
+  /** Of the other roles of this process. */
+  otherMetrics: readonly MetricsText[],
 ): Promise<number> {
   const reader = facts!.reader
-  const metrics = pipeline === undefined ? [] : [() => pipeline.readMetrics()]
+  const waiting = watchWaiting({ pool, logLines })
+  parts.add('waiting', () => waiting.stop())
+  const waitingMetrics = (): string => {
+    const sample = waiting.current()
+    return sample === undefined ? '' : printWaitingSeries(sample, systemClock.now())
+  }
+  const metrics = [...otherMetrics, waitingMetrics]
   const capPlace = pipeline && (() => pipeline.capPlace())
   const operations = {
     doctor: async () => ({
@@ -315,6 +339,7 @@ async function startApiRole(
       config: { ...config, edgePort },
       openEnricher: () => openEnricher(prepareGeoFiles(paths.geo)),
       operations,
+      waiting: waiting.current,
     }),
   )
   parts.add('api', () => api.stop())

@@ -191,7 +191,7 @@ export async function findDelivery(db: Tx | Pool, deliveryId: bigint): Promise<D
 }
 
 /** Rows shown of one click or page of deliveries. */
-const ROWS_MAX = 2_000
+export const ROWS_MAX = 2_000
 
 const ATTEMPTS = `
   SELECT delivery_id, attempt_no, attempted_at, outcome, http_status, error, error_detail, first_byte_ms, total_ms,
@@ -207,29 +207,7 @@ export async function listAttempts(db: Tx | Pool, deliveryIds: readonly bigint[]
   return rows.map((row) => ({ ...row, response_head: row.response_head.toString('utf8') }))
 }
 
-const WHY_NOT = `
-  SELECT at, endpoint_id, event_id, cause, reason, detail, advertiser_id, affiliate_id, click_id, conversion_id,
-    conversion_revision
-  FROM delivery_why_not WHERE click_id = $1 ORDER BY at, endpoint_id LIMIT ${ROWS_MAX}`
-
-/** What could have been sent for a click and was not, with the reason; oldest first. */
-export async function listWhyNot(db: Tx | Pool, clickId: string): Promise<readonly WhyNotRow[]> {
-  const { rows } = await db.query<WhyNotRow>(WHY_NOT, [clickId])
-  return rows
-}
-
 export type ClickDeliveries = {
   readonly deliveries: readonly (DeliveryRow & { readonly tries: readonly AttemptRow[] })[]
   readonly whyNot: readonly WhyNotRow[]
-}
-
-/** Everything that was sent for a click, newest first and try by try, and what was not and why. */
-export async function deliveriesOfClick(db: Tx | Pool, clickId: string): Promise<ClickDeliveries> {
-  const rows = await listDeliveries(db, { click_id: clickId }, undefined, ROWS_MAX)
-  const tries = await listAttempts(db, rows.map((row) => row.delivery_id)) // prettier-ignore
-  const byDelivery = Map.groupBy(tries, (row) => row.delivery_id)
-  return {
-    deliveries: rows.map((row) => ({ ...row, tries: byDelivery.get(row.delivery_id) ?? [] })),
-    whyNot: await listWhyNot(db, clickId),
-  }
 }

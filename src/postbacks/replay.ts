@@ -4,7 +4,7 @@ import { inTransaction, type Pool, type Tx } from '#platform/postgres'
 import type { ClickRecord } from '#records'
 import type { PostbackEndpoint, Snapshot } from '#routing'
 import { compileEndpoint, compileEndpoints } from './compile-endpoints.ts'
-import type { DeliveryCause } from './delivery-causes.ts'
+import type { CausingConversion, DeliveryCause } from './delivery-causes.ts'
 import { NOTIFY_WORKERS, storeDeliveries } from './enqueue-deliveries.ts'
 import { fillMessage, macroFactsOf } from './prepare-deliveries.ts'
 import type { WhyNotReason } from './reasons.ts'
@@ -104,18 +104,27 @@ export type TestSend =
       readonly deliveryId: bigint
       readonly method: 'GET' | 'POST'
       readonly url: string
+      readonly contentType: string | undefined
       readonly body: string | undefined
+      readonly eventId: string
     }
   | { readonly kind: 'refused'; readonly reason: WhyNotReason | 'endpoint_unknown' }
 
-/** Queues a made-up sale for one endpoint, so that its owner sees the filled request and the receiver's answer. It has an event
- * id of its own, belongs to no conversion and books nothing.
+/** Queues a sale for one endpoint, so that its owner sees the filled request and the receiver's answer. It has an event id of its
+ * own, belongs to no conversion and books nothing. The endpoint's scope and rule are not asked.
+ * @param about what it tells of: a click, whose sale is made up, or a click and its conversion; left out: both are made up
  */
-export async function sendTest(pool: Pool, endpointId: string, snapshot: Snapshot, nowMs: number): Promise<TestSend> {
+export async function sendTest(
+  pool: Pool,
+  endpointId: string,
+  snapshot: Snapshot,
+  nowMs: number,
+  about?: TestSubject,
+): Promise<TestSend> {
   const endpoint = snapshot.endpoints.find((item) => item.endpoint_id === endpointId)
   if (endpoint === undefined) return { kind: 'refused', reason: 'endpoint_unknown' }
   if (endpoint.status === 'paused') return { kind: 'refused', reason: 'endpoint_paused' }
-  const cause = madeUpSale(endpoint, nowMs)
+  const cause = causeOfTest(endpoint, about, nowMs)
   const eventId = randomUUID()
   const facts = macroFactsOf(cause, eventId, compileEndpoints(snapshot))
   const message = fillMessage(compileEndpoint(endpoint), facts)
@@ -137,8 +146,28 @@ export async function sendTest(pool: Pool, endpointId: string, snapshot: Snapsho
     at: nowMs,
   }
   const [deliveryId] = await inTransaction(pool, (tx) => storeDeliveries(tx, [delivery], 'test'))
-  return { kind: 'enqueued', deliveryId: deliveryId!, method: message.method, url: message.url, body: message.body }
+  const { method, url, contentType, body } = message
+  return { kind: 'enqueued', deliveryId: deliveryId!, eventId, method, url, contentType, body }
 }
+
+/** What a test tells of. */
+export type TestSubject = { readonly click: ClickRecord; readonly conversion?: CausingConversion }
+
+function causeOfTest(endpoint: PostbackEndpoint, about: TestSubject | undefined, nowMs: number): DeliveryCause {
+  const made = madeUpSale(endpoint, nowMs)
+  if (about === undefined || made.trigger === 'event') return made
+  const { click, conversion = saleOf(made.conversion, click) } = about
+  return { trigger: conversion.type, click, conversion, at: nowMs }
+}
+
+const saleOf = (sale: CausingConversion, click: ClickRecord): CausingConversion => ({
+  ...sale,
+  clickId: click.click_id,
+  advertiserId: click.advertiser_id ?? sale.advertiserId,
+  affiliateId: click.affiliate_id,
+  campaignId: click.campaign_id,
+  offerId: click.offer_id ?? sale.offerId,
+})
 
 const offerOf = (snapshot: Snapshot, offerId: string | undefined) =>
   snapshot.offers.find((offer) => offer.offer_id === offerId)

@@ -15,6 +15,13 @@ export type Surroundings = {
   readonly random: () => number
 }
 
+/** Headers that every request has, whatever it says. */
+export const fixedHeaders = (contentType: string | null): Readonly<Record<string, string>> => ({
+  'user-agent': USER_AGENT,
+  accept: '*/*',
+  ...(contentType !== null && { 'content-type': contentType }),
+})
+
 /** The request of one try: the stored message, signed for this moment.
  * @throws {TypeError} the URL or the secret cannot be used
  */
@@ -22,11 +29,10 @@ function composeRequest(delivery: Claimed, endpoint: PostbackEndpoint, nowMs: nu
   const { eventId, method, url } = delivery
   const body = delivery.body ?? undefined
   const signed = signRequest({ eventId, method, url, body, secret: endpoint.secret, nowMs })
-  const contentType = delivery.contentType === null ? {} : { 'content-type': delivery.contentType }
   return {
     url: signed.url,
     method,
-    headers: { 'user-agent': USER_AGENT, accept: '*/*', ...contentType, ...signed.headers },
+    headers: { ...fixedHeaders(delivery.contentType), ...signed.headers },
     body,
     timeoutMs: endpoint.timeout_ms,
     allowsPrivate: endpoint.allow_private_address,

@@ -6,6 +6,8 @@ import { fixedClock } from '#platform/clock'
 import { inTransaction, type Pool } from '#platform/postgres'
 import { withClickHouse, withDatabase } from '#test-kit'
 
+import { listAllAttempts, type AskArchive } from '../archived-attempts.ts'
+import { findDelivery, listDeliveries } from '../deliveries.ts'
 import { enqueueDeliveries } from '../enqueue-deliveries.ts'
 import { sampleCause, sampleEndpoint, sampleSnapshot } from '../test-causes.ts'
 import { archiveAttempts } from './archive-attempts.ts'
@@ -251,4 +253,37 @@ test('ClickHouse too forgets by the day', async (t) => {
   const { dropped } = await rounds(182)
   assert.equal(dropped.filter((name) => name.startsWith('ClickHouse')).length, 1)
   assert.equal((await archived()).length, 0)
+})
+
+test('a delivery shows its tries and its state wherever they are kept, each try once', async (t) => {
+  const { pool, facts, rounds } = await install(t)
+  await rounds(0)
+  await enqueue(pool, 2)
+  await pool.query(DELIVER)
+  const ask: AskArchive = async <Row>(query: string, params: Readonly<Record<string, unknown>>) => {
+    const settings = { output_format_json_quote_64bit_integers: 1 } as const
+    const answer = await facts.query({
+      query,
+      query_params: { ...params },
+      format: 'JSONEachRow',
+      clickhouse_settings: settings,
+    })
+    return answer.json<Row>()
+  }
+  const read = async () => {
+    const [row] = await listDeliveries(pool, { state: 'delivered', http_status: 200 }, undefined, 1)
+    const { finished_at: _time, ...delivery } = (await findDelivery(pool, row!.delivery_id))!
+    return { delivery, tries: await listAllAttempts(pool, ask, [row!]) }
+  }
+  const before = await read()
+  assert.equal(before.tries.length, 2)
+  await rounds(9)
+  assert.deepEqual(await read(), before)
+  // One of the tries is in both places.
+  await pool.query(
+    `INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, total_ms, response_head, response_bytes, worker_id, lease_token, is_fenced)
+     VALUES ($1, $2, 'tracker', 1, $3, 'retry', 5, '', 0, gen_random_uuid(), 1, false)`,
+    [before.delivery.delivery_id, before.delivery.created_at, before.tries[0]!.attempted_at],
+  )
+  assert.equal((await read()).tries.length, 2)
 })
