@@ -5,6 +5,14 @@ import { parseArgs } from 'node:util'
 import { readConfig } from '#config'
 import {
   applyFile,
+  askReplay,
+  cancelReplayById,
+  printReplays,
+  runReplay,
+  testEndpoint,
+  printDeliveries,
+  printEndpoints,
+  printWhyNot,
   doctor,
   explainUrl,
   inspectInstallationLog,
@@ -43,6 +51,18 @@ const visitOptions = {
   file: TEXT,
   version: TEXT,
 } as const
+
+/** What narrows postbacks on the command line. */
+const deliveryOptions = { endpoint: TEXT, click: TEXT, conversion: TEXT, cause: TEXT, since: TEXT } as const
+
+const deliveryFilter = (values: { readonly [name in keyof typeof deliveryOptions]?: string | undefined }) =>
+  given({
+    endpoint_id: values.endpoint,
+    click_id: values.click,
+    conversion_id: values.conversion,
+    cause: values.cause,
+    from: values.since === undefined ? undefined : sinceTime(values.since),
+  })
 
 const visitOf = (values: { readonly [name in keyof typeof visitOptions]?: string | undefined }) => ({
   visitor: given({ ip: values.ip, user_agent: values['user-agent'], country: values.country }),
@@ -131,6 +151,72 @@ const commands: Readonly<Record<string, Command>> = {
         file: positionals[0],
         version: versionOf(values.version),
       })
+    },
+  },
+  deliveries: {
+    usage:
+      'deliveries [DELIVERY_ID] [--endpoint ID] [--click ID] [--conversion ID] [--state gave_up] [--status 500] [--error timeout] [--cause sale] [--since 7d] [--limit 50]',
+    summary: 'with Waypost running: outbound postbacks, or one with its request and every try',
+    run: async (args) => {
+      const options = { ...deliveryOptions, state: TEXT, status: TEXT, error: TEXT, limit: TEXT } as const
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      if (positionals.length > 1) throw new UsageError('deliveries takes one id at most.')
+      const { state, status: http_status, error, limit } = values
+      const filter = { ...deliveryFilter(values), ...given({ state, http_status, error, limit }) }
+      return printDeliveries(readConfig(), positionals[0], filter)
+    },
+  },
+  'why-not': {
+    usage:
+      'why-not [--endpoint ID] [--click ID] [--conversion ID] [--reason rule_not_met] [--cause sale] [--since 7d] [--limit 50]',
+    summary: 'with Waypost running: postbacks that were not sent although an endpoint fits, and why',
+    run: async (args) => {
+      const { values } = parseArgs({ args, options: { ...deliveryOptions, reason: TEXT, limit: TEXT } })
+      const { reason, limit } = values
+      return printWhyNot(readConfig(), { ...deliveryFilter(values), ...given({ reason, limit }) })
+    },
+  },
+  endpoints: {
+    usage: 'endpoints [ENDPOINT_ID] | endpoints test ENDPOINT_ID [--click ID | --conversion ID]',
+    summary:
+      'with Waypost running: what waits for endpoints and how their tries went; or a test of one with its answer',
+    run: async (args) => {
+      const { values, positionals } = parseArgs({
+        args,
+        options: { click: TEXT, conversion: TEXT },
+        allowPositionals: true,
+      })
+      const [first, second, ...rest] = positionals
+      if (first === 'test' && second !== undefined && rest.length === 0)
+        return testEndpoint(readConfig(), second, given({ click_id: values.click, conversion_id: values.conversion }))
+      if (second !== undefined || Object.keys(values).length > 0)
+        throw new UsageError('endpoints takes one id at most, or test and an id.')
+      return printEndpoints(readConfig(), first)
+    },
+  },
+  replay: {
+    usage:
+      'replay --since 7d [--until TIME] [--endpoint ID] [--state gave_up] [--status 500] [--error timeout] [--cause sale] [--per-minute 600] [--yes] | replay list | replay cancel REPLAY_ID',
+    summary: 'with Waypost running: send what fits once more under the same ids; counts only, unless --yes',
+    run: async (args) => {
+      const options = { ...deliveryOptions, until: TEXT, state: TEXT, status: TEXT, error: TEXT, 'per-minute': TEXT, yes: { type: 'boolean' } } as const // prettier-ignore
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      const [verb, replayId, ...rest] = positionals
+      if (verb === 'list' && replayId === undefined) return printReplays(readConfig())
+      if (verb === 'cancel' && replayId !== undefined && rest.length === 0)
+        return cancelReplayById(readConfig(), replayId)
+      if (verb !== undefined) throw new UsageError('replay knows list and cancel REPLAY_ID.')
+      const { click, conversion, since, until, state, error, status, yes = false } = values
+      if (click !== undefined || conversion !== undefined)
+        throw new UsageError('replay goes by time; send one delivery of a click once more from its page.')
+      const filter = {
+        ...deliveryFilter(values),
+        from: sinceTime(since),
+        ...given({ to: until, state, error }),
+        ...(status !== undefined && { http_status: wholeNumber('--status', status, 100, 599) }),
+      }
+      const perMinute = values['per-minute'] === undefined ? undefined : wholeNumber('--per-minute', values['per-minute'], 1, 60_000) // prettier-ignore
+      return (yes ? runReplay : askReplay)(readConfig(), filter, perMinute)
     },
   },
   demo: {

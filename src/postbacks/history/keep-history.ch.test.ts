@@ -9,6 +9,7 @@ import { withClickHouse, withDatabase } from '#test-kit'
 import { listAllAttempts, type AskArchive } from '../archived-attempts.ts'
 import { findDelivery, listDeliveries } from '../deliveries.ts'
 import { enqueueDeliveries } from '../enqueue-deliveries.ts'
+import { reconcileDeliveries } from '../reconcile-deliveries.ts'
 import { sampleCause, sampleEndpoint, sampleSnapshot } from '../test-causes.ts'
 import { archiveAttempts } from './archive-attempts.ts'
 import { keepHistoryOnce, type HistoryRetention, type HistoryRound } from './keep-history.ts'
@@ -184,10 +185,12 @@ test('how a delivery ended and its last answer stay as long as the delivery', as
   await rounds(9)
   assert.equal(await count(`delivery_ends WHERE state = 'delivered' AND attempts = 2`), 4)
   assert.equal(await count(`delivery_last_tries WHERE http_status = 200 AND attempts = 2`), 4)
+  assert.deepEqual(await reconcileDeliveries(pool), [])
   const { dropped } = await rounds(32)
   assert.ok(dropped.some((name) => name.startsWith('deliveries_')))
   for (const table of ['deliveries', 'delivery_finals', 'delivery_last_tries'])
     assert.equal(await count(table), 0, table)
+  assert.deepEqual(await reconcileDeliveries(pool), [])
 })
 
 for (const place of ['delivery_ready', 'delivery_deferred', 'delivery_inflight'] as const)
