@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { asTenant, ownerTenant, type Tenant } from '#accounts'
-import type { Pool } from '#platform/postgres'
+import { inTransaction, type Pool } from '#platform/postgres'
 
 import { listDeliveries } from './deliveries.ts'
-import { replayDelivery } from './replay.ts'
+import { replayDelivery, replayNewest } from './replay.ts'
 import {
   cancelReplay,
   countReplay,
@@ -231,6 +231,29 @@ test("a tenant's replay finds its own deliveries only, whatever its filter says"
   const seenBy = (tenant: Tenant) => asTenant(bench.pool, tenant, (tx) => listReplays(tx, {}, undefined, 9))
   assert.equal((await seenBy(other)).length, 1)
   assert.equal((await seenBy({ role: 'advertiser', advertiserId: 'acme' })).length, 0)
+})
+
+test("an affiliate's replay leaves what its conversions made others send", async (t) => {
+  await using bench = await openBench(t, [localEndpoint({})])
+  await bench.enqueue([sampleCause()])
+  await end(bench.pool)
+  const ada: Tenant = { role: 'affiliate', affiliateId: 'ada' }
+  await begin(bench.pool, {}, { tenant: ada })
+  await runToEnd(bench.pool)
+  assert.equal(await replaysOf(bench), 0)
+})
+
+test('a delivery that somebody replayed between the look and the sending is not sent again', async (t) => {
+  await using bench = await openBench(t, [localEndpoint({})])
+  await bench.enqueue([sampleCause()])
+  await end(bench.pool)
+  const [row] = await listDeliveries(bench.pool, {}, undefined, 1)
+  const place = { createdAt: row!.created_at, deliveryId: row!.delivery_id }
+  const send = () => inTransaction(bench.pool, (tx) => replayNewest(tx, [place]))
+  assert.equal(await send(), 1)
+  assert.equal(await send(), 0, 'its replay waits')
+  await end(bench.pool)
+  assert.equal(await send(), 0, 'its replay is the newest')
 })
 
 test('no more replays run at once than may', async (t) => {
