@@ -5,21 +5,13 @@ import { printTrySeries, printWaitingSeries } from './delivery-series.ts'
 import { EndpointCounts, OTHER, SERIES_MAX, triesOf } from './endpoint-counts.ts'
 import type { Completion } from './queue.ts'
 
-const tryOf = (endpointId: string, over: Partial<Completion> = {}): Completion => ({
-  claimed: { deliveryId: 1n, createdAt: new Date(0), endpointId, attempts: 0, probes: 0, leaseToken: 1n },
-  isProbe: false,
-  outcome: 'delivered',
-  giveUpReason: undefined,
-  delayMs: undefined,
-  status: 200,
-  error: undefined,
-  errorDetail: undefined,
-  firstByteMs: 1,
+type Counted = Pick<Completion, 'outcome' | 'totalMs' | 'error'>
+
+const tryOf = (endpointId: string, over: Partial<Counted> = {}) => ({
+  claimed: { endpointId },
+  outcome: 'delivered' as const,
   totalMs: 20,
-  endedAt: 0,
-  remoteAddress: undefined,
-  responseHead: Buffer.alloc(0),
-  responseBytes: 0,
+  error: undefined,
   ...over,
 })
 

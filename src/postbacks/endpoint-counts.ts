@@ -1,6 +1,9 @@
 import type { Completion } from './queue.ts'
 import { emptyLatencyCounts, latencyStep } from './latency-counts.ts'
 
+/** What is counted of a try. */
+export type CountedTry = Pick<Completion, 'outcome' | 'totalMs' | 'error'>
+
 /** Tries of one endpoint. */
 export type TryCounts = {
   delivered: number
@@ -17,7 +20,7 @@ export const emptyTryCounts = (): TryCounts => ({
 })
 
 /** Counts one try; a try that was not made, since its address may not be requested, has no latency. */
-export function countTry(counts: TryCounts, { outcome, totalMs, error }: Completion): void {
+export function countTry(counts: TryCounts, { outcome, totalMs, error }: CountedTry): void {
   counts[outcome] += 1
   if (error !== 'destination_refused') counts.latencies[latencyStep(totalMs)]! += 1
 }
@@ -45,7 +48,7 @@ export class EndpointCounts {
     this.#seriesMax = seriesMax
   }
 
-  count(completion: Completion): void {
+  count(completion: CountedTry & { readonly claimed: { readonly endpointId: string } }): void {
     const { endpointId } = completion.claimed
     countTry(this.#countsFor(endpointId), completion)
     const recent = this.#recent.get(endpointId)
