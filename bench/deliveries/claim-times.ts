@@ -3,8 +3,8 @@ import type { Pool } from '#platform/postgres'
 /** How long the claims of a worker took that found something, as the worker saw it, in milliseconds. */
 export type ClaimTimes = { readonly times: Float64Array; readonly rows: number }
 
-/** The statement that leases deliveries, whatever else it does. */
-const CLAIM = /INSERT INTO delivery_inflight\b/
+/** The statement that reads what is due. */
+const CLAIM = /LATERAL[^]*FROM delivery_ready\b/
 
 type Result = { readonly rowCount: number | null }
 type Query = (...input: unknown[]) => unknown

@@ -81,17 +81,17 @@ export type DeliveryRecord = {
   readonly deliveries: number
   readonly delivered: number
   readonly attempts: number
-  /** Deliveries without a row in delivery_finals, and without one in delivery_attempts. */
+  /** Deliveries without an end on record, and without one in delivery_attempts. */
   readonly unended: number
   readonly unlogged: number
 }
 
 const RECORD = `
   SELECT (SELECT count(*) FROM deliveries) AS deliveries,
-    (SELECT count(*) FROM delivery_finals WHERE state = 'delivered') AS delivered,
+    (SELECT count(*) FROM delivery_ends WHERE state = 'delivered') AS delivered,
     (SELECT count(*) FROM delivery_attempts) AS attempts,
     (SELECT count(*) FROM deliveries AS d WHERE NOT EXISTS (
-      SELECT FROM delivery_finals AS f WHERE f.created_at = d.created_at AND f.delivery_id = d.delivery_id)) AS unended,
+      SELECT FROM delivery_ends AS f WHERE f.delivery_id = d.delivery_id)) AS unended,
     (SELECT count(*) FROM deliveries AS d WHERE NOT EXISTS (
       SELECT FROM delivery_attempts AS a WHERE a.delivery_id = d.delivery_id)) AS unlogged`
 

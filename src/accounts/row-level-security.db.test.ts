@@ -47,9 +47,8 @@ const ROWS = `
   INSERT INTO delivery_keys SELECT endpoint_id, event_id, 0, delivery_id, created_at, delivery_key_day(click_id) FROM deliveries;
   INSERT INTO delivery_ready SELECT id, '2026-01-01', endpoint, now(), 0, 0 FROM messages;
   INSERT INTO delivery_deferred SELECT id, '2026-01-01', endpoint, now(), 0 FROM messages;
-  INSERT INTO delivery_inflight SELECT id, '2026-01-01', endpoint, 0, 0, gen_random_uuid(), 1, now() FROM messages;
   INSERT INTO delivery_finals SELECT id, '2026-01-01', endpoint, 'delivered', NULL, 1, now() FROM messages;
-  INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, total_ms, response_bytes, worker_id, lease_token, is_fenced)
+  INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, total_ms, response_bytes, worker_id, try_no, is_fenced)
     SELECT id, '2026-01-01', endpoint, 1, now(), 'delivered', 1, 0, gen_random_uuid(), 1, false FROM messages;
   INSERT INTO delivery_why_not SELECT now(), endpoint, gen_random_uuid(), 'sale', 'duplicate', NULL, adv, aff, md5('click' || name)::uuid, NULL, NULL, 1 FROM messages;`
 
@@ -75,7 +74,7 @@ const NAMES = {
   delivery_finals: 'SELECT endpoint_id AS name FROM delivery_finals',
   delivery_ready: 'SELECT endpoint_id AS name FROM delivery_ready',
   delivery_deferred: 'SELECT endpoint_id AS name FROM delivery_deferred',
-  delivery_inflight: 'SELECT endpoint_id AS name FROM delivery_inflight',
+  delivery_ends: 'SELECT DISTINCT endpoint_id AS name FROM delivery_ends',
 } as const
 
 type TableName = keyof typeof NAMES
@@ -106,7 +105,7 @@ test('an advertiser sees its own rows in every table and nobody else’s', async
     postback_endpoints: ['ea', 'exa'], conversions: ['ax'], conversion_revisions: ['ax'], ledger_accounts: ['a', 'ax'],
     ledger_transactions: ['ax'], ledger_entries: ['a', 'ax'], inbound_postbacks: ['a'], deliveries: own, delivery_why_not: own,
     delivery_attempts: own, delivery_finals: ['ea', 'ex', 'exa'], delivery_ready: ['ea', 'ex', 'exa'],
-    delivery_deferred: ['ea', 'ex', 'exa'], delivery_inflight: ['ea', 'ex', 'exa'],
+    delivery_deferred: ['ea', 'ex', 'exa'], delivery_ends: ['ea', 'ex', 'exa'],
   }) // prettier-ignore
 })
 
@@ -118,7 +117,7 @@ test('an affiliate sees its own rows with every advertiser, and neither the plat
     postback_endpoints: ['ex', 'exa'], conversions: ['ax', 'bx'], conversion_revisions: ['ax', 'bx'], ledger_accounts: ['ax', 'bx'],
     ledger_transactions: ['ax', 'bx'], ledger_entries: ['ax', 'bx'], inbound_postbacks: [], deliveries: own, delivery_why_not: own,
     delivery_attempts: own, delivery_finals: ['ex', 'ex', 'exa'], delivery_ready: ['ex', 'ex', 'exa'],
-    delivery_deferred: ['ex', 'ex', 'exa'], delivery_inflight: ['ex', 'ex', 'exa'],
+    delivery_deferred: ['ex', 'ex', 'exa'], delivery_ends: ['ex', 'exa'],
   }) // prettier-ignore
 })
 

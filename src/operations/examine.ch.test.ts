@@ -119,7 +119,7 @@ test('finds a position beyond the log, and counts what waits', async (t) => {
 test('finds leases and deliveries that nobody looks after', async (t) => {
   const installation = await openInstallation(t)
   await installation.pool.query(`
-    INSERT INTO delivery_inflight VALUES (1, now(), 'e', 0, 0, '${CLICK}', 1, now() - interval '2 minutes');
+    INSERT INTO delivery_workers VALUES ('${CLICK}', now() - interval '2 minutes');
     INSERT INTO delivery_ready VALUES (2, now(), 'e', now() - interval '11 minutes', 0, 0)`)
   const findings = await examine(installation)
   assert.equal(resultOf(findings, 'leases are looked after').result, 'fail')

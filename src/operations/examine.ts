@@ -260,11 +260,11 @@ async function askLeases({ pool }: Installation): Promise<Answer> {
   const { late, all } = await rowOf<{ late: bigint; all: bigint }>(
     pool,
     `SELECT count(*) AS all, count(*) FILTER (WHERE lease_until < now() - make_interval(secs => $1)) AS late
-     FROM delivery_inflight`,
+     FROM delivery_workers`,
     [LEASE_LATE_SECONDS],
   )
-  if (late === 0n) return ok(`${all} under way`)
-  return fail(`${late} deliveries are held by a worker that is gone`, 'Start a process with the role delivery.')
+  if (late === 0n) return ok(`${all} workers`)
+  return fail(`${late} of ${all} delivery workers are gone and nobody took their endpoints over`, 'Start a process with the role delivery.')
 }
 
 async function askDeliveries({ pool }: Installation): Promise<Answer> {

@@ -26,7 +26,7 @@ function attemptOf({
   ...rest
 }: ArchivedRow): AttemptRow {
   // Columns that are nobody's business outside, as in PostgreSQL.
-  const { worker_id: _worker, lease_token: _token, ...others } = JSON.parse(more) as Record<string, unknown>
+  const { worker_id: _worker, try_no: _try, reason: _reason, ...others } = JSON.parse(more) as Record<string, unknown>
   return {
     ...others,
     ...rest,

@@ -1,16 +1,8 @@
 import type { Pool, Tx } from '#platform/postgres'
 import type { DeliveryKind } from './enqueue-deliveries.ts'
 
-/** What a delivery is doing: `ready` for its first try, `in_flight`, `deferred` to its next try, or how it ended. */
-export const deliveryStates = [
-  'ready',
-  'in_flight',
-  'deferred',
-  'delivered',
-  'gave_up',
-  'quarantined',
-  'cancelled',
-] as const
+/** What a delivery is doing: `ready` while it is due or being tried, `deferred` to its next try, or how it ended. */
+export const deliveryStates = ['ready', 'deferred', 'delivered', 'gave_up', 'quarantined', 'cancelled'] as const
 export type DeliveryState = (typeof deliveryStates)[number]
 
 /** A delivery as people see it. */
@@ -99,6 +91,12 @@ export const LAST_TRY = `
 export const LAST_STATUS = 'CASE WHEN a.attempt_no IS NULL THEN l.http_status ELSE a.http_status END'
 export const LAST_ERROR = 'CASE WHEN a.attempt_no IS NULL THEN l.error ELSE a.error END'
 
+/** How `d` ended, as `f`. */
+export const END_OF = `
+  LEFT JOIN LATERAL (
+    SELECT * FROM delivery_ends AS e WHERE e.created_at = d.created_at AND e.delivery_id = d.delivery_id LIMIT 1
+  ) AS f ON true`
+
 /** The state follows from what is on record, not from the queue: `delivery_ready` has no index by delivery, on purpose. */
 const SEEN = `
   SELECT d.delivery_id, d.created_at, d.endpoint_id, d.event_id, d.replay_no, d.kind, d.cause, d.advertiser_id, d.affiliate_id,
@@ -106,16 +104,14 @@ const SEEN = `
     d.content_type, d.body,
     CASE
       WHEN f.state IS NOT NULL THEN f.state
-      WHEN i.delivery_id IS NOT NULL THEN 'in_flight'
-      WHEN coalesce(a.attempt_no, l.attempts) IS NOT NULL THEN 'deferred'
+      WHEN a.next_at > now() THEN 'deferred'
       ELSE 'ready'
     END AS state,
     f.reason, coalesce(f.attempts, a.attempt_no, l.attempts, 0) AS attempts, ${LAST_STATUS} AS last_http_status,
     ${LAST_ERROR} AS last_error,
-    CASE WHEN f.state IS NULL AND i.delivery_id IS NULL THEN a.next_at END AS next_at, f.finished_at
+    CASE WHEN f.state IS NULL AND a.next_at > now() THEN a.next_at END AS next_at, f.finished_at
   FROM deliveries AS d
-  LEFT JOIN delivery_ends AS f ON f.created_at = d.created_at AND f.delivery_id = d.delivery_id
-  LEFT JOIN delivery_inflight AS i ON i.delivery_id = d.delivery_id
+  ${END_OF}
   ${LAST_TRY}`
 
 const LIST = `

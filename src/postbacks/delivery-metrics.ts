@@ -28,9 +28,8 @@ export function createDeliveryCounters(): DeliveryCounters {
 
 /** What waits, over all workers. */
 export type QueueDepth = {
-  /** Due now. */
+  /** Due now, or being tried. */
   readonly readyCount: number
-  readonly inflightCount: number
   /** Waiting for their next try. */
   readonly deferredCount: number
   /** Age of the delivery that has been due longest, seconds; 0 where none is. */
@@ -39,7 +38,6 @@ export type QueueDepth = {
 
 const DEPTH = `
   SELECT
-    (SELECT count(*) FROM delivery_inflight) AS inflight,
     (SELECT count(*) FROM delivery_deferred) AS deferred,
     count(*) AS ready,
     coalesce(extract(epoch FROM now() - min(run_at)), 0)::float8 AS oldest
@@ -47,11 +45,10 @@ const DEPTH = `
 
 /** Depth of the queue, for /metrics. Reads the hot tables only, whose size is what waits and not what was ever sent. */
 export async function readQueueDepth(pool: Pool): Promise<QueueDepth> {
-  const { rows } = await pool.query<{ inflight: bigint; deferred: bigint; ready: bigint; oldest: number }>(DEPTH)
+  const { rows } = await pool.query<{ deferred: bigint; ready: bigint; oldest: number }>(DEPTH)
   const row = rows[0]!
   return {
     readyCount: Number(row.ready),
-    inflightCount: Number(row.inflight),
     deferredCount: Number(row.deferred),
     oldestDueSeconds: Math.max(0, row.oldest),
   }

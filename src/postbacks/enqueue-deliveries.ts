@@ -1,10 +1,8 @@
 import { inTransaction, type Pool, type Tx } from '#platform/postgres'
 import type { Snapshot } from '#routing'
 import type { DeliveryCause } from './delivery-causes.ts'
+import { noticeOf, NOTIFY_OWNERS } from './notices.ts'
 import { prepareDeliveries, type PreparedDelivery, type WhyNot } from './prepare-deliveries.ts'
-
-/** Channel on which workers hear that something is due. */
-export const DELIVERY_CHANNEL = 'waypost_delivery'
 
 export type DeliveryKind = 'auto' | 'replay' | 'test'
 
@@ -30,8 +28,8 @@ const ENQUEUE = `
       campaign_id, offer_id, click_id, conversion_id, conversion_revision, config_version, method, url, content_type, body
     FROM fresh JOIN given USING (endpoint_id, event_id)
   ), queued AS (
-    INSERT INTO delivery_ready (delivery_id, created_at, endpoint_id, run_at, attempts, crashes)
-    SELECT delivery_id, created_at, endpoint_id, now(), 0, 0 FROM fresh
+    INSERT INTO delivery_ready (delivery_id, created_at, endpoint_id, run_at, attempts)
+    SELECT delivery_id, created_at, endpoint_id, clock_timestamp(), 0 FROM fresh
   )
   SELECT delivery_id FROM fresh`
 
@@ -45,9 +43,6 @@ const RECORD_WHY_NOT = `
     AS w(at_ms, endpoint_id, event_id, cause, reason, detail, advertiser_id, affiliate_id, click_id, conversion_id,
       conversion_revision, config_version)
   ON CONFLICT DO NOTHING`
-
-/** Wakes the workers when the transaction commits; PostgreSQL folds equal notices of one transaction into one. */
-export const NOTIFY_WORKERS = `SELECT pg_notify('${DELIVERY_CHANNEL}', '')`
 
 /** Books what partners are to be told, in the transaction that books the conversions themselves: nothing can be recorded and
  * not queued. Messages are filled now, from this snapshot; a later change of the endpoint does not touch them.
@@ -81,7 +76,7 @@ export async function storeDeliveries(
   if (deliveries.length === 0) return []
   const sorted = deliveries.toSorted((a, b) => compareKeys(a, b))
   const { rows } = await tx.query<{ delivery_id: bigint }>(ENQUEUE, [...deliveryColumns(sorted), kind])
-  if (rows.length > 0) await tx.query(NOTIFY_WORKERS)
+  if (rows.length > 0) await tx.query(NOTIFY_OWNERS, [noticeOf(deliveries.map((row) => row.endpointId))])
   return rows.map((row) => row.delivery_id)
 }
 

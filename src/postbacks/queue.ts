@@ -3,20 +3,37 @@ import type { AttemptError, GiveUpReason } from './reasons.ts'
 
 /** The queue in PostgreSQL. States and moves:
  *
- *   enqueue ─▶ ready ──claim──▶ inflight ──complete──▶ final (delivered | gave_up)
- *                ▲                 │   └──complete──▶ deferred ──promote──▶ ready
- *                └──────reap───────┘ (lease over)  └─▶ final (quarantined) after too many lost leases
- *   ready ──retire──▶ final (gave_up: endpoint_removed)
- *   ready, deferred ──expire──▶ final (gave_up: expired)
+ *   enqueue ─▶ ready ──complete──▶ attempt (delivered | gave_up)
+ *                ▲        └──complete──▶ deferred ──promote──▶ ready
+ *   ready ──retire, expire, quarantine──▶ final     deferred ──expire──▶ final
  *
- * Every move is one statement: DELETE from one table, INSERT into the next. All times are PostgreSQL's.
+ * What is due is read by the one worker that owns its endpoint, which takes nothing away: a delivery stays in ready until its try has
+ * ended. Every move is one statement: DELETE from one table, INSERT into the next. All times are PostgreSQL's.
  */
 
-/** What a worker may take for one endpoint. */
-export type Quota = { readonly endpointId: string; readonly count: number; readonly leaseMs: number }
+/** A place in what is due for an endpoint: what comes after it has not been read yet. */
+export type ReadPosition = {
+  /** Microseconds since the epoch; -Infinity for the beginning. */
+  readonly runAtMicros: number
+  readonly deliveryId: bigint
+}
 
-/** A leased delivery with its message. */
+export const FROM_THE_BEGINNING: ReadPosition = { runAtMicros: -Infinity, deliveryId: 0n }
+
+/** What to read for one endpoint. */
+export type Reading = {
+  readonly endpointId: string
+  readonly count: number
+  readonly after: ReadPosition
+  /** Reads again what became due in so many seconds before `after`: what was committed late may stand there; 0: nothing. */
+  readonly againSeconds: number
+}
+
+/** A delivery that is due, with its message. */
 export type Claimed = {
+  /** Where its row is: it does not move while it waits. */
+  readonly place: string
+  readonly runAtMicros: number
   readonly deliveryId: bigint
   readonly createdAt: Date
   readonly endpointId: string
@@ -24,7 +41,6 @@ export type Claimed = {
   readonly attempts: number
   /** Those of them that were probes and used up nothing. */
   readonly probes: number
-  readonly leaseToken: bigint
   readonly eventId: string
   readonly method: 'GET' | 'POST'
   readonly url: string
@@ -32,63 +48,43 @@ export type Claimed = {
   readonly body: string | null
 }
 
-/** Joined by ctid: `due` holds the lock of each row in the same statement. MATERIALIZED, because an inlined LIMIT … SKIP LOCKED
- * may be run again by the join and take more rows than asked for.
- */
-const CLAIM = `
-  WITH due AS MATERIALIZED (
-    SELECT r.ctid AS row_place, q.lease_ms
-    FROM unnest($1::text[], $2::int[], $3::int[]) AS q(endpoint_id, quota, lease_ms)
-    CROSS JOIN LATERAL (
-      SELECT ctid FROM delivery_ready WHERE endpoint_id = q.endpoint_id AND run_at <= now()
-      ORDER BY run_at, delivery_id LIMIT q.quota FOR UPDATE SKIP LOCKED
-    ) AS r
-  ), taken AS (
-    DELETE FROM delivery_ready AS r USING due WHERE r.ctid = due.row_place
-    RETURNING r.delivery_id, r.created_at, r.endpoint_id, r.attempts, r.probes, r.crashes, due.lease_ms,
-      nextval('delivery_lease_tokens') AS lease_token
-  ), leased AS (
-    INSERT INTO delivery_inflight
-      (delivery_id, created_at, endpoint_id, attempts, probes, crashes, worker_id, lease_token, lease_until)
-    SELECT delivery_id, created_at, endpoint_id, attempts, probes, crashes, $4, lease_token, now() + lease_ms * interval '1 ms'
-    FROM taken
-  )
-  SELECT t.delivery_id AS "deliveryId", t.created_at AS "createdAt", t.endpoint_id AS "endpointId", t.attempts, t.probes,
-    t.lease_token AS "leaseToken", d.event_id AS "eventId", d.method, d.url, d.content_type AS "contentType", d.body
-  FROM taken AS t JOIN deliveries AS d ON d.created_at = t.created_at AND d.delivery_id = t.delivery_id`
+const READ_DUE = `
+  SELECT r.ctid::text AS place, (extract(epoch FROM r.run_at) * 1000000)::float8 AS "runAtMicros", r.delivery_id AS "deliveryId", r.created_at AS "createdAt",
+    r.endpoint_id AS "endpointId", r.attempts, r.probes, d.event_id AS "eventId", d.method, d.url,
+    d.content_type AS "contentType", d.body
+  FROM unnest($1::text[], $2::int[], $3::float8[], $4::bigint[], $5::int[])
+    AS q(endpoint_id, quota, after_micros, after_id, again_seconds)
+  CROSS JOIN LATERAL (
+    SELECT w.ctid, w.* FROM delivery_ready AS w
+    WHERE w.endpoint_id = q.endpoint_id AND w.run_at <= now()
+      AND (w.run_at, w.delivery_id) > (
+        coalesce(to_timestamp(q.after_micros / 1000000) - q.again_seconds * interval '1 s', '-infinity'), q.after_id
+      )
+    ORDER BY w.run_at, w.delivery_id LIMIT q.quota
+  ) AS r
+  JOIN deliveries AS d ON d.created_at = r.created_at AND d.delivery_id = r.delivery_id`
 
-/** Leases what is due, at most `count` per endpoint. One endpoint's backlog costs the others nothing: each is looked up by its
- * own end of the index.
+/** Reads what is due, at most `count` for each endpoint, oldest first. One endpoint's backlog costs the others nothing: each is looked
+ * up by its own place in the index, behind the dead rows of what was sent before.
  */
-export async function claimDue(pool: Pool, quotas: readonly Quota[], workerId: string): Promise<readonly Claimed[]> {
-  const { rows } = await pool.query<Claimed>(CLAIM, [
-    quotas.map((quota) => quota.endpointId),
-    quotas.map((quota) => quota.count),
-    quotas.map((quota) => quota.leaseMs),
-    workerId,
+export async function readDue(pool: Pool, readings: readonly Reading[]): Promise<readonly Claimed[]> {
+  const { rows } = await pool.query<Claimed>(READ_DUE, [
+    readings.map((reading) => reading.endpointId),
+    arrayOf(readings, (reading) => reading.count),
+    arrayOf(readings, ({ after }) => (after === FROM_THE_BEGINNING ? undefined : after.runAtMicros)),
+    arrayOf(readings, (reading) => reading.after.deliveryId),
+    arrayOf(readings, (reading) => reading.againSeconds),
   ])
   return rows
 }
 
-/** Steps from endpoint to endpoint in the index instead of reading every row: cost is the number of endpoints that wait. */
-const WAITING_ENDPOINTS = `
-  WITH RECURSIVE waiting AS (
-    (SELECT endpoint_id FROM delivery_ready ORDER BY endpoint_id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT r.endpoint_id FROM delivery_ready AS r WHERE r.endpoint_id > w.endpoint_id ORDER BY r.endpoint_id LIMIT 1)
-    FROM waiting AS w WHERE w.endpoint_id IS NOT NULL
-  )
-  SELECT endpoint_id FROM waiting WHERE endpoint_id IS NOT NULL`
-
-/** Endpoints that have something due, sorted. */
-export async function findWaitingEndpoints(pool: Pool): Promise<readonly string[]> {
-  const { rows } = await pool.query<{ endpoint_id: string }>(WAITING_ENDPOINTS)
-  return rows.map((row) => row.endpoint_id)
-}
-
 /** How one try ended, for the record and for the queue. */
 export type Completion = {
-  readonly claimed: Pick<Claimed, 'deliveryId' | 'createdAt' | 'endpointId' | 'attempts' | 'probes' | 'leaseToken'>
+  readonly claimed: Pick<Claimed, 'deliveryId' | 'createdAt' | 'endpointId' | 'attempts' | 'probes' | 'place'>
+  /** Counts the tries of the worker: its id and this number are the identity of a try. */
+  readonly tryNo: number
+  /** It has a row in delivery_marks, which goes with this. */
+  readonly isMarked: boolean
   /** It only asked whether the receiver is back: where it failed the delivery stands where it stood. */
   readonly isProbe: boolean
   readonly outcome: 'delivered' | 'retry' | 'gave_up'
@@ -106,41 +102,44 @@ export type Completion = {
   readonly responseBytes: number
 }
 
-/** The fence: only who still holds the lease (same token) decides what becomes of a delivery. The try itself is logged anyway.
- * The token counts in every join: a worker that stood still may end two tries of one delivery at once, that of the lease it lost
- * and that of the one it got afterwards.
- */
-const FENCE = 'AND f.lease_token = g.lease_token'
+export type CompletionOptions = {
+  readonly workerId: string
+  readonly isFenced: boolean
+  /** The same tries were given before, and whether that was committed is not known. */
+  readonly isRepeat: boolean
+}
 
-const completeSql = (isFenced: boolean): string => `
-  WITH given AS (
-    SELECT * FROM unnest(
-      $1::bigint[], $2::timestamptz[], $3::text[], $4::int[], $5::bigint[], $6::text[], $7::text[], $8::float8[], $9::int[],
-      $10::text[], $11::text[], $12::int[], $13::int[], $14::inet[], $15::bytea[], $16::int[], $18::float8[], $19::bool[], $20::int[]
-    ) AS g(delivery_id, created_at, endpoint_id, attempt_no, lease_token, outcome, reason, delay_ms, http_status, error,
-      error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, age_ms, is_probe, probes)
+/** The fence: only a worker that is still alive on record decides what becomes of a delivery; who takes its endpoints over deletes its
+ * row first. The lock keeps that from happening in between. The try itself is logged anyway.
+ */
+const completeSql = ({ isFenced, isRepeat }: Pick<CompletionOptions, 'isFenced' | 'isRepeat'>): string => `
+  WITH given AS MATERIALIZED (
+    SELECT g.* FROM unnest(
+      $1::bigint[], $2::timestamptz[], $3::text[], $4::int[], $5::tid[], $6::text[], $7::text[], $8::float8[], $9::int[],
+      $10::text[], $11::text[], $12::int[], $13::int[], $14::inet[], $15::bytea[], $16::int[], $18::float8[], $19::bool[], $20::int[],
+      $21::bigint[]
+    ) AS g(delivery_id, created_at, endpoint_id, attempt_no, place, outcome, reason, delay_ms, http_status, error,
+      error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, age_ms, is_probe, probes, try_no)
+    ${isRepeat ? `WHERE NOT EXISTS (SELECT FROM delivery_attempts AS a WHERE a.delivery_id = g.delivery_id AND a.worker_id = $17 AND a.try_no = g.try_no)` : ''}
+  ), worker AS (
+    SELECT worker_id FROM delivery_workers WHERE worker_id = $17 FOR KEY SHARE
+  ), unmarked AS (
+    DELETE FROM delivery_marks WHERE worker_id = $17 AND delivery_id = ANY($22::bigint[])
   ), released AS (
-    DELETE FROM delivery_inflight AS f USING given AS g WHERE f.delivery_id = g.delivery_id ${isFenced ? FENCE : ''}
-    RETURNING f.delivery_id, f.lease_token
+    DELETE FROM delivery_ready AS r USING given AS g
+    WHERE r.ctid = g.place AND r.delivery_id = g.delivery_id ${isFenced ? 'AND EXISTS (SELECT FROM worker)' : ''}
+    RETURNING r.delivery_id
   ), own AS (
-    SELECT g.* FROM given AS g ${isFenced ? 'JOIN released USING (delivery_id, lease_token)' : ''}
+    SELECT g.* FROM given AS g ${isFenced ? 'JOIN released USING (delivery_id)' : ''}
   ), logged AS (
-    INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, http_status, error,
-      error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, next_at, worker_id, lease_token,
+    INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, reason, http_status,
+      error, error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, next_at, worker_id, try_no,
       is_fenced, is_probe)
-    SELECT g.delivery_id, g.created_at, g.endpoint_id, g.attempt_no, now() - g.age_ms * interval '1 ms', g.outcome,
+    SELECT g.delivery_id, g.created_at, g.endpoint_id, g.attempt_no, now() - g.age_ms * interval '1 ms', g.outcome, g.reason,
       g.http_status, g.error, g.error_detail, g.first_byte_ms, g.total_ms, g.remote_address, g.response_head,
-      g.response_bytes, now() + g.delay_ms * interval '1 ms', $17, g.lease_token, o.delivery_id IS NULL, g.is_probe
-    FROM given AS g LEFT JOIN own AS o ON o.delivery_id = g.delivery_id AND o.lease_token = g.lease_token
-    WHERE NOT EXISTS (
-      SELECT FROM delivery_attempts AS a WHERE a.delivery_id = g.delivery_id AND a.lease_token = g.lease_token
-    )
+      g.response_bytes, now() + g.delay_ms * interval '1 ms', $17, g.try_no, o.delivery_id IS NULL, g.is_probe
+    FROM given AS g LEFT JOIN own AS o USING (delivery_id, try_no)
     RETURNING is_fenced
-  ), ended AS (
-    INSERT INTO delivery_finals (delivery_id, created_at, endpoint_id, state, reason, attempts, finished_at)
-    SELECT delivery_id, created_at, endpoint_id, outcome, reason, attempt_no, now()
-    FROM own WHERE outcome <> 'retry'
-    ${isFenced ? '' : 'ON CONFLICT DO NOTHING'}
   ), put_off AS (
     INSERT INTO delivery_deferred (delivery_id, created_at, endpoint_id, run_at, attempts, probes)
     SELECT delivery_id, created_at, endpoint_id, now() + delay_ms * interval '1 ms', attempt_no, probes
@@ -148,134 +147,53 @@ const completeSql = (isFenced: boolean): string => `
   )
   SELECT count(*) FILTER (WHERE is_fenced) AS late FROM logged`
 
-const COMPLETE = completeSql(true)
-/** Without the fence a worker that lost its lease decides all the same: only for the fault run, which must turn red. */
-const COMPLETE_UNFENCED = completeSql(false)
+const COMPLETE = completeSql({ isFenced: true, isRepeat: false })
+const COMPLETE_AGAIN = completeSql({ isFenced: true, isRepeat: true })
+/** Without the fence a worker that lost its endpoints decides all the same: only for the fault run, which must turn red. */
+const COMPLETE_UNFENCED = completeSql({ isFenced: false, isRepeat: true })
 
-/** Ends many tries at once: one row per try, then delivered, given up or put off. Repeating it with the same tries, as after a
- * connection that broke during the commit, changes nothing.
- * @returns how many came too late, their lease having been taken over: logged, but without effect
+/** Ends many tries at once: one row per try, then delivered, given up or put off.
+ * @returns how many came too late, their endpoint having been taken over: logged, but without effect
  */
 export async function completeTries(
   pool: Pool,
   completions: readonly Completion[],
-  options: { readonly workerId: string; readonly isFenced: boolean },
+  { workerId, isFenced, isRepeat }: CompletionOptions,
 ): Promise<number> {
-  const { rows } = await pool.query<{ late: bigint }>(options.isFenced ? COMPLETE : COMPLETE_UNFENCED, [
-    completions.map((item) => item.claimed.deliveryId),
-    completions.map((item) => item.claimed.createdAt),
-    completions.map((item) => item.claimed.endpointId),
-    completions.map((item) => item.claimed.attempts + 1),
-    completions.map((item) => item.claimed.leaseToken),
-    completions.map((item) => item.outcome),
-    completions.map((item) => item.giveUpReason),
-    completions.map((item) => item.delayMs),
-    completions.map((item) => item.status),
-    completions.map((item) => item.error),
-    completions.map((item) => item.errorDetail),
-    completions.map((item) => item.firstByteMs),
-    completions.map((item) => item.totalMs),
-    completions.map((item) => item.remoteAddress),
-    completions.map((item) => item.responseHead),
-    completions.map((item) => item.responseBytes),
-    options.workerId,
-    completions.map((item) => performance.now() - item.endedAt + item.totalMs),
-    completions.map((item) => item.isProbe),
-    completions.map((item) => item.claimed.probes + (item.isProbe ? 1 : 0)),
+  const now = performance.now()
+  const fenced = isRepeat ? COMPLETE_AGAIN : COMPLETE
+  const { rows } = await pool.query<{ late: bigint }>(isFenced ? fenced : COMPLETE_UNFENCED, [
+    arrayOf(completions, (item) => item.claimed.deliveryId),
+    arrayOf(completions, (item) => item.claimed.createdAt.toISOString()),
+    arrayOf(completions, (item) => quoted(item.claimed.endpointId)),
+    arrayOf(completions, (item) => item.claimed.attempts + 1),
+    arrayOf(completions, (item) => `"${item.claimed.place}"`),
+    arrayOf(completions, (item) => item.outcome),
+    arrayOf(completions, (item) => item.giveUpReason),
+    arrayOf(completions, (item) => item.delayMs),
+    arrayOf(completions, (item) => item.status),
+    arrayOf(completions, (item) => item.error),
+    arrayOf(completions, (item) => item.errorDetail === undefined ? undefined : quoted(item.errorDetail)), // prettier-ignore
+    arrayOf(completions, (item) => item.firstByteMs),
+    arrayOf(completions, (item) => item.totalMs),
+    arrayOf(completions, (item) => item.remoteAddress),
+    arrayOf(completions, (item) => `"\\\\x${item.responseHead.toString('hex')}"`),
+    arrayOf(completions, (item) => item.responseBytes),
+    workerId,
+    arrayOf(completions, (item) => now - item.endedAt + item.totalMs),
+    arrayOf(completions, (item) => item.isProbe),
+    arrayOf(completions, (item) => item.claimed.probes + (item.isProbe ? 1 : 0)),
+    arrayOf(completions, (item) => item.tryNo),
+    arrayOf(completions.filter((item) => item.isMarked), (item) => item.claimed.deliveryId), // prettier-ignore
   ])
   return Number(rows[0]!.late)
 }
 
-const PROMOTE = `
-  WITH due AS MATERIALIZED (
-    SELECT ctid AS row_place FROM delivery_deferred WHERE run_at <= now() ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED
-  ), taken AS (
-    DELETE FROM delivery_deferred AS f USING due WHERE f.ctid = due.row_place RETURNING f.*
-  )
-  INSERT INTO delivery_ready (delivery_id, created_at, endpoint_id, run_at, attempts, probes, crashes)
-  SELECT delivery_id, created_at, endpoint_id, run_at, attempts, probes, 0 FROM taken`
-
-/** Moves what is due from deferred to ready. @returns how many */
-export async function promoteDue(pool: Pool, countMax: number): Promise<number> {
-  return (await pool.query(PROMOTE, [countMax])).rowCount ?? 0
+/** An array as PostgreSQL reads it. Texts that may hold anything must be quoted; the driver's own way costs several times as much. */
+function arrayOf<T>(items: readonly T[], valueOf: (item: T) => string | number | bigint | boolean | undefined): string {
+  let text = '{'
+  for (const [index, item] of items.entries()) text += `${index === 0 ? '' : ','}${valueOf(item) ?? 'NULL'}`
+  return text + '}'
 }
 
-const REAP = `
-  WITH lost AS MATERIALIZED (
-    SELECT delivery_id FROM delivery_inflight WHERE lease_until < now() ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED
-  ), taken AS (
-    DELETE FROM delivery_inflight AS f USING lost WHERE f.delivery_id = lost.delivery_id RETURNING f.*
-  ), requeued AS (
-    INSERT INTO delivery_ready (delivery_id, created_at, endpoint_id, run_at, attempts, probes, crashes)
-    SELECT delivery_id, created_at, endpoint_id, now(), attempts, probes, crashes + 1 FROM taken WHERE crashes + 1 < $2
-    RETURNING delivery_id
-  ), quarantined AS (
-    INSERT INTO delivery_finals (delivery_id, created_at, endpoint_id, state, reason, attempts, finished_at)
-    SELECT delivery_id, created_at, endpoint_id, 'quarantined', 'crash_loop', attempts, now() FROM taken
-    WHERE crashes + 1 >= $2
-    RETURNING delivery_id
-  )
-  SELECT (SELECT count(*) FROM requeued) AS requeued, (SELECT count(*) FROM quarantined) AS quarantined`
-
-/** Takes back leases that ran out. A delivery whose worker died `crashesMax` times in a row is set aside: it may be what kills. */
-export async function reapLostLeases(
-  pool: Pool,
-  options: { readonly countMax: number; readonly crashesMax: number },
-): Promise<{ readonly requeued: number; readonly quarantined: number }> {
-  const { rows } = await pool.query<{ requeued: bigint; quarantined: bigint }>(REAP, [
-    options.countMax,
-    options.crashesMax,
-  ])
-  return { requeued: Number(rows[0]!.requeued), quarantined: Number(rows[0]!.quarantined) }
-}
-
-/** Both tables are read whole: once in some minutes that costs less than an index that every delivery would have to keep. */
-const expireSql = (table: 'delivery_ready' | 'delivery_deferred'): string => `
-  WITH old AS MATERIALIZED (
-    SELECT r.ctid AS row_place FROM ${table} AS r
-    JOIN unnest($1::text[], $2::int[]) AS e(endpoint_id, hours) USING (endpoint_id)
-    WHERE r.created_at < now() - hours * interval '1 hour'
-    LIMIT $3 FOR UPDATE OF r SKIP LOCKED
-  ), taken AS (
-    DELETE FROM ${table} AS r USING old WHERE r.ctid = old.row_place RETURNING r.*
-  )
-  INSERT INTO delivery_finals (delivery_id, created_at, endpoint_id, state, reason, attempts, finished_at)
-  SELECT delivery_id, created_at, endpoint_id, 'gave_up', 'expired', attempts, now() FROM taken`
-
-const EXPIRE = [expireSql('delivery_ready'), expireSql('delivery_deferred')]
-
-/** Ends what could not be delivered in time, also where nothing is sent at all. @returns how many */
-export async function expireOld(
-  pool: Pool,
-  endpoints: readonly { readonly endpoint_id: string; readonly expires_hours: number }[],
-  countMax: number,
-): Promise<number> {
-  const values = [endpoints.map((one) => one.endpoint_id), endpoints.map((one) => one.expires_hours), countMax]
-  let expired = 0
-  for (const sql of EXPIRE) expired += (await pool.query(sql, values)).rowCount ?? 0
-  return expired
-}
-
-const RETIRE = `
-  WITH gone AS MATERIALIZED (
-    SELECT r.ctid AS row_place FROM delivery_ready AS r
-    JOIN deliveries AS d ON d.created_at = r.created_at AND d.delivery_id = r.delivery_id
-    WHERE r.endpoint_id = ANY($1::text[]) AND d.config_version <= $2
-    LIMIT $3 FOR UPDATE OF r SKIP LOCKED
-  ), taken AS (
-    DELETE FROM delivery_ready AS r USING gone WHERE r.ctid = gone.row_place RETURNING r.*
-  )
-  INSERT INTO delivery_finals (delivery_id, created_at, endpoint_id, state, reason, attempts, finished_at)
-  SELECT delivery_id, created_at, endpoint_id, 'gave_up', 'endpoint_removed', attempts, now() FROM taken`
-
-/** Ends deliveries to endpoints that are no longer configured.
- * @param configVersion the version that lacks them; deliveries of a newer one are left alone, since this worker may be behind
- */
-export async function retireRemoved(
-  pool: Pool,
-  endpointIds: readonly string[],
-  configVersion: number,
-  countMax: number,
-): Promise<number> {
-  return (await pool.query(RETIRE, [endpointIds, configVersion, countMax])).rowCount ?? 0
-}
+const quoted = (text: string): string => `"${text.replace(/["\\]/g, '\\$&')}"`

@@ -19,6 +19,8 @@ export const giveUpReasons = {
     'The address may not be requested (private, reserved or malformed); the short schedule is used up.',
   gone: 'The receiver answered 410: it wants no more of these.',
   endpoint_removed: 'The endpoint is no longer in the configuration.',
+  outcome_unknown:
+    'It may arrive once at most, and whether it did is not known: nobody answered, or the process died meanwhile.',
   crash_loop: 'The process died during this delivery again and again.',
 } as const
 export type GiveUpReason = keyof typeof giveUpReasons

@@ -58,28 +58,27 @@ const CHECKS = {
   delivery_forgotten: `
     SELECT 'delivery ' || delivery_id AS what FROM (
       SELECT delivery_id FROM deliveries WHERE created_at >= $1
-      EXCEPT SELECT delivery_id FROM delivery_finals
+      EXCEPT SELECT delivery_id FROM delivery_ends
       EXCEPT SELECT delivery_id FROM delivery_ready
-      EXCEPT SELECT delivery_id FROM delivery_inflight
       EXCEPT SELECT delivery_id FROM delivery_deferred
     ) AS lost`,
   /** Ended or leased and queued as well, or queued twice: it would be sent again. */
   delivery_in_two_places: `
     SELECT 'delivery ' || delivery_id AS what FROM (
       SELECT delivery_id, created_at FROM delivery_ready
-      UNION ALL SELECT delivery_id, created_at FROM delivery_inflight
       UNION ALL SELECT delivery_id, created_at FROM delivery_deferred
-      UNION ALL SELECT f.delivery_id, f.created_at FROM delivery_finals AS f WHERE f.created_at >= $1
+      UNION ALL SELECT f.delivery_id, f.created_at FROM delivery_ends AS f WHERE f.created_at >= $1
     ) AS places WHERE created_at >= $1 GROUP BY delivery_id HAVING count(*) > 1`,
-  /** A lease that ran out long ago: no worker takes it back. */
+  /** A lease that ran out long ago while another worker lives: nobody takes its endpoints over. */
   lease_abandoned: `
-    SELECT 'delivery ' || i.delivery_id AS what FROM delivery_inflight AS i
-    JOIN deliveries AS d ON d.created_at = i.created_at AND d.delivery_id = i.delivery_id
-    WHERE i.created_at >= $1 AND i.lease_until < now() - interval '60 seconds'`,
+    SELECT 'worker ' || w.worker_id AS what FROM delivery_workers AS w
+    WHERE w.lease_until < now() - interval '60 seconds' AND w.lease_until >= $1
+      AND EXISTS (SELECT FROM delivery_workers AS o WHERE o.lease_until > now())`,
   /** Called delivered or given up without a try on record. */
   end_without_attempt: `
-    SELECT 'delivery ' || f.delivery_id AS what FROM delivery_finals AS f
-    WHERE f.created_at >= $1 AND f.state IN ('delivered', 'gave_up') AND f.reason IS DISTINCT FROM 'endpoint_removed'
+    SELECT 'delivery ' || f.delivery_id AS what FROM delivery_ends AS f
+    WHERE f.created_at >= $1 AND f.state IN ('delivered', 'gave_up')
+      AND coalesce(f.reason, '') NOT IN ('endpoint_removed', 'expired', 'outcome_unknown')
       AND NOT EXISTS (SELECT FROM delivery_attempts AS a WHERE a.delivery_id = f.delivery_id AND NOT a.is_fenced)
       AND NOT EXISTS (
         SELECT FROM delivery_last_tries AS l WHERE l.created_at = f.created_at AND l.delivery_id = f.delivery_id
@@ -104,7 +103,7 @@ export const deliveryChecks: Readonly<Record<DeliveryCheck, string>> = {
   revision_without_delivery: 'A conversion changed, an endpoint fits, and there is neither a delivery nor a reason.',
   delivery_forgotten: 'A delivery has not ended and is in no queue.',
   delivery_in_two_places: 'A delivery is queued twice, or queued although it ended.',
-  lease_abandoned: 'A lease ran out more than a minute ago and nobody took the delivery back.',
+  lease_abandoned: 'The lease of a worker ran out more than a minute ago and nobody took its endpoints over.',
   end_without_attempt: 'A delivery ended without a try on record.',
   attempt_decided_twice: 'Two tries of the same number both decided.',
 }

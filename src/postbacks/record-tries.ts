@@ -6,10 +6,15 @@ import { createWake } from './wake.ts'
 
 /** Rows per statement at most. */
 const BATCH_MAX = 500
+/** Statements at once at most: one more begins only when a whole group waits. */
+const WRITERS_MAX = 2
+/** Outcomes in memory at most; from here on nothing new is sent. */
+const PENDING_MAX = 4_096
 
 export type Recorder = {
-  /** Resolves once the outcome is committed, or can no longer be: then its lease runs out and another try follows. */
-  readonly record: (completion: Completion) => Promise<void>
+  readonly record: (completion: Completion) => void
+  /** More wait for the database than may: nothing should be sent until some are written. */
+  readonly isFull: () => boolean
   /** Gives up on what cannot be written, so that a stop ends although the database is away. */
   readonly abandon: () => void
 }
@@ -21,42 +26,45 @@ export type RecorderOptions = {
   readonly logLines: LogLines
   /** Called per commit with what was in it. */
   readonly onRecorded: (completions: readonly Completion[], lateCount: number) => void
+  /** Called with what is on record, or can no longer be: then another worker tries again. */
+  readonly onSettled: (completions: readonly Completion[]) => void
 }
 
-type Pending = { readonly completion: Completion; readonly done: () => void }
-
 /** Writes outcomes down in groups: while one statement runs the next group gathers, so that a single delivery is on record at
- * once and many share a commit. Outcomes are kept in memory while the database is away; their number is bounded by the
- * worker's slots, which are given back only when this has recorded them.
+ * once and many share a commit. Outcomes are kept in memory while the database is away.
  */
 export function createRecorder(options: RecorderOptions): Recorder {
-  const pending: Pending[] = []
-  const pause = createWake()
-  let isWriting = false
+  let pending: Completion[] = []
+  let unwritten = 0
+  let writers = 0
   let isAbandoned = false
+  const pause = createWake()
 
+  const writeBatch = async (batch: readonly Completion[]): Promise<void> => {
+    for (let failures = 0; !isAbandoned;) {
+      if (await tryToWrite(options, batch, failures)) return
+      failures += 1
+      await pause.wait(pauseAfterFailures(failures))
+    }
+  }
   const write = async (): Promise<void> => {
-    isWriting = true
-    let failures = 0
+    writers += 1
     while (pending.length > 0) {
       const batch = pending.slice(0, BATCH_MAX)
-      const isWritten = isAbandoned || (await tryToWrite(options, batch.map((item) => item.completion), failures)) // prettier-ignore
-      if (!isWritten) {
-        failures += 1
-        await pause.wait(pauseAfterFailures(failures))
-        continue
-      }
-      failures = 0
-      pending.splice(0, batch.length).forEach((item) => item.done())
+      pending = pending.slice(BATCH_MAX)
+      await writeBatch(batch)
+      unwritten -= batch.length
+      options.onSettled(batch)
     }
-    isWriting = false
+    writers -= 1
   }
   return {
-    record: (completion) =>
-      new Promise((done) => {
-        pending.push({ completion, done })
-        if (!isWriting) void write()
-      }),
+    record: (completion) => {
+      pending.push(completion)
+      unwritten += 1
+      if (writers === 0 || (writers < WRITERS_MAX && pending.length >= BATCH_MAX)) void write()
+    },
+    isFull: () => unwritten >= PENDING_MAX,
     abandon: () => {
       isAbandoned = true
       pause.signal()
@@ -67,7 +75,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
 /** @returns false while the database cannot be reached: the same group is tried again */
 async function tryToWrite(options: RecorderOptions, batch: readonly Completion[], failures: number): Promise<boolean> {
   try {
-    await writeTogether(options, batch)
+    await writeTogether(options, batch, failures > 0)
     return true
   } catch (error) {
     if (!isConnectionFailure(error)) return writeOneByOne(options, batch)
@@ -77,8 +85,9 @@ async function tryToWrite(options: RecorderOptions, batch: readonly Completion[]
   }
 }
 
-async function writeTogether(options: RecorderOptions, batch: readonly Completion[]): Promise<void> {
-  const late = await completeTries(options.pool, batch, options)
+async function writeTogether(options: RecorderOptions, batch: readonly Completion[], isRepeat: boolean): Promise<void> {
+  const { pool, workerId, isFenced } = options
+  const late = await completeTries(pool, batch, { workerId, isFenced, isRepeat })
   options.onRecorded(batch, late)
 }
 
@@ -86,7 +95,7 @@ async function writeTogether(options: RecorderOptions, batch: readonly Completio
 async function writeOneByOne(options: RecorderOptions, batch: readonly Completion[]): Promise<boolean> {
   for (const completion of batch) {
     try {
-      await writeTogether(options, [completion])
+      await writeTogether(options, [completion], true)
     } catch (error) {
       if (isConnectionFailure(error)) return false
       options.logLines.error(

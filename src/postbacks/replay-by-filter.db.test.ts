@@ -24,12 +24,10 @@ const PER_MINUTE = 60_000
 
 /** Ends everything that is ready with one try. */
 const END = `
-  WITH gone AS (DELETE FROM delivery_ready RETURNING *), tried AS (
-    INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, http_status, error, total_ms,
-      response_head, response_bytes, worker_id, lease_token, is_fenced)
-    SELECT delivery_id, created_at, endpoint_id, 1, now(), $1, $2, $3, 1, '', 0, gen_random_uuid(), 1, false FROM gone
-  )
-  INSERT INTO delivery_finals SELECT delivery_id, created_at, endpoint_id, $1, NULL, 1, now() FROM gone`
+  WITH gone AS (DELETE FROM delivery_ready RETURNING *)
+  INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, http_status, error, total_ms,
+    response_head, response_bytes, worker_id, try_no, is_fenced)
+  SELECT delivery_id, created_at, endpoint_id, 1, now(), $1, $2, $3, 1, '', 0, gen_random_uuid(), 1, false FROM gone`
 
 const end = async (pool: Pool, state = 'gave_up', status: number | null = 500, error: string | null = 'http_error') =>
   void (await pool.query(END, [state, status, error]))

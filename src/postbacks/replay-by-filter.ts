@@ -3,7 +3,7 @@ import type { LogLines } from '#platform/log-lines'
 import { newUuidV7 } from '#platform/ids'
 import { inTransaction, type Pool, type Tx } from '#platform/postgres'
 
-import { LAST_ERROR, LAST_STATUS, LAST_TRY, type DeliveryState } from './deliveries.ts'
+import { END_OF, LAST_ERROR, LAST_STATUS, LAST_TRY, type DeliveryState } from './deliveries.ts'
 import { replayNewest, type DeliveryPlace } from './replay.ts'
 import { supervise } from './supervise.ts'
 
@@ -82,14 +82,14 @@ const FITTING = `
 const JUDGED = (inner: string): string => `
   SELECT d.created_at, d.delivery_id,
     CASE
-      WHEN NOT coalesce($7::text IS NULL OR e.state = $7, false) OR NOT coalesce($8::int IS NULL OR ${LAST_STATUS} = $8, false)
+      WHEN NOT coalesce($7::text IS NULL OR f.state = $7, false) OR NOT coalesce($8::int IS NULL OR ${LAST_STATUS} = $8, false)
         OR NOT coalesce($9::text IS NULL OR ${LAST_ERROR} = $9, false) THEN NULL
       WHEN newest_replay_no(d.endpoint_id, d.event_id, d.click_id) > d.replay_no THEN 'replayed_already'
-      WHEN e.state IS NULL THEN 'still_waiting'
+      WHEN f.state IS NULL THEN 'still_waiting'
       ELSE 'replayed'
     END AS fate
   FROM (${inner}) AS d
-  LEFT JOIN delivery_ends AS e ON e.created_at = d.created_at AND e.delivery_id = d.delivery_id
+  ${END_OF}
   ${LAST_TRY}`
 
 type Fate = 'replayed' | SkipReason

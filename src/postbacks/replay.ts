@@ -5,7 +5,8 @@ import type { ClickRecord } from '#records'
 import type { PostbackEndpoint, Snapshot } from '#routing'
 import { compileEndpoint, compileEndpoints } from './compile-endpoints.ts'
 import type { CausingConversion, DeliveryCause } from './delivery-causes.ts'
-import { NOTIFY_WORKERS, storeDeliveries } from './enqueue-deliveries.ts'
+import { storeDeliveries } from './enqueue-deliveries.ts'
+import { noticeOf, NOTIFY_OWNERS } from './notices.ts'
 import { fillMessage, macroFactsOf } from './prepare-deliveries.ts'
 import type { WhyNotReason } from './reasons.ts'
 
@@ -35,10 +36,10 @@ const replaySql = (mayReplay: string): string => `
       campaign_id, offer_id, click_id, conversion_id, conversion_revision, config_version, method, url, content_type, body
     FROM original JOIN key AS k USING (endpoint_id, event_id)
   ), queued AS (
-    INSERT INTO delivery_ready (delivery_id, created_at, endpoint_id, run_at, attempts, crashes)
-    SELECT delivery_id, created_at, endpoint_id, now(), 0, 0 FROM key
+    INSERT INTO delivery_ready (delivery_id, created_at, endpoint_id, run_at, attempts)
+    SELECT delivery_id, created_at, endpoint_id, clock_timestamp(), 0 FROM key
   )
-  SELECT delivery_id FROM key`
+  SELECT delivery_id, endpoint_id FROM key`
 
 /** Whether a delivery of the event `o` waits or is under way. */
 const EVENT_WAITS = `
@@ -90,11 +91,11 @@ export const replayNewest = async (tx: Tx, places: readonly DeliveryPlace[]): Pr
   places.length === 0 ? 0 : (await replayAll(tx, REPLAY_NEWEST, places)).length
 
 async function replayAll(tx: Tx, sql: string, places: readonly DeliveryPlace[]): Promise<readonly bigint[]> {
-  const { rows } = await tx.query<{ delivery_id: bigint }>(sql, [
+  const { rows } = await tx.query<{ delivery_id: bigint; endpoint_id: string }>(sql, [
     places.map(({ createdAt }) => createdAt),
     places.map(({ deliveryId }) => deliveryId),
   ])
-  if (rows.length > 0) await tx.query(NOTIFY_WORKERS)
+  if (rows.length > 0) await tx.query(NOTIFY_OWNERS, [noticeOf(rows.map(({ endpoint_id }) => endpoint_id))])
   return rows.map(({ delivery_id }) => delivery_id)
 }
 

@@ -55,16 +55,21 @@ export async function sendDelivery(
   }
 }
 
-/** Judges a try and says what is to be recorded.
- * @param isProbe it asked whether the receiver is back; where it failed it does not count
- */
-export function judgeTry(
-  delivery: Claimed,
-  endpoint: PostbackEndpoint,
-  exchange: Exchange,
-  surroundings: Surroundings,
-  isProbe: boolean,
-): Completion {
+/** A try that was made. */
+export type Try = {
+  readonly delivery: Claimed
+  readonly endpoint: PostbackEndpoint
+  readonly exchange: Exchange
+  readonly surroundings: Surroundings
+  /** It asked whether the receiver is back; where it failed it does not count. */
+  readonly isProbe: boolean
+  readonly isMarked: boolean
+  /** Counts the tries of the worker. */
+  readonly tryNo: number
+}
+
+/** Judges a try and says what is to be recorded. */
+export function judgeTry({ delivery, endpoint, exchange, surroundings, isProbe, isMarked, tryNo }: Try): Completion {
   const nowMs = surroundings.nowMs()
   const outcome = decideOutcome({
     result: exchange.result,
@@ -76,6 +81,8 @@ export function judgeTry(
   })
   return {
     claimed: delivery,
+    tryNo,
+    isMarked,
     isProbe,
     outcome: outcome.kind,
     giveUpReason: outcome.kind === 'gave_up' ? outcome.reason : undefined,

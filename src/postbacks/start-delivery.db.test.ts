@@ -5,7 +5,8 @@ import { test, type TestContext } from 'node:test'
 import type { PostbackEndpoint } from '#routing'
 import { listAttempts } from './deliveries.ts'
 import { LADDER_MS } from './decide-outcome.ts'
-import { expireOld } from './queue.ts'
+import { expireOld } from './housekeeping.ts'
+import { buryDeadWorkers } from './ownership.ts'
 import { reconcileDeliveries } from './reconcile-deliveries.ts'
 import { RESPONSE_BYTES_MAX, RESPONSE_HEAD_BYTES } from './send-request.ts'
 import { verifySignature } from './sign.ts'
@@ -13,7 +14,7 @@ import { localEndpoint, manyCauses, openBench, TEST_SECRET, type Bench } from '.
 import { SAMPLE_CLICK_ID, sampleCause } from './test-causes.ts'
 import { startReceiver } from './test-receiver.ts'
 
-const FINALS = 'SELECT state, reason, attempts FROM delivery_finals ORDER BY delivery_id'
+const FINALS = 'SELECT state, reason, attempts FROM delivery_ends ORDER BY delivery_id'
 const ATTEMPTS = `
   SELECT *, extract(epoch FROM next_at - attempted_at) * 1000 - total_ms AS delay_ms
   FROM delivery_attempts ORDER BY delivery_id, attempted_at`
@@ -310,7 +311,6 @@ test('an endpoint that hangs does not hold the others, nor more connections than
   assert.ok(tries.every((item) => item.claimed.endpointId === 'fast'))
   assert.equal(new Set(fast.arrivals.map((arrival) => arrival.requestTarget.slice(0, 60))).size, 200)
   assert.equal(held, 3)
-  assert.equal((await bench.rows('SELECT FROM delivery_inflight')).length, 3)
 })
 
 test('an endpoint without a limit of its own holds a quarter of the slots at most', async (t) => {
@@ -340,9 +340,12 @@ test('several workers share the queue and none sends what another has', async (t
   assert.deepEqual(await reconcileDeliveries(bench.pool), [])
 })
 
-/** Lets the one delivery in flight lose its lease, as if its worker had been stopped for too long. */
-const EXPIRE_LEASES = "UPDATE delivery_inflight SET lease_until = now() - interval '1 s'"
-const expireLeases = (bench: Bench) => bench.pool.query(EXPIRE_LEASES)
+/** Lets workers lose their leases, as if they had been stopped for too long. */
+const EXPIRE_LEASES = "UPDATE delivery_workers SET lease_until = now() - interval '1 s'"
+const expireLeases = async (bench: Bench): Promise<void> => {
+  await bench.pool.query(EXPIRE_LEASES)
+  await buryDeadWorkers(bench.pool, 0)
+}
 
 test('a lost lease is taken over, and the late answer of the first worker decides nothing', async (t) => {
   const late = Promise.withResolvers<void>()
@@ -351,7 +354,7 @@ test('a lost lease is taken over, and the late answer of the first worker decide
     else response.end('ok')
   })
   await using bench = await openBench(t, [localEndpoint({ url: receiver.url, timeout_ms: 60_000 })])
-  await bench.start({ reapIntervalMs: 20 })
+  await bench.start({ leaseMs: 80 })
   await bench.enqueue([sampleCause()])
   await receiver.arrival(1)
   await expireLeases(bench)
@@ -374,7 +377,7 @@ test('without the fence the same leads to two decisions, which the reconciliatio
     else response.end('ok')
   })
   await using bench = await openBench(t, [localEndpoint({ url: receiver.url, timeout_ms: 60_000 })])
-  await bench.start({ reapIntervalMs: 20, isLeaseFenced: false })
+  await bench.start({ leaseMs: 80, isLeaseFenced: false })
   await bench.enqueue([sampleCause()])
   await receiver.arrival(1)
   await expireLeases(bench)
@@ -395,7 +398,7 @@ test('a delivery whose worker died is sent by the next one, and set aside after 
     INSERT INTO delivery_inflight
     SELECT delivery_id, created_at, endpoint_id, 0, (row_number() OVER (ORDER BY delivery_id) = 1)::int * 4,
       gen_random_uuid(), nextval('delivery_lease_tokens'), now() - interval '1 s' FROM taken`)
-  await bench.start({ reapIntervalMs: 20 })
+  await bench.start({ leaseMs: 80 })
   await bench.recorded(1)
   assert.deepEqual(await bench.rows(FINALS), [
     { state: 'quarantined', reason: 'crash_loop', attempts: 0 },
@@ -487,7 +490,7 @@ test('with every connection cut again and again nothing is lost and the worker g
     await cut()
   }
   await bench.recorded(200)
-  const isDone = async () => (await bench.rows('SELECT FROM delivery_finals')).length === 200
+  const isDone = async () => (await bench.rows('SELECT FROM delivery_ends')).length === 200
   for (let count = 200; !(await isDone()); count++) {
     await expireLeases(bench)
     await bench.recorded(count)
@@ -517,7 +520,7 @@ test('a receiver that is down is left alone, then asked with one delivery at a t
   isDown = false
   await bench.pool.query(DUE)
   await bench.recorded(41)
-  assert.deepEqual(await bench.rows('SELECT state, count(*)::int FROM delivery_finals GROUP BY state'), [
+  assert.deepEqual(await bench.rows('SELECT state, count(*)::int FROM delivery_ends GROUP BY state'), [
     { state: 'delivered', count: 30 },
   ])
 })

@@ -4,22 +4,29 @@ import type { LogLines } from '#platform/log-lines'
 import type { Pool } from '#platform/postgres'
 import type { Snapshot } from '#routing'
 import { createDeliveryCounters, type AttemptCounts } from './delivery-metrics.ts'
-import { listenForDeliveries } from './listen.ts'
-import { expireOld, promoteDue, reapLostLeases, type Completion } from './queue.ts'
+import { expireOld, findWaitingEndpoints, promoteDue, retireRemoved } from './housekeeping.ts'
+import { LEASE_MS, Membership } from './membership.ts'
+import { listenForDeliveries } from './notices.ts'
+import { shardOf } from './ownership.ts'
+import type { Completion } from './queue.ts'
 import { createRecorder } from './record-tries.ts'
 import { createHostResolver, type ResolveHost } from './resolve-host.ts'
-import { createSender } from './send-request.ts'
+import { createSender, type Sender } from './send-request.ts'
 import { supervise, type Loop } from './supervise.ts'
-import { IDLE_MS, Worker } from './worker.ts'
+import { Worker } from './worker.ts'
 
 /** Deferred deliveries become due this late at most. */
 const PROMOTE_INTERVAL_MS = 250
-const REAP_INTERVAL_MS = 5_000
 const EXPIRE_INTERVAL_MS = 300_000
+/** Endpoints are looked at even without a notice, which can be lost with its connection: a part of them each second. */
+const LOOK_INTERVAL_MS = 1_000
+const LOOK_PARTS = 5
+/** From the very beginning, for what a transaction committed later than any look goes back. */
+const WHOLE_LOOK_INTERVAL_MS = 60_000
+/** Pause of the read loop where nothing is wanted; a notice ends it early. */
+const IDLE_MS = 1_000
 /** Rows moved by one housekeeping statement. */
 const MOVE_MAX = 5_000
-/** A delivery whose worker died five times in a row is set aside. Fewer would hit innocent ones in a bad hour of restarts. */
-export const CRASHES_MAX = 5
 /** Under way in one process by default: bounds sockets and memory. */
 const CONCURRENCY_MAX = 512
 const DRAIN_MS = 10_000
@@ -38,8 +45,8 @@ export type DeliveryOptions = {
   readonly concurrencyMax?: number
   /** How long stop() waits for answers before it breaks them off; default 10 000. */
   readonly drainMs?: number
-  /** How often lost leases are looked for; default 5 000. */
-  readonly reapIntervalMs?: number
+  /** Without a sign of life for so long a worker is taken for dead and its endpoints go to others; default 6 000. */
+  readonly leaseMs?: number
   /** False only in the fault run, which must turn red: then a worker that lost its lease decides all the same. */
   readonly isLeaseFenced?: boolean
   /** Called after each commit of outcomes. */
@@ -53,88 +60,172 @@ export type Delivery = {
   readonly attempts: () => AttemptCounts
 }
 
-/** Starts to deliver what is queued: claims fairly by endpoint, signs, sends, records one row per try, puts off or gives up.
+/** Starts to deliver what is queued: reads ahead fairly by endpoint, signs, sends, records one row per try, puts off or gives up.
  *
- * At least once, with the same `webhook-id` in every try; no order is promised. Several workers may run at once. While
- * PostgreSQL is away nothing is claimed, what is under way finishes, and outcomes wait in memory; it never exits.
+ * At least once, with the same `webhook-id` in every try; no order is promised. Several workers may run at once: each endpoint is
+ * served by one of them. While PostgreSQL is away nothing is read, what is under way finishes, and outcomes wait in memory; it
+ * never exits.
  */
 export async function startDelivery(options: DeliveryOptions): Promise<Delivery> {
-  const { pool, logLines } = options
-  const drainMs = options.drainMs ?? DRAIN_MS
-  const workerId = randomUUID()
-  const counters = createDeliveryCounters()
-  const sender = createSender({ resolveHost: options.resolveHost ?? createHostResolver() })
-  const recorder = createRecorder({
-    pool,
-    workerId,
-    logLines,
-    isFenced: options.isLeaseFenced ?? true,
-    onRecorded: (completions, lateCount) => {
-      counters.count(completions, lateCount)
-      options.onRecorded?.(completions, lateCount)
-    },
-  })
-  const worker = new Worker({
-    pool,
-    workerId,
-    sender,
-    recorder,
-    snapshots: options.snapshots,
-    surroundings: { nowMs: options.clock.now, random: options.random ?? Math.random },
-    concurrencyMax: options.concurrencyMax ?? CONCURRENCY_MAX,
-    onFreed: () => claiming.wake(),
-  })
-  const claiming = supervise('claim', logLines, () => worker.claim())
-  const look = (): void => {
-    worker.lookAgain()
-    claiming.wake()
+  const delivering = new Delivering(options)
+  return Promise.resolve({ attempts: delivering.attempts, stop: () => delivering.stop() })
+}
+
+/** A worker and its place among the others. Where it was taken for dead another life begins. */
+type Life = {
+  readonly worker: Worker
+  readonly membership: Membership
+  readonly abandon: () => void
+}
+
+class Delivering {
+  readonly #options: DeliveryOptions
+  readonly #sender: Sender
+  readonly #counters = createDeliveryCounters()
+  readonly #loops: readonly Loop[]
+  readonly #reading: Loop
+  /** The last one is at work; those before were taken for dead and end what they have under way, without effect. */
+  readonly #lives: Life[] = []
+  #part = 0
+  #wholeLookAt = 0
+  #lookedAt: { readonly snapshot: Snapshot | undefined; readonly shards: number } = { snapshot: undefined, shards: 0 }
+
+  constructor(options: DeliveryOptions) {
+    this.#options = options
+    this.#sender = createSender({ resolveHost: options.resolveHost ?? createHostResolver() })
+    this.#lives.push(this.#beginLife())
+    const { pool, logLines } = options
+    const leaseMs = options.leaseMs ?? LEASE_MS
+    this.#reading = supervise('read', logLines, () => this.#read())
+    this.#loops = [
+      this.#reading,
+      supervise('membership', logLines, async () => {
+        await this.#keepMembership()
+        return leaseMs / 4
+      }),
+      supervise('promote', logLines, async () => {
+        const moved = await promoteDue(pool, MOVE_MAX)
+        return moved >= MOVE_MAX ? 0 : PROMOTE_INTERVAL_MS
+      }),
+      supervise('expire', logLines, () => this.#expire()),
+      supervise('look', logLines, () => this.#look()),
+      listen(pool, logLines, (endpointIds) => this.#life.worker.look(endpointIds, 'notice')),
+    ]
   }
-  const loops = [claiming, ...keepHouse(options, look), listen(pool, logLines, look)]
-  return {
-    attempts: counters.attempts,
-    stop: async () => {
-      await Promise.all(loops.map((loop) => loop.stop()))
-      const interrupting = setTimeout(sender.interrupt, drainMs)
-      // What cannot be written by then keeps its lease, and another worker tries again when that ends.
-      const abandoning = setTimeout(recorder.abandon, drainMs * 1.5)
-      await worker.drain()
-      clearTimeout(interrupting)
-      clearTimeout(abandoning)
-      await sender.close()
-    },
+
+  readonly attempts = (): AttemptCounts => this.#counters.attempts()
+
+  /** What cannot be written down in time is another worker's when the lease ends. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#loops.map((loop) => loop.stop()))
+    const drainMs = this.#options.drainMs ?? DRAIN_MS
+    const interrupting = setTimeout(this.#sender.interrupt, drainMs)
+    const abandoning = setTimeout(() => this.#lives.forEach((life) => life.abandon()), drainMs * 1.5)
+    await Promise.all(this.#lives.map((life) => life.worker.drain()))
+    clearTimeout(interrupting)
+    clearTimeout(abandoning)
+    await this.#sender.close()
+    await this.#life.membership.leave().catch((error: unknown) => {
+      this.#options.logLines.warn({ error }, 'others take over only when the lease of this worker has run out')
+    })
+  }
+
+  get #life(): Life {
+    return this.#lives.at(-1)!
+  }
+
+  #beginLife(): Life {
+    const { pool, logLines, clock, random, concurrencyMax } = this.#options
+    const workerId = randomUUID()
+    const recorder = createRecorder({
+      pool,
+      workerId,
+      logLines,
+      isFenced: this.#options.isLeaseFenced ?? true,
+      onRecorded: (completions, lateCount) => {
+        this.#counters.count(completions, lateCount)
+        this.#options.onRecorded?.(completions, lateCount)
+      },
+      onSettled: (completions) => worker.settle(completions),
+    })
+    const worker = new Worker({
+      pool,
+      workerId,
+      sender: this.#sender,
+      recorder,
+      surroundings: { nowMs: clock.now, random: random ?? Math.random },
+      logLines,
+      concurrencyMax: concurrencyMax ?? CONCURRENCY_MAX,
+      onWanted: () => this.#reading.wake(),
+    })
+    const leaseMs = this.#options.leaseMs ?? LEASE_MS
+    const membership = new Membership({ pool, workerId, worker, leaseMs, logLines })
+    return { worker, membership, abandon: recorder.abandon }
+  }
+
+  async #keepMembership(): Promise<void> {
+    if (await this.#life.membership.keep()) return
+    this.#options.logLines.warn({}, 'this worker was taken for dead: what it has under way decides nothing')
+    const { worker } = this.#life
+    this.#lives.push(this.#beginLife())
+    void worker.drain().then(() =>
+      this.#lives.splice(
+        this.#lives.findIndex((life) => life.worker === worker),
+        1,
+      ),
+    )
+    await this.#life.membership.keep()
+  }
+
+  async #read(): Promise<number> {
+    const { worker } = this.#life
+    const snapshot = this.#options.snapshots.current()
+    if (snapshot !== undefined) worker.configure(snapshot)
+    return (await worker.read()) ? 0 : IDLE_MS
+  }
+
+  /** Also takes a new configuration over, and ends what waits for endpoints that it no longer has. */
+  async #look(): Promise<number> {
+    const { worker } = this.#life
+    const snapshot = this.#options.snapshots.current()
+    if (snapshot === undefined) return LOOK_INTERVAL_MS
+    worker.configure(snapshot)
+    const shards = worker.shards.length
+    const isNew = snapshot !== this.#lookedAt.snapshot || shards !== this.#lookedAt.shards
+    const isWhole = isNew || performance.now() >= this.#wholeLookAt
+    this.#lookedAt = { snapshot, shards }
+    const { endpointIds } = worker
+    this.#part = (this.#part + 1) % LOOK_PARTS
+    const part = endpointIds.filter((_, index) => index % LOOK_PARTS === this.#part)
+    worker.look(isWhole ? endpointIds : part, isWhole ? 'whole' : 'look')
+    if (isWhole) {
+      this.#wholeLookAt = performance.now() + WHOLE_LOOK_INTERVAL_MS
+      await this.#retire(snapshot)
+    }
+    return LOOK_INTERVAL_MS
+  }
+
+  async #retire(snapshot: Snapshot): Promise<void> {
+    const { pool } = this.#options
+    const shards = new Set(this.#life.worker.shards)
+    const known = new Set(snapshot.endpoints.map((endpoint) => endpoint.endpoint_id))
+    const waiting = await findWaitingEndpoints(pool)
+    const removed = waiting.filter((endpointId) => !known.has(endpointId) && shards.has(shardOf(endpointId)))
+    if (removed.length > 0) await retireRemoved(pool, removed, snapshot.version, MOVE_MAX)
+  }
+
+  async #expire(): Promise<number> {
+    const { pool, snapshots, logLines } = this.#options
+    const { shards, underWay } = this.#life.worker
+    const own = new Set(shards)
+    const endpoints = (snapshots.current()?.endpoints ?? []).filter((one) => own.has(shardOf(one.endpoint_id)))
+    const expired = await expireOld(pool, endpoints, MOVE_MAX, underWay)
+    if (expired > 0) logLines.warn({ expired }, 'deliveries given up, since they could not be delivered in time')
+    return expired >= MOVE_MAX ? 0 : EXPIRE_INTERVAL_MS
   }
 }
 
-/** Moves deferred deliveries that are due, takes lost leases back, and looks at the queue even without a notice, because a
- * notice can be lost with its connection.
- */
-function keepHouse(options: DeliveryOptions, look: () => void): readonly Loop[] {
-  const { pool, logLines } = options
-  return [
-    supervise('promote', logLines, async () => {
-      const moved = await promoteDue(pool, MOVE_MAX)
-      if (moved > 0) look()
-      return moved === MOVE_MAX ? 0 : PROMOTE_INTERVAL_MS
-    }),
-    supervise('reap', logLines, async () => {
-      const lost = await reapLostLeases(pool, { countMax: MOVE_MAX, crashesMax: CRASHES_MAX })
-      if (lost.requeued + lost.quarantined > 0) logLines.warn(lost, 'deliveries taken back from a lost worker')
-      if (lost.requeued > 0) look()
-      return options.reapIntervalMs ?? REAP_INTERVAL_MS
-    }),
-    supervise('expire', logLines, async () => {
-      const expired = await expireOld(pool, options.snapshots.current()?.endpoints ?? [], MOVE_MAX)
-      if (expired > 0) logLines.warn({ expired }, 'deliveries given up, since they could not be delivered in time')
-      return expired >= MOVE_MAX ? 0 : EXPIRE_INTERVAL_MS
-    }),
-    supervise('look', logLines, () => {
-      look()
-      return Promise.resolve(IDLE_MS)
-    }),
-  ]
-}
-
-function listen(pool: Pool, logLines: LogLines, look: () => void): Loop {
+function listen(pool: Pool, logLines: LogLines, look: (endpointIds: readonly string[] | undefined) => void): Loop {
   let current: Awaited<ReturnType<typeof listenForDeliveries>> | undefined
   let isStopping = false
   const loop = supervise('listen', logLines, async () => {

@@ -33,7 +33,7 @@ export function supervise(name: string, logLines: LogLines, work: () => Promise<
   const run = async (): Promise<void> => {
     while (!isStopping) {
       const pauseMs = await round()
-      if (!isStopping) await wake.wait(pauseMs)
+      if (!isStopping && pauseMs > 0) await wake.wait(pauseMs)
     }
   }
   const ended = run()

@@ -1,149 +1,320 @@
+import type { LogLines } from '#platform/log-lines'
 import type { Pool } from '#platform/postgres'
 import type { PostbackEndpoint, Snapshot } from '#routing'
-import { claimDue, findWaitingEndpoints, retireRemoved, type Claimed, type Quota } from './queue.ts'
+import { Backlog, countOf, type KnownReceiver, type Line, type Look } from './backlog.ts'
+import { markUnderWay, shardOf } from './ownership.ts'
+import { readDue, type Claimed, type Completion } from './queue.ts'
 import type { Recorder } from './record-tries.ts'
-import { signOf } from './scheduler/sign-of.ts'
 import type { Rate } from './scheduler/rate.ts'
-import { Scheduler, type Receiver } from './scheduler/scheduler.ts'
+import { Scheduler, type Ending } from './scheduler/scheduler.ts'
+import { signOf } from './scheduler/sign-of.ts'
 import { judgeTry, sendDelivery, type Surroundings } from './send-delivery.ts'
 import type { Sender } from './send-request.ts'
 
-/** Pause of the claim loop when there is nothing to claim; a notice or a freed slot ends it early. */
-export const IDLE_MS = 1_000
-/** Rows retired by one statement. */
-const RETIRE_MAX = 5_000
 /** Deliveries under way to one host at most, so that many endpoints on a small server do not overrun it together. */
-const PER_HOST_MAX = 128
-/** Added to an endpoint's deadline for its lease: time to write the outcome down, also after a stall of some seconds. A lease
- * that ended before the attempt did would make a second sender start.
- */
-export const LEASE_MARGIN_MS = 15_000
+export const PER_HOST_MAX = 128
+/** Endpoints that the scheduler is asked about at once. */
+const CANDIDATES_MAX = 256
+/** Who could not be sent to is asked about again after this long, whatever happens. */
+const ASIDE_MS_MAX = 1_000
+/** From here on an answer may have freed a place among the slow endpoints. */
+const SLOW_MS = 1_000
 
 export type WorkerOptions = {
   readonly pool: Pool
   readonly workerId: string
-  readonly snapshots: { readonly current: () => Snapshot | undefined }
   readonly sender: Sender
   readonly recorder: Recorder
   readonly surroundings: Surroundings
+  readonly logLines: LogLines
   /** Deliveries under way at most. */
   readonly concurrencyMax: number
-  /** Called when a slot was freed and something may wait for it. */
-  readonly onFreed: () => void
+  /** Called when something is to be read. */
+  readonly onWanted: () => void
 }
 
-/** Takes deliveries as slots allow and sees each through: send, judge, record. */
+/** A delivery that was given to the sender. */
+type Started = {
+  readonly line: Line
+  /** As it was then: the configuration may change meanwhile. */
+  readonly receiver: KnownReceiver
+  readonly delivery: Claimed
+  readonly isProbe: boolean
+  readonly isMarked: boolean
+}
+
+/** Sends what its endpoints have due: reads ahead, sends as the scheduler allows, judges, records. It decides nothing about which
+ * endpoints are its own.
+ */
 export class Worker {
   readonly #options: WorkerOptions
   readonly #scheduler: Scheduler
-  /** Everything whose outcome is not on record; its size bounds memory while the database is away. */
-  readonly #underWay = new Set<Promise<void>>()
-  /** Endpoints known to have something due, those served last at the end. */
-  readonly #waiting = new Set<string>()
-  #mustLook = true
+  readonly #backlog = new Backlog()
+  /** Lines with something to send by host, those served last at the end of each. */
+  readonly #hosts = new Map<string, Set<Line>>()
+  /** Lines with something to send that were not given anything: a breaker, a rate or a limit of their own stands in the way. */
+  readonly #aside = new Set<Line>()
+  readonly #suspectTo = new Map<number, bigint>()
+  /** Sent and not on record. */
+  readonly #unsettled = new Map<bigint, Line>()
+  readonly #unsettledOfShard = new Map<number, number>()
+  readonly #leaving = new Set<number>()
+  #snapshot: Snapshot | undefined
+  #isSendingSoon = false
+  #isStopping = false
+  #tries = 0
+  #onDrained: (() => void) | undefined
+  #timer: NodeJS.Timeout | undefined
 
   constructor(options: WorkerOptions) {
     this.#options = options
     this.#scheduler = new Scheduler({ slots: options.concurrencyMax, perHostMax: PER_HOST_MAX })
   }
 
-  /** The queue may hold more than is known here. */
-  lookAgain(): void {
-    this.#mustLook = true
+  get shards(): readonly number[] {
+    return [...this.#suspectTo.keys()]
   }
 
-  /** One round of the claim loop.
-   * @returns milliseconds until the next, unless something wakes it
-   * @throws what the database throws; the round is then simply repeated
+  /** Shards that it was told to leave and that have nothing under way any more. */
+  get leftShards(): readonly number[] {
+    return [...this.#leaving].filter((shard) => (this.#unsettledOfShard.get(shard) ?? 0) === 0)
+  }
+
+  /** Deliveries whose try has begun and is not on record. */
+  get underWay(): readonly bigint[] {
+    return [...this.#unsettled.keys()]
+  }
+
+  /** Endpoints that it sends to. */
+  get endpointIds(): readonly string[] {
+    return [...this.#backlog.lines].map((line) => line.receiver.endpointId)
+  }
+
+  own(shards: readonly { readonly shard: number; readonly suspectTo: bigint }[]): void {
+    for (const { shard, suspectTo } of shards) this.#suspectTo.set(shard, suspectTo)
+    this.#openLines()
+  }
+
+  /** Nothing more of these is sent; what is under way ends. */
+  disown(shards: readonly number[]): void {
+    for (const shard of shards) {
+      this.#suspectTo.delete(shard)
+      this.#leaving.add(shard)
+    }
+    this.#openLines()
+  }
+
+  forgetLeft(shards: readonly number[]): void {
+    for (const shard of shards) this.#leaving.delete(shard)
+  }
+
+  configure(snapshot: Snapshot): void {
+    if (this.#snapshot === snapshot) return
+    this.#snapshot = snapshot
+    this.#openLines()
+    this.#scheduler.keepOnly((endpointId) => receiversOf(snapshot).has(endpointId))
+  }
+
+  /** These endpoints, or any, may have something new. */
+  look(endpointIds: readonly string[] | undefined, why: Look): void {
+    for (const endpointId of endpointIds ?? this.endpointIds) {
+      const line = this.#backlog.lineOf(endpointId)
+      if (line !== undefined) this.#backlog.want(line, why)
+    }
+    if (this.#backlog.isWanting) this.#options.onWanted()
+  }
+
+  /** Reads ahead once.
+   * @returns whether there was anything to read
+   * @throws what the database throws; the same is then read again
    */
-  async claim(): Promise<number> {
-    const snapshot = this.#options.snapshots.current()
-    if (snapshot === undefined) return IDLE_MS
-    if (this.#mustLook) await this.#look()
-    const receivers = await this.#activeReceivers(snapshot)
-    const { shares, nextAt } = this.#scheduler.plan([...receivers.values()], performance.now())
-    if (shares.length === 0) return this.#pauseUntil(nextAt)
-    const quotas = shares.map(({ receiver, count }) => ({
-      endpointId: receiver.endpointId,
-      count,
-      leaseMs: receiver.endpoint.timeout_ms + LEASE_MARGIN_MS,
-    }))
-    const claimed = await claimDue(this.#options.pool, quotas, this.#options.workerId)
-    this.#rememberWhoWaits(quotas, claimed)
-    for (const delivery of claimed) this.#start(delivery, receivers.get(delivery.endpointId)!)
-    return claimed.length === 0 && !this.#mustLook ? this.#pauseUntil(nextAt) : 0
-  }
-
-  #pauseUntil(nextAt: number | undefined): number {
-    return nextAt === undefined ? IDLE_MS : Math.min(IDLE_MS, Math.max(1, nextAt - performance.now()))
-  }
-
-  /** Resolves when everything under way is on record. */
-  async drain(): Promise<void> {
-    await Promise.all(this.#underWay)
-  }
-
-  async #look(): Promise<void> {
-    // Cleared first: a notice that comes during the query asks for another one.
-    this.#mustLook = false
+  async read(): Promise<boolean> {
+    const { lines, readings } = this.#backlog.nextReadings()
+    if (lines.length === 0) return false
     try {
-      for (const endpointId of await findWaitingEndpoints(this.#options.pool)) this.#waiting.add(endpointId)
+      const rows = await readDue(this.#options.pool, readings)
+      for (const line of this.#backlog.endReadings(lines, readings, rows, this.#unsettled)) this.#enlist(line)
     } catch (error) {
-      this.#mustLook = true
+      this.#backlog.failReadings(lines)
       throw error
     }
+    this.#sendSoon()
+    return true
   }
 
-  /** The waiting endpoints that are active. Deliveries to removed ones are ended; paused ones keep theirs. */
-  async #activeReceivers(snapshot: Snapshot): Promise<ReadonlyMap<string, KnownReceiver>> {
-    const byId = receiversOf(snapshot)
-    const removed = [...this.#waiting].filter((endpointId) => !byId.has(endpointId))
-    if (removed.length > 0) {
-      await retireRemoved(this.#options.pool, removed, snapshot.version, RETIRE_MAX)
-      for (const endpointId of removed) this.#waiting.delete(endpointId)
-      this.#scheduler.keepOnly((endpointId) => byId.has(endpointId))
-    }
-    const active = new Map<string, KnownReceiver>()
-    for (const endpointId of this.#waiting) {
-      const receiver = byId.get(endpointId)!
-      if (receiver.endpoint.status === 'active') active.set(endpointId, receiver)
-    }
-    return active
+  /** The outcomes are on record, or another worker will try. */
+  settle(completions: readonly Completion[]): void {
+    for (const { claimed } of completions) this.#settleOne(claimed.deliveryId)
+    this.#sendSoon()
   }
 
-  /** Who got its whole quota may have more, and moves to the end of the row; who got less has no more. */
-  #rememberWhoWaits(quotas: readonly Quota[], claimed: readonly Claimed[]): void {
-    const counts = new Map<string, number>()
-    for (const { endpointId } of claimed) counts.set(endpointId, (counts.get(endpointId) ?? 0) + 1)
-    for (const { endpointId, count } of quotas) {
-      this.#waiting.delete(endpointId)
-      if (counts.get(endpointId) === count) this.#waiting.add(endpointId)
+  /** Sends nothing more. Resolves when everything under way is on record. */
+  async drain(): Promise<void> {
+    this.#isStopping = true
+    clearTimeout(this.#timer)
+    if (this.#unsettled.size > 0) await new Promise<void>((resolve) => (this.#onDrained = resolve))
+  }
+
+  #openLines(): void {
+    if (this.#snapshot === undefined) return
+    const byId = receiversOf(this.#snapshot)
+    for (const line of [...this.#backlog.lines]) {
+      const receiver = byId.get(line.receiver.endpointId)
+      if (receiver === undefined || !this.#mayServe(receiver)) this.#close(line)
+    }
+    for (const receiver of byId.values()) {
+      if (!this.#mayServe(receiver)) continue
+      const hostBefore = this.#backlog.lineOf(receiver.endpointId)?.receiver.host
+      const line = this.#backlog.open(receiver, this.#suspectTo.get(shardOf(receiver.endpointId))!)
+      if (hostBefore === undefined || hostBefore === receiver.host) continue
+      this.#hosts.get(hostBefore)?.delete(line)
+      if (countOf(line) > 0) this.#enlist(line)
+    }
+    this.#sendSoon()
+    if (this.#backlog.isWanting) this.#options.onWanted()
+  }
+
+  #mayServe({ endpoint }: KnownReceiver): boolean {
+    return endpoint.status === 'active' && this.#suspectTo.has(shardOf(endpoint.endpoint_id))
+  }
+
+  #close(line: Line): void {
+    this.#backlog.close(line)
+    this.#hosts.get(line.receiver.host)?.delete(line)
+    this.#aside.delete(line)
+  }
+
+  #enlist(line: Line): void {
+    const { host } = line.receiver
+    const lines = this.#hosts.get(host)
+    this.#aside.delete(line)
+    if (lines === undefined) this.#hosts.set(host, new Set([line]))
+    else lines.add(line)
+  }
+
+  /** After everything else that happens in this turn: what ended together makes room together. */
+  #sendSoon(): void {
+    if (this.#isSendingSoon || this.#isStopping) return
+    this.#isSendingSoon = true
+    setImmediate(() => this.#send())
+  }
+
+  #send(): void {
+    this.#isSendingSoon = false
+    const asked = new Set<Line>()
+    let nextAt: number | undefined
+    while (!this.#isStopping && !this.#scheduler.isFull && !this.#options.recorder.isFull()) {
+      const candidates = this.#nextCandidates(asked)
+      if (candidates.length === 0) break
+      const plan = this.#scheduler.plan(candidates.map((line) => line.receiver), performance.now(), this.#countOf) // prettier-ignore
+      const marking: Started[] = []
+      for (const { receiver, count } of plan.shares)
+        this.#startSome(this.#backlog.lineOf(receiver.endpointId)!, count, marking)
+      if (marking.length > 0) void this.#markAndTry(marking)
+      for (const { endpointId } of plan.blocked) this.#setAside(this.#backlog.lineOf(endpointId)!)
+      if (plan.nextAt !== undefined) nextAt = Math.min(nextAt ?? Infinity, plan.nextAt)
+    }
+    if (this.#aside.size > 0) this.#retryAside(nextAt)
+    if (this.#backlog.isWanting) this.#options.onWanted()
+  }
+
+  /** From each host as many as it has room for, and some more since not each of them can take one. */
+  #nextCandidates(asked: Set<Line>): readonly Line[] {
+    const candidates: Line[] = []
+    for (const [host, lines] of this.#hosts) {
+      if (lines.size === 0) this.#hosts.delete(host)
+      if (this.#scheduler.isHostFull(host)) continue
+      for (const line of lines) {
+        if (candidates.length === CANDIDATES_MAX || asked.has(line)) break
+        asked.add(line)
+        lines.delete(line)
+        if (countOf(line) === 0) continue
+        lines.add(line)
+        candidates.push(line)
+      }
+    }
+    return candidates
+  }
+
+  readonly #countOf = ({ endpointId }: KnownReceiver): number => countOf(this.#backlog.lineOf(endpointId)!)
+
+  #setAside(line: Line): void {
+    this.#hosts.get(line.receiver.host)?.delete(line)
+    this.#aside.add(line)
+  }
+
+  #retryAside(nextAt: number | undefined): void {
+    clearTimeout(this.#timer)
+    const waitMs = Math.min(ASIDE_MS_MAX, Math.max(1, (nextAt ?? Infinity) - performance.now()))
+    this.#timer = setTimeout(() => this.#enlistAside(), waitMs)
+  }
+
+  #enlistAside(): void {
+    for (const line of this.#aside) this.#enlist(line)
+    this.#sendSoon()
+  }
+
+  #startSome(line: Line, count: number, marking: Started[]): void {
+    for (let left = Math.min(count, countOf(line)); left > 0; left -= 1) {
+      const delivery = this.#backlog.take(line)
+      const { isProbe } = this.#scheduler.start(line.receiver, performance.now())
+      const shard = shardOf(line.receiver.endpointId)
+      this.#unsettled.set(delivery.deliveryId, line)
+      this.#unsettledOfShard.set(shard, (this.#unsettledOfShard.get(shard) ?? 0) + 1)
+      const isMarked = delivery.deliveryId <= line.suspectTo
+      const started = { line, receiver: line.receiver, delivery, isProbe, isMarked }
+      if (isMarked) marking.push(started)
+      else void this.#try(started)
     }
   }
 
-  #start(delivery: Claimed, receiver: KnownReceiver): void {
-    const work = this.#deliver(delivery, receiver).finally(() => {
-      this.#underWay.delete(work)
-      this.#scheduler.release()
-      if (this.#waiting.size > 0) this.#options.onFreed()
+  async #markAndTry(started: readonly Started[]): Promise<void> {
+    const { pool, workerId, logLines } = this.#options
+    const marks = started.map(({ delivery }) => ({ ...delivery, isOnce: false }))
+    const marked = await markUnderWay(pool, workerId, marks).catch((error: unknown) => {
+      logLines.warn({ error }, 'deliveries wait, because they cannot be marked')
+      return new Set<bigint>()
     })
-    this.#underWay.add(work)
+    for (const one of started) {
+      if (marked.has(one.delivery.deliveryId)) void this.#try(one)
+      else this.#giveUpStart(one)
+    }
   }
 
-  async #deliver(delivery: Claimed, receiver: KnownReceiver): Promise<void> {
+  /** It was not sent after all; it is read again later. */
+  #giveUpStart(started: Started): void {
+    this.#end(started, { sign: undefined, tookMs: undefined })
+    this.#settleOne(started.delivery.deliveryId)
+    if (!started.line.isClosed) this.#backlog.want(started.line, 'whole')
+  }
+
+  async #try(started: Started): Promise<void> {
     const { sender, recorder, surroundings } = this.#options
-    const { endpoint } = receiver
-    const { isProbe } = this.#scheduler.start(receiver, performance.now())
+    const { delivery, isProbe, isMarked } = started
+    const { endpoint } = started.receiver
     const exchange = await sendDelivery(sender, delivery, endpoint, surroundings)
-    // The endpoint's slot is free as soon as it answered; the worker's slot only when the outcome is on record.
-    const ending = { sign: signOf(exchange), tookMs: exchange.totalMs }
-    this.#scheduler.end(receiver, ending, performance.now(), surroundings.random)
-    if (this.#waiting.has(endpoint.endpoint_id)) this.#options.onFreed()
-    await recorder.record(judgeTry(delivery, endpoint, exchange, surroundings, isProbe))
+    this.#end(started, { sign: signOf(exchange), tookMs: exchange.totalMs })
+    this.#tries += 1
+    recorder.record(judgeTry({ delivery, endpoint, exchange, surroundings, isProbe, isMarked, tryNo: this.#tries }))
+  }
+
+  #end({ line, receiver }: Started, ending: Ending): void {
+    this.#scheduler.end(receiver, ending, performance.now(), this.#options.surroundings.random)
+    if (this.#aside.has(line)) this.#enlist(line)
+    if ((ending.tookMs ?? 0) > SLOW_MS && this.#aside.size > 0) this.#enlistAside()
+    else this.#sendSoon()
+  }
+
+  #settleOne(deliveryId: bigint): void {
+    const line = this.#unsettled.get(deliveryId)
+    if (line === undefined) return
+    this.#unsettled.delete(deliveryId)
+    this.#backlog.forget(line, deliveryId)
+    const shard = shardOf(line.receiver.endpointId)
+    this.#unsettledOfShard.set(shard, this.#unsettledOfShard.get(shard)! - 1)
+    if (this.#unsettled.size === 0) this.#onDrained?.()
   }
 }
-
-type KnownReceiver = Receiver & { readonly endpoint: PostbackEndpoint }
 
 const receiversOfSnapshot = new WeakMap<Snapshot, ReadonlyMap<string, KnownReceiver>>()
 

@@ -166,20 +166,20 @@ const DELIVERIES_EXPECTED = `SELECT conversion_id::text AS conversion_id FROM co
 
 const CONTRADICTIONS = `
   SELECT count(*)::int AS contradictions FROM (
-    SELECT delivery_id FROM delivery_finals GROUP BY delivery_id HAVING count(*) > 1
+    SELECT delivery_id FROM delivery_ends GROUP BY delivery_id HAVING count(*) > 1
     UNION
     SELECT delivery_id FROM delivery_attempts WHERE NOT is_fenced GROUP BY delivery_id, attempt_no HAVING count(*) > 1
     UNION
     SELECT delivery_id FROM (
-      SELECT delivery_id FROM delivery_ready UNION ALL SELECT delivery_id FROM delivery_inflight
-      UNION ALL SELECT delivery_id FROM delivery_deferred UNION ALL SELECT delivery_id FROM delivery_finals
+      SELECT delivery_id FROM delivery_ready
+      UNION ALL SELECT delivery_id FROM delivery_deferred UNION ALL SELECT delivery_id FROM delivery_ends
     ) places GROUP BY delivery_id HAVING count(*) > 1
     UNION
     SELECT delivery_id FROM deliveries WHERE delivery_id NOT IN (
-      SELECT delivery_id FROM delivery_ready UNION ALL SELECT delivery_id FROM delivery_inflight
-      UNION ALL SELECT delivery_id FROM delivery_deferred UNION ALL SELECT delivery_id FROM delivery_finals)
+      SELECT delivery_id FROM delivery_ready
+      UNION ALL SELECT delivery_id FROM delivery_deferred UNION ALL SELECT delivery_id FROM delivery_ends)
     UNION
-    SELECT delivery_id FROM delivery_finals f WHERE state = 'delivered' AND NOT EXISTS (
+    SELECT delivery_id FROM delivery_ends f WHERE state = 'delivered' AND NOT EXISTS (
       SELECT FROM delivery_attempts a WHERE a.delivery_id = f.delivery_id AND a.outcome = 'delivered' AND NOT a.is_fenced)
   ) contradictory`
 

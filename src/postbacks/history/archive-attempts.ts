@@ -74,7 +74,6 @@ async function isAwaited(db: Pool | Tx, { name }: Partition): Promise<boolean> {
     SELECT EXISTS (
       SELECT FROM (
         SELECT delivery_id FROM delivery_ready WHERE attempts > 0
-        UNION ALL SELECT delivery_id FROM delivery_inflight WHERE attempts > 0
         UNION ALL SELECT delivery_id FROM delivery_deferred
       ) AS w JOIN ONLY ${name} AS a USING (delivery_id)
     ) AS is_awaited`)
@@ -144,9 +143,8 @@ async function countArchived(facts: FactsClient, archive: string): Promise<numbe
 /** How the deliveries of the day ended stays as long as they do. */
 const keepEnds = (name: string): string => `
   INSERT INTO delivery_finals (delivery_id, created_at, endpoint_id, state, reason, attempts, finished_at)
-  SELECT e.delivery_id, e.created_at, e.endpoint_id, e.state, e.reason, e.attempts, e.finished_at
+  SELECT delivery_id, created_at, endpoint_id, outcome, reason, attempt_no, attempted_at + total_ms * interval '1 ms'
   FROM ONLY ${name} AS a
-  JOIN delivery_ends AS e ON e.created_at = a.created_at AND e.delivery_id = a.delivery_id
   WHERE a.outcome <> 'retry' AND NOT a.is_fenced AND a.created_at >= delivery_kept_from('deliveries')
   ON CONFLICT DO NOTHING`
 

@@ -57,11 +57,9 @@ const enqueue = (pool: Pool, revisions: number): Promise<void> =>
 
 /** Ends what is ready: a failed try and a good one each. */
 const DELIVER = `
-  WITH taken AS (DELETE FROM delivery_ready RETURNING *), ended AS (
-    INSERT INTO delivery_finals SELECT delivery_id, created_at, endpoint_id, 'delivered', NULL, 2, now() FROM taken
-  )
+  WITH taken AS (DELETE FROM delivery_ready RETURNING *)
   INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, http_status, error,
-    error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, next_at, worker_id, lease_token, is_fenced)
+    error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, next_at, worker_id, try_no, is_fenced)
   SELECT delivery_id, created_at, endpoint_id, n, now() + n * interval '1 ms', CASE n WHEN 1 THEN 'retry' ELSE 'delivered' END,
     CASE n WHEN 1 THEN 500 ELSE 200 END, CASE n WHEN 1 THEN 'http_error' END, NULL, 3, 5, '192.0.2.7', '\\x6f6bff00'::bytea, 4,
     CASE n WHEN 1 THEN now() END, gen_random_uuid(), 9007199254740993, false
@@ -170,7 +168,7 @@ test('attempts of a day that was dropped already are archived beside the others'
   await pool.query(DELIVER)
   await rounds(9)
   await pool.query(`
-    INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, total_ms, response_head, response_bytes, worker_id, lease_token, is_fenced)
+    INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, total_ms, response_head, response_bytes, worker_id, try_no, is_fenced)
     VALUES (1, now(), 'tracker', 7, now(), 'delivered', 1, NULL, 0, gen_random_uuid(), 1, true)`)
   assert.equal(await count('delivery_attempts_default'), 1)
   await rounds(9)
@@ -193,7 +191,7 @@ test('how a delivery ended and its last answer stay as long as the delivery', as
   assert.deepEqual(await reconcileDeliveries(pool), [])
 })
 
-for (const place of ['delivery_ready', 'delivery_deferred', 'delivery_inflight'] as const)
+for (const place of ['delivery_ready', 'delivery_deferred'] as const)
   test(`a day with a delivery that waits in ${place} is never dropped, and is once that ended`, async (t) => {
     const { pool, rounds, count } = await install(t)
     await rounds(0)
@@ -202,7 +200,6 @@ for (const place of ['delivery_ready', 'delivery_deferred', 'delivery_inflight']
     const columns = {
       delivery_ready: 'delivery_id, created_at, endpoint_id, now(), 1, 0',
       delivery_deferred: 'delivery_id, created_at, endpoint_id, now(), 1',
-      delivery_inflight: `delivery_id, created_at, endpoint_id, 1, 0, gen_random_uuid(), 1, now()`,
     }[place]
     await pool.query(`INSERT INTO ${place} SELECT ${columns} FROM deliveries LIMIT 1`)
     const { kept } = await rounds(40)
@@ -284,7 +281,7 @@ test('a delivery shows its tries and its state wherever they are kept, each try 
   assert.deepEqual(await read(), before)
   // One of the tries is in both places.
   await pool.query(
-    `INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, total_ms, response_head, response_bytes, worker_id, lease_token, is_fenced)
+    `INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, total_ms, response_head, response_bytes, worker_id, try_no, is_fenced)
      VALUES ($1, $2, 'tracker', 1, $3, 'retry', 5, '', 0, gen_random_uuid(), 1, false)`,
     [before.delivery.delivery_id, before.delivery.created_at, before.tries[0]!.attempted_at],
   )

@@ -20,6 +20,8 @@ export type SchedulerOptions = {
 
 export type Plan<R extends Receiver> = {
   readonly shares: readonly { readonly receiver: R; readonly count: number }[]
+  /** Those that can take nothing now, however many slots are free: a breaker, a rate or their own limit stands in the way. */
+  readonly blocked: readonly R[]
   /** When another look is worth it although nothing happens; undefined: only then. */
   readonly nextAt: number | undefined
 }
@@ -28,11 +30,9 @@ export type Plan<R extends Receiver> = {
 export type Ending = {
   /** Undefined: it says nothing of the receiver. */
   readonly sign: Sign | undefined
-  readonly tookMs: number
+  /** Undefined: it was not made. */
+  readonly tookMs: number | undefined
 }
-
-/** Rows taken per claim at most: the statement stays short and its messages small in memory. */
-export const CLAIM_MAX = 256
 
 /** Of all slots one endpoint holds this part at most, and all the slow ones together. */
 const SHARE_MAX = 1 / 4
@@ -66,8 +66,12 @@ export class Scheduler {
     this.#options = options
   }
 
-  get isIdle(): boolean {
-    return this.#occupied === 0
+  get isFull(): boolean {
+    return this.#occupied >= this.#options.slots
+  }
+
+  isHostFull(host: string): boolean {
+    return (this.#runningOnHost.get(host) ?? 0) >= this.#options.perHostMax
   }
 
   breakerOf(endpointId: string): Breaker | undefined {
@@ -76,8 +80,13 @@ export class Scheduler {
 
   /** Whom to send how much.
    * @param waiting those that have something due, who waited longest first
+   * @param countOf how much that is; without it as much as they can take
    */
-  plan<R extends Receiver>(waiting: readonly R[], now: number): Plan<R> {
+  plan<R extends Receiver>(
+    waiting: readonly R[],
+    now: number,
+    countOf: (receiver: R) => number = () => Infinity,
+  ): Plan<R> {
     const room = this.#room()
     const limits = waiting.map((receiver) => this.#limitOf(receiver, now))
     const counts = new Array<number>(waiting.length).fill(0)
@@ -85,12 +94,16 @@ export class Scheduler {
     const share = Math.max(1, Math.floor(room.free / Math.max(1, ready)))
     for (const most of [share, Number.POSITIVE_INFINITY])
       for (const [index, receiver] of waiting.entries())
-        counts[index]! += this.#give(receiver, Math.min(most, limits[index]! - counts[index]!), room)
+        counts[index]! += this.#give(
+          receiver,
+          Math.min(most, Math.min(limits[index]!, countOf(receiver)) - counts[index]!),
+          room,
+        )
     const shares = waiting.flatMap((receiver, index) =>
       counts[index]! > 0 ? [{ receiver, count: counts[index]! }] : [],
     )
     const blocked = waiting.filter((_, index) => limits[index] === 0)
-    return { shares, nextAt: this.#earliest(blocked, now) }
+    return { shares, blocked, nextAt: this.#earliest(blocked, now) }
   }
 
   /** A delivery was taken and is on its way.
@@ -114,19 +127,15 @@ export class Scheduler {
     const standing = this.#standingOf(endpointId, now)
     const wasSlow = isSlow(standing)
     standing.running -= 1
-    standing.averageMs += (tookMs - standing.averageMs) * LAST_TRY
+    if (tookMs !== undefined) standing.averageMs += (tookMs - standing.averageMs) * LAST_TRY
     const isSlowNow = isSlow(standing)
     this.#slow += (isSlowNow ? standing.running : 0) - (wasSlow ? standing.running + 1 : 0)
     standing.breaker =
       sign === undefined ? noteSilence(standing.breaker) : noteSign(standing.breaker, sign, now, random)
+    this.#occupied -= 1
     const onHost = this.#runningOnHost.get(host)! - 1
     if (onHost === 0) this.#runningOnHost.delete(host)
     else this.#runningOnHost.set(host, onHost)
-  }
-
-  /** The outcome is on record: the slot is free. */
-  release(): void {
-    this.#occupied -= 1
   }
 
   /** Forgets endpoints that are no longer configured and have nothing under way. */
@@ -137,9 +146,9 @@ export class Scheduler {
 
   #room(): Room {
     return {
-      free: Math.min(this.#options.slots - this.#occupied, CLAIM_MAX),
+      free: this.#options.slots - this.#occupied,
       slow: Math.max(1, Math.floor(this.#options.slots * SHARE_MAX)) - this.#slow,
-      onHosts: new Map(this.#runningOnHost),
+      givenToHosts: new Map(),
     }
   }
 
@@ -151,14 +160,15 @@ export class Scheduler {
   }
 
   #give({ endpointId, host }: Receiver, wanted: number, room: Room): number {
-    const onHost = room.onHosts.get(host) ?? 0
+    const given = room.givenToHosts.get(host) ?? 0
+    const onHost = given + (this.#runningOnHost.get(host) ?? 0)
     const standing = this.#standings.get(endpointId)
     const slow = standing !== undefined && isSlow(standing)
     const most = Math.min(wanted, room.free, this.#options.perHostMax - onHost, slow ? room.slow : wanted)
     const count = Math.max(0, most)
     room.free -= count
     if (slow) room.slow -= count
-    room.onHosts.set(host, onHost + count)
+    if (count > 0) room.givenToHosts.set(host, given + count)
     return count
   }
 
@@ -185,7 +195,7 @@ export class Scheduler {
   }
 }
 
-type Room = { free: number; slow: number; readonly onHosts: Map<string, number> }
+type Room = { free: number; slow: number; readonly givenToHosts: Map<string, number> }
 
 const newStanding = (now: number): Standing => ({
   breaker: closedBreaker(now),
