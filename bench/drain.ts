@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { applyConfiguration } from '#configuration'
+import { applyConfiguration, findVersion } from '#configuration'
 import { openLmdbHotState } from '#hot-state'
 import { openFileLog } from '#log'
 import { startPipeline } from '#pipeline'
@@ -17,9 +17,12 @@ import { systemClock } from '#platform/clock'
 import { createLogLines } from '#platform/log-lines'
 import { createPool, migratePostgres, startEmbeddedPostgres, type Pool } from '#platform/postgres'
 import type { Snapshot } from '#routing'
+import { givenSecretKeys, useSecretKeys } from '#secrets'
 
 import { writeBacklog } from './backlog.ts'
 import { CONFIGURATION, SUB_COUNT_TYPICAL } from './bench-site.ts'
+
+useSecretKeys(givenSecretKeys([Buffer.alloc(32, 'bench').toString('base64')]))
 
 const COUNT_DEFAULT = 100_000
 const count = Number(process.argv[2] ?? COUNT_DEFAULT)
@@ -80,10 +83,7 @@ const round = (value: number): number => Math.round(value * 100) / 100
 async function configure(pool: Pool): Promise<Snapshot> {
   const application = await applyConfiguration(pool, CONFIGURATION, { by: 'bench' })
   if (application.kind !== 'applied') throw new Error(`the configuration was not applied: ${application.kind}`)
-  const { rows } = await pool.query<{ snapshot: Snapshot }>(
-    'SELECT snapshot FROM config_versions ORDER BY version DESC LIMIT 1',
-  )
-  return rows[0]!.snapshot
+  return (await findVersion(pool, undefined))!.snapshot
 }
 
 /** Wall time of each step over all batches. */

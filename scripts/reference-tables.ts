@@ -13,7 +13,20 @@ import {
 } from '#edge'
 import { clickRules, conversionRules, fraudDefaults, fraudLimitMeanings, fraudLimits, type FraudRule } from '#fraud'
 import { errorCatalogue } from '#platform/errors'
-import { attemptErrors, deliveryChecks, giveUpReasons, macroMeanings, whyNotReasons } from '#postbacks'
+import {
+  attemptErrors,
+  deliveryChecks,
+  giveUpReasons,
+  macroAliasesByTracker,
+  macroMeanings,
+  noticeKinds,
+  postbackLimitMeanings,
+  postbackLimits,
+  receiverTemplates,
+  waitReasons,
+  whyNotReasons,
+  type ReceiverTemplate,
+} from '#postbacks'
 import { refusalReasons, type RefusalReason } from '#records'
 import { dimensions, metrics } from '#reports'
 import { macroNames, routingLimitMeanings, routingLimits } from '#routing'
@@ -43,9 +56,15 @@ export const referenceTables: readonly ReferenceTable[] = [
   { file: 'docs/reasons.md', name: 'refusals', text: meaningTable('Reason', refusalReasons) },
   { file: 'docs/reasons.md', name: 'why-not', text: meaningTable('Reason', whyNotReasons) },
   { file: 'docs/reasons.md', name: 'give-up', text: meaningTable('Reason', giveUpReasons) },
+  { file: 'docs/states/delivery.md', name: 'waits', text: meaningTable('Reason', waitReasons) },
+  { file: 'docs/states/delivery.md', name: 'notices', text: meaningTable('Kind', noticeKinds) },
   { file: 'docs/reasons.md', name: 'attempt-errors', text: meaningTable('Error', attemptErrors) },
   { file: 'docs/reasons.md', name: 'configuration', text: meaningTable('Code', issueCodes) },
   { file: 'docs/macros.md', name: 'macros', text: meaningTable('Macro', macroMeanings) },
+  { file: 'docs/macros.md', name: 'macro-aliases', text: trackerAliasTable() },
+  { file: 'docs/postbacks.md', name: 'templates', text: templateTable() },
+  { file: 'docs/postbacks.md', name: 'template-parameters', text: templateParameterTable() },
+  { file: 'docs/postbacks.md', name: 'postback-limits', text: limitTable(postbackLimits, postbackLimitMeanings) },
   { file: 'docs/states/delivery.md', name: 'checks', text: meaningTable('Check', deliveryChecks) },
   { file: 'docs/operations.md', name: 'environment', text: environmentTable() },
   { file: 'docs/http-edge.md', name: 'click-parameters', text: aliasTable('Parameter', clickParameterNames) },
@@ -76,6 +95,49 @@ export const referenceTables: readonly ReferenceTable[] = [
 export const configurationJsonSchema = {
   file: 'docs/configuration.schema.json',
   text: `${JSON.stringify({ $schema: 'https://json-schema.org/draft/2020-12/schema', title: 'Waypost configuration', ...configurationFileSchema }, null, 2)}\n`,
+}
+
+function trackerAliasTable(): string {
+  const rows = Object.entries(macroAliasesByTracker).flatMap(([tracker, names]) =>
+    Object.entries<string>(names).map(([alias, name]) => [alias, name, tracker] as const),
+  )
+  const byAlias = Map.groupBy(rows, ([alias]) => alias)
+  return table(
+    ['Name', 'Is our', 'As in'],
+    [...byAlias].map(([alias, of]) => [alias, `\`${of[0]![1]}\``, of.map(([, , tracker]) => tracker).join(', ')]),
+  )
+}
+
+function templates(): readonly (readonly [string, ReceiverTemplate])[] {
+  return Object.entries(receiverTemplates)
+}
+
+/** Parameters in capitals: a `<` would have to be escaped, which code in a page cannot be. */
+function shownUrl(url: string): string {
+  return url.replaceAll(/<(\w+)>/g, (_whole, name: string) => name.toUpperCase())
+}
+
+function templateTable(): string {
+  const rows = templates().map(([name, { label, method, url, triggers, note, source }]) => [
+    name,
+    label,
+    `\`${method} ${shownUrl(url)}\``,
+    triggers.map((trigger) => `\`${trigger}\``).join(', '),
+    `${note} [Source](${source})`,
+  ])
+  return table(['Template', 'System', 'Request', 'Triggers', 'Worth knowing'], rows)
+}
+
+function templateParameterTable(): string {
+  const rows = templates().flatMap(([template, { parameters }]) =>
+    parameters.map(({ name, isNeeded, byDefault, description }) => [
+      template,
+      `\`${name}\``,
+      isNeeded ? '**needed**' : byDefault === undefined ? '' : `\`${byDefault}\``,
+      description,
+    ]),
+  )
+  return table(['Template', 'Parameter', 'Default', 'What it is'], rows)
 }
 
 /** The thirty sub ids are one row. */

@@ -19,6 +19,10 @@ export type Config = {
   readonly apiPort: number
   /** An owner's API key that exists after the start. */
   readonly apiKey: string | undefined
+  /** What secrets in the database are sealed with: base64 of 32 bytes, the newest first; empty: keys of the data directory. */
+  readonly secretKeys: readonly string[]
+  /** An HTTP proxy that opens tunnels (CONNECT), with its user and password. */
+  readonly postbackProxy: URL | undefined
   /** Engines of the operator's own instead of the embedded ones. */
   readonly databaseUrl: string | undefined
   readonly clickhouseUrl: string | undefined
@@ -72,6 +76,16 @@ export const environmentVariables = {
   WAYPOST_API_HOST: { purpose: 'address that the API listens on', otherwise: '127.0.0.1' },
   WAYPOST_API_PORT: { purpose: 'port of the API', otherwise: '8081' },
   WAYPOST_API_KEY: { purpose: "an owner's API key that exists after the start", otherwise: '' },
+  WAYPOST_SECRET_KEY: {
+    purpose:
+      'seals the secrets in the database: base64 of 32 bytes; a comma and the one before it while it is replaced. Not set: `secret-keys.json` in the data directory',
+    otherwise: '',
+  },
+  WAYPOST_POSTBACK_PROXY: {
+    purpose:
+      'HTTP proxy for outbound postbacks, which opens tunnels (CONNECT), as `http://user:password@host:port`; an endpoint may say otherwise',
+    otherwise: '',
+  },
   DATABASE_URL: { purpose: 'PostgreSQL to use instead of the embedded one', otherwise: '' },
   CLICKHOUSE_URL: { purpose: 'ClickHouse to use instead of the embedded one', otherwise: '' },
   SUB2_ALLOWED_KEYS: {
@@ -124,6 +138,8 @@ export function readConfig(environment: Environment = process.env): Config {
     apiHost: parseHost('WAYPOST_API_HOST', text('WAYPOST_API_HOST')),
     apiPort: integer('WAYPOST_API_PORT', 0, 65_535),
     apiKey: parseApiKey(text('WAYPOST_API_KEY')),
+    secretKeys: list('WAYPOST_SECRET_KEY').map(parseSecretKey),
+    postbackProxy: parsePostbackProxy(text('WAYPOST_POSTBACK_PROXY')),
     databaseUrl: parseUrl('DATABASE_URL', text('DATABASE_URL'), ['postgres:', 'postgresql:']),
     clickhouseUrl: parseUrl('CLICKHOUSE_URL', text('CLICKHOUSE_URL'), ['http:', 'https:']),
     sub2AllowedKeys: list('SUB2_ALLOWED_KEYS').map(parseSub2Key),
@@ -187,6 +203,33 @@ function parseApiKey(value: string): string | undefined {
   return /^[\x21-\x7e]{1,200}$/.test(value)
     ? value
     : refuse('WAYPOST_API_KEY', '…', 'must be 1 to 200 visible ASCII characters without spaces.')
+}
+
+/** The value is not repeated: it is a secret. */
+function parseSecretKey(value: string): string {
+  const isKey = /^[A-Za-z0-9+/]{43}=$/.test(value) && Buffer.from(value, 'base64').length === 32
+  return isKey ? value : refuse('WAYPOST_SECRET_KEY', '…', 'must be 32 bytes in base64: openssl rand -base64 32.')
+}
+
+/** The value is not repeated: it may hold a password. */
+function parsePostbackProxy(value: string): URL | undefined {
+  if (value === '') return undefined
+  const url = URL.parse(value)
+  return url?.protocol === 'http:' &&
+    url.hostname !== '' &&
+    url.pathname === '/' &&
+    url.search === '' &&
+    isDecodable(url)
+    ? url
+    : refuse('WAYPOST_POSTBACK_PROXY', '…', 'must be a URL like http://user:password@host:port.')
+}
+
+function isDecodable({ username, password }: URL): boolean {
+  try {
+    return decodeURIComponent(username + password) !== undefined
+  } catch {
+    return false
+  }
 }
 
 /** The value is not repeated: it may hold a password. */

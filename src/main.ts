@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 import { readConfig } from '#config'
+import { KEEP_HOURS_MAX } from '#configuration'
 import {
   applyFile,
   askReplay,
@@ -16,15 +17,20 @@ import {
   doctor,
   explainUrl,
   inspectInstallationLog,
+  listTemplates,
   onStopRequest,
   parseRoles,
   reconcileInstallation,
   roles,
   runConfigCommand,
+  runEndpointsCommand,
+  runSecretsCommand,
   serve,
   simulateFile,
   testRuleText,
+  type EndpointsQuestion,
 } from '#operations'
+import { pausedObjects } from '#postbacks'
 
 type Command = {
   readonly usage: string
@@ -110,6 +116,36 @@ const commands: Readonly<Record<string, Command>> = {
       throw new UsageError('config knows history, show [VERSION], diff FROM TO and restore VERSION.')
     },
   },
+  templates: {
+    usage: 'templates [NAME]',
+    summary: 'the ready-made postbacks: how other systems want to be told of conversions',
+    run: async (args) => {
+      const { positionals } = parseArgs({ args, allowPositionals: true })
+      if (positionals.length > 1) throw new UsageError('templates takes one name at most.')
+      return listTemplates(positionals[0])
+    },
+  },
+  endpoints: {
+    usage:
+      'endpoints show [ID] | test ID [--click ID | --conversion ID] | list | pause OBJECT ID [--note TEXT] | resume OBJECT ID | enable ID | recover ID --since TIME | rotate-secret ID [--keep-hours 24]',
+    summary:
+      'receivers of postbacks: with Waypost running what waits for them and how their tries went, and a test with its answer; those that fail or wait; pause and resume an endpoint, affiliate or advertiser, enable what was disabled, send what it missed, change its secret',
+    run: async (args) => {
+      const options = {
+        note: TEXT,
+        since: TEXT,
+        click: TEXT,
+        conversion: TEXT,
+        'keep-hours': { ...TEXT, default: '24' },
+      } as const
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      const [verb, id, ...rest] = positionals
+      if (verb === 'show' && rest.length === 0) return printEndpoints(readConfig(), id)
+      if (verb === 'test' && id !== undefined && rest.length === 0)
+        return testEndpoint(readConfig(), id, given({ click_id: values.click, conversion_id: values.conversion }))
+      return runEndpointsCommand(readConfig(), readEndpointsQuestion(positionals, values))
+    },
+  },
   explain: {
     usage:
       'explain URL [--ip ADDRESS] [--user-agent TEXT] [--country DE] [--language de] [--referrer URL] [--at TIME] [--version N] [--file FILE]',
@@ -176,24 +212,6 @@ const commands: Readonly<Record<string, Command>> = {
       return printWhyNot(readConfig(), { ...deliveryFilter(values), ...given({ reason, limit }) })
     },
   },
-  endpoints: {
-    usage: 'endpoints [ENDPOINT_ID] | endpoints test ENDPOINT_ID [--click ID | --conversion ID]',
-    summary:
-      'with Waypost running: what waits for endpoints and how their tries went; or a test of one with its answer',
-    run: async (args) => {
-      const { values, positionals } = parseArgs({
-        args,
-        options: { click: TEXT, conversion: TEXT },
-        allowPositionals: true,
-      })
-      const [first, second, ...rest] = positionals
-      if (first === 'test' && second !== undefined && rest.length === 0)
-        return testEndpoint(readConfig(), second, given({ click_id: values.click, conversion_id: values.conversion }))
-      if (second !== undefined || Object.keys(values).length > 0)
-        throw new UsageError('endpoints takes one id at most, or test and an id.')
-      return printEndpoints(readConfig(), first)
-    },
-  },
   replay: {
     usage:
       'replay --since 7d [--until TIME] [--endpoint ID] [--state gave_up] [--status 500] [--error timeout] [--cause sale] [--per-minute 600] [--yes] | replay list | replay cancel REPLAY_ID',
@@ -248,6 +266,20 @@ const commands: Readonly<Record<string, Command>> = {
       })
     },
   },
+  secrets: {
+    usage: 'secrets status | rotate [--forget-old]',
+    summary: 'the keys that secrets in the database are sealed with, and how to replace them',
+    run: async (args) => {
+      const options = { 'forget-old': { type: 'boolean', default: false } } as const
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      const [verb, ...rest] = positionals
+      if (rest.length === 0 && verb === 'rotate')
+        return runSecretsCommand(readConfig(), { verb, forgetsOld: values['forget-old'] })
+      if (rest.length === 0 && verb === 'status' && !values['forget-old'])
+        return runSecretsCommand(readConfig(), { verb })
+      throw new UsageError('secrets knows status and rotate [--forget-old].')
+    },
+  },
   doctor: {
     usage: 'doctor',
     summary: 'look at engines, disk, clocks, keys and invariants, and say what to do',
@@ -288,6 +320,24 @@ const commands: Readonly<Record<string, Command>> = {
       })
     },
   },
+}
+
+type EndpointsValues = { readonly note?: string; readonly since?: string; readonly 'keep-hours': string }
+
+function readEndpointsQuestion([verb, ...rest]: readonly string[], values: EndpointsValues): EndpointsQuestion {
+  const [first, second] = rest
+  if (verb === 'list' && rest.length === 0) return { verb }
+  const object = pausedObjects.find((one) => one === first)
+  if (verb === 'pause' && object !== undefined && rest.length === 2)
+    return { verb, object, id: second!, note: values.note }
+  if (verb === 'resume' && object !== undefined && rest.length === 2) return { verb, object, id: second! }
+  if (verb === 'enable' && rest.length === 1) return { verb, id: first! }
+  if (verb === 'recover' && rest.length === 1) return { verb, id: first!, since: sinceTime(values.since) }
+  if (verb === 'rotate-secret' && rest.length === 1)
+    return { verb, id: first!, keepHours: wholeNumber('--keep-hours', values['keep-hours'], 0, KEEP_HOURS_MAX) }
+  throw new UsageError(
+    `endpoints knows show [ID], test ID, list, pause and resume (${pausedObjects.join(', ')}) ID, enable ID, recover ID and rotate-secret ID.`,
+  )
 }
 
 function wholeNumber(name: string, text: string, min: number, max: number): number {

@@ -1,6 +1,7 @@
-import { applyConfiguration } from '#configuration'
+import { applyConfiguration, findVersion } from '#configuration'
 import { createPool, migratePostgres, type EmbeddedPostgres, type Pool } from '#platform/postgres'
 import type { Snapshot } from '#routing'
+import { givenSecretKeys, useSecretKeys } from '#secrets'
 import { deliveryConfiguration } from './configuration.ts'
 
 /** The databases of a run, all on one server. */
@@ -18,6 +19,9 @@ export type Database = {
   readonly settle: () => Promise<void>
   readonly drop: () => Promise<void>
 }
+
+// The same in every process of a run.
+useSecretKeys(givenSecretKeys([Buffer.alloc(32, 'bench').toString('base64')]))
 
 const TEMPLATE = 'delivery_template'
 
@@ -68,10 +72,7 @@ const openDatabase = (server: EmbeddedPostgres, admin: Pool, name: string): Data
 
 /** The configuration that is in force. */
 export async function readSnapshot(pool: Pool): Promise<Snapshot> {
-  const { rows } = await pool.query<{ snapshot: Snapshot }>(
-    'SELECT snapshot FROM config_versions ORDER BY version DESC LIMIT 1',
-  )
-  const [newest] = rows
+  const newest = await findVersion(pool, undefined)
   if (newest === undefined) throw new Error('there is no configuration')
   return newest.snapshot
 }

@@ -34,6 +34,7 @@ async function listRoutes(ask: (url: string) => Promise<Answer>): Promise<readon
 const withIds = (path: string): string => path.replace('{delivery_id}', '999999').replace(/\{\w+\}/g, NOBODY)
 
 test('every route of the API asks for a key, and a key that is unknown opens nothing', async (t) => {
+  // Two guesses at each route are more than an address has in a minute.
   const { ask } = await withApi(t, { limits: { refusalsPerMinuteMax: 1_000 } })
   const routes = await listRoutes(ask)
   assert.ok(routes.length >= 20, String(routes.length))
@@ -353,6 +354,29 @@ test('sends a postback once more, and a made-up sale to try an endpoint', async 
   assert.equal(trial.body['attempt'], null)
   assert.equal((await ask('/v1/endpoints/nobodys/test', { method: 'POST' })).status, 404)
   assert.equal((await ask('/v1/deliveries/999999/replay', { method: 'POST' })).status, 404)
+})
+
+test('lists the ready-made postbacks, to affiliates as well', async (t) => {
+  const { ask, keyFor } = await withApi(t)
+  const key = await keyFor({ role: 'affiliate', affiliate_id: 'anna' })
+  const { status, body } = await ask('/v1/postback-templates', { key })
+  assert.equal(status, 200)
+  const items = body['items'] as readonly Json[]
+  const keitaro = items.find((item) => item['name'] === 'keitaro')!
+  assert.match(String(keitaro['url']), /^https:\/\/<host>\/<key>\/postback\?subid=/)
+  assert.deepEqual(
+    (keitaro['parameters'] as readonly Json[]).map((parameter) => [
+      parameter['name'],
+      parameter['is_needed'],
+      parameter['default'],
+    ]),
+    [
+      ['host', true, null],
+      ['key', true, null],
+      ['click_id', false, 'external_id'],
+    ],
+  )
+  assert.ok(items.every((item) => String(item['source']).startsWith('https://')))
 })
 
 test('pages through a list without losing or repeating a row, also when rows arrive meanwhile', async (t) => {

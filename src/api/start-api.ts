@@ -18,12 +18,16 @@ import { addConfigurationRoutes } from './routes/configuration.ts'
 import { addConfigurationVersionRoutes } from './routes/configuration-versions.ts'
 import { addConversionRoutes } from './routes/conversions.ts'
 import { addDeliveryRoutes } from './routes/deliveries.ts'
+import { addEndpointPageRoutes } from './routes/endpoint-pages.ts'
+import { addPostbackTemplateRoutes } from './routes/postback-templates.ts'
 import { addEndpointRoutes } from './routes/endpoints.ts'
 import { addExplainRoute } from './routes/explain.ts'
 import { addInboundPostbackRoutes } from './routes/inbound-postbacks.ts'
 import { addOperationRoutes } from './routes/operations.ts'
 import { addFraudRoutes } from './routes/fraud.ts'
+import { addNoticeRoutes } from './routes/notices.ts'
 import { addOptimizationRoutes } from './routes/optimization.ts'
+import { addPauseRoutes } from './routes/pauses.ts'
 import { addPublicRoutes } from './routes/public.ts'
 import { addReplayRoutes } from './routes/replays.ts'
 import { addReportRoutes } from './routes/reports.ts'
@@ -32,13 +36,13 @@ import { addTestRuleRoute } from './routes/test-rule.ts'
 
 export type ApiOptions = Omit<
   Api,
-  'registry' | 'edgePort' | 'sub2AllowedKeys' | 'caps' | 'waiting' | 'operations' | 'metrics'
+  'registry' | 'edgePort' | 'sub2AllowedKeys' | 'caps' | 'queueLengths' | 'operations' | 'metrics'
 > & {
   readonly config: Pick<Config, 'apiHost' | 'apiPort' | 'edgePort' | 'sub2AllowedKeys'>
   /** Left out: explanations take caps to have room. */
   readonly caps?: Api['caps']
   /** Left out: counted for each question. */
-  readonly waiting?: Api['waiting']
+  readonly queueLengths?: Api['queueLengths']
   /** Checks of the installation that this process can make; the others answer 503. */
   readonly operations?: Api['operations']
   /** Further metrics of this process for GET /metrics, in the text format of Prometheus. */
@@ -70,7 +74,7 @@ export async function createApi({
   config,
   caps,
   openEnricher,
-  waiting = () => undefined,
+  queueLengths = () => undefined,
   operations = {},
   metrics = [],
   limits: changed,
@@ -85,7 +89,7 @@ export async function createApi({
     edgePort: config.edgePort,
     sub2AllowedKeys: new Set(config.sub2AllowedKeys),
     caps,
-    waiting,
+    queueLengths,
     operations,
     metrics,
     registry: addRequestMetrics(server),
@@ -101,8 +105,12 @@ export async function createApi({
     addCapRoutes(scope, api)
     addInboundPostbackRoutes(scope, api)
     addDeliveryRoutes(scope, api)
-    addEndpointRoutes(scope, api)
+    addEndpointPageRoutes(scope, api)
     addReplayRoutes(scope, api)
+    addPostbackTemplateRoutes(scope)
+    addEndpointRoutes(scope, api)
+    addPauseRoutes(scope, api)
+    addNoticeRoutes(scope, api)
     addConfigurationRoutes(scope, api)
     addConfigurationVersionRoutes(scope, api)
     addExplainRoute(scope, api)

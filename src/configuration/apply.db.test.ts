@@ -328,3 +328,48 @@ test('applying a file twice changes nothing, from any state; no difference means
     { numRuns: 60, seed: 3 },
   )
 })
+
+test('an endpoint keeps its template, headers, batch and scope, and its headers are shown to nobody', async (t) => {
+  const { pool } = await withDatabase(t)
+  const endpoints = {
+    tracker: {
+      affiliate_id: 'anna',
+      source_id: 'fb',
+      yields: true,
+      template: 'keitaro',
+      parameters: { host: 'k.example', key: 'k' },
+    },
+    warehouse: {
+      triggers: ['click', 'payout_changed'],
+      method: 'POST',
+      url: 'https://warehouse.example/',
+      headers: { Authorization: 'Bearer very-secret' },
+      batch: { max_events: 100, format: 'wrapped' },
+    },
+  }
+  await applied(pool, { ...world, endpoints })
+  assert.equal((await apply(pool, { ...world, endpoints })).kind, 'unchanged')
+  const [tracker, warehouse] = (await newest(pool)).endpoints
+  assert.deepEqual(tracker?.scope, { affiliate_id: 'anna', source_id: 'fb' })
+  assert.deepEqual([tracker?.yields, tracker?.template, tracker?.method], [true, 'keitaro', 'GET'])
+  assert.deepEqual(tracker?.triggers, ['lead', 'sale', 'rejected', 'status_changed'])
+  assert.match(tracker?.url ?? '', /^https:\/\/k\.example\/k\/postback\?subid=\{external_id!\}/)
+  assert.deepEqual(warehouse?.headers, { Authorization: 'Bearer very-secret' })
+  assert.deepEqual(warehouse?.batch, {
+    max_events: 100,
+    max_wait_ms: 1_000,
+    max_bytes: 1_048_576,
+    format: 'wrapped',
+    wrapper_key: 'events',
+  })
+  const { batch: _batch, ...rest } = endpoints.warehouse
+  const changes = await applied(pool, {
+    ...world,
+    endpoints: { warehouse: { ...rest, headers: { Authorization: 'Bearer other-secret', 'X-New': 'new-secret' } } },
+  })
+  assert.doesNotMatch(JSON.stringify(changes), /(very|other|new)-secret/)
+  assert.deepEqual(
+    changes.flatMap(({ fields }) => fields.map(({ path }) => path)),
+    ['headers.Authorization', 'headers.X-New', 'batch'],
+  )
+})

@@ -84,7 +84,26 @@ const cases: readonly Case[] = [
   ['macro_unknown', 'an unknown macro in a page', campaignWith('    flows: [{ flow_id: f, show_html: "<b>{clikid}</b>" }]\n'), 11, 'campaigns.main.flows[0].show_html'],
   ['macro_unknown', 'an unknown macro in a postback', endpointWith('').replace('click_id', 'clikc_id'), 3, 'endpoints.crm.url'],
   ['macro_malformed', 'a foreign macro in a postback', endpointWith('').replace('{click_id}', '{{click_id}}'), 3, 'endpoints.crm.url'],
-  ['macro_map_invalid', 'a map that is none', endpointWith('').replace('{click_id}', '{status:lead}'), 3, 'endpoints.crm.url'],
+  ['macro_map_invalid', 'a map that is none', endpointWith('').replace('{click_id}', '{status:lead=1 2}'), 3, 'endpoints.crm.url'],
+  ['macro_function_invalid', 'a function that there is not', endpointWith('').replace('{click_id}', '{sub1:sha256|rot13}'), 3, 'endpoints.crm.url'],
+  ['macro_unknown', 'an unknown macro in a header', endpointWith('    headers:\n      X-Good: "{sub1}"\n      X-Bad: "a {clikc_id}"\n'), 6, 'endpoints.crm.headers.X-Bad'],
+  ['macro_confidential', 'our revenue in a header for an affiliate', `affiliates:\n  anna: {}\n${endpointWith('    affiliate_id: anna\n    headers: { X-R: "{profit}" }\n')}`, 7, 'endpoints.crm.headers.X-R'],
+  ['header_invalid', 'a header that is ours', endpointWith('    headers: { Webhook-Id: "1" }\n'), 4, 'endpoints.crm.headers.Webhook-Id'],
+  ['header_invalid', 'a header with a blank in its name', endpointWith('    headers: { "X Y": "1" }\n'), 4, 'endpoints.crm.headers.X Y'],
+  ['header_invalid', 'a header that cannot be sent', endpointWith('    headers: { X-Y: "žluť" }\n'), 4, 'endpoints.crm.headers.X-Y'],
+  ['batch_invalid', 'a batch by GET', endpointWith('    batch: { max_events: 10 }\n').replace('{click_id}', '1'), 4, 'endpoints.crm.batch'],
+  ['batch_invalid', 'a batch whose address differs from message to message', endpointWith('    method: POST\n    batch: { max_events: 10 }\n'), 3, 'endpoints.crm.url'],
+  ['value_out_of_range', 'a batch without limit', endpointWith('    method: POST\n    batch: { max_events: 1000000 }\n').replace('{click_id}', '1'), 5, 'endpoints.crm.batch.max_events'],
+  ['combination_invalid', 'a wrapper where nothing is wrapped', endpointWith('    method: POST\n    batch: { max_events: 10, wrapper_key: data }\n').replace('{click_id}', '1'), 5, 'endpoints.crm.batch.wrapper_key'],
+  ['value_not_allowed', 'a template that there is not', 'endpoints:\n  crm:\n    template: keitro\n', 3, 'endpoints.crm.template'],
+  ['key_missing', 'a template without its parameter', 'endpoints:\n  crm:\n    template: keitaro\n    parameters:\n      host: t.example\n', 4, 'endpoints.crm.parameters'],
+  ['key_unknown', 'a parameter that the template does not have', 'endpoints:\n  crm:\n    template: binom\n    parameters:\n      host: t.example\n      kee: 1\n', 6, 'endpoints.crm.parameters.kee'],
+  ['value_not_allowed', 'a parameter that is no host', 'endpoints:\n  crm:\n    template: binom\n    parameters:\n      host: https://t.example/\n', 5, 'endpoints.crm.parameters.host'],
+  ['value_not_allowed', 'a click id that is no macro', 'endpoints:\n  crm:\n    template: binom\n    parameters:\n      host: t.example\n      click_id: sub99\n', 6, 'endpoints.crm.parameters.click_id'],
+  ['combination_invalid', 'a template with an address of its own', 'endpoints:\n  crm:\n    template: binom\n    url: https://t.example/\n    parameters: { host: t.example }\n', 4, 'endpoints.crm.url'],
+  ['combination_invalid', 'parameters without a template', endpointWith('    parameters: { host: t.example }\n'), 4, 'endpoints.crm.parameters'],
+  ['key_missing', 'a template that signs and no secret', 'endpoints:\n  crm:\n    template: standard_webhooks\n    parameters: { url: https://t.example/ }\n', 2, 'endpoints.crm'],
+  ['key_missing', 'an endpoint without an address', 'endpoints:\n  crm:\n    method: POST\n', 2, 'endpoints.crm'],
   ['macro_in_host', 'a host that comes from a macro', endpointWith('').replace('crm.example', '{sub1}.example'), 3, 'endpoints.crm.url'],
   ['macro_in_host', 'a landing whose host the link chooses', offer.replace('acme.example/', 'acme.example{sub1}/'), 6, 'offers.lamp.landing_url'],
   ['macro_misplaced', 'a page whose script the link writes', campaignWith("    flows: [{ flow_id: f, show_html: '<script>a = \"{sub1}\"</script>' }]\n"), 11, 'campaigns.main.flows[0].show_html'],
@@ -94,6 +113,9 @@ const cases: readonly Case[] = [
   ['body_invalid', 'a body that is no JSON', endpointWith('    method: POST\n    body: "[1,"\n'), 5, 'endpoints.crm.body'],
   ['domain_invalid', 'an address in place of a domain', 'advertisers:\n  acme: { domains: [https://acme.example] }\n', 2, 'advertisers.acme.domains[0]'],
   ['address_invalid', 'an address of three parts', offerWith('    postback: { allowed_addresses: [10.0.0] }\n'), 8, 'offers.lamp.postback.allowed_addresses[0]'],
+  ['domain_invalid', 'a port in a list of places', 'advertisers:\n  acme: { postback_allow: { domains: ["a.example:80"] } }\n', 2, 'advertisers.acme.postback_allow.domains[0]'],
+  ['destination_not_allowed', 'an endpoint that is on no list of its advertiser', 'advertisers:\n  acme: { postback_allow: { domains: [partner.example] } }\nendpoints:\n  crm:\n    advertiser_id: acme\n    url: "https://evil.example/?c={click_id}"\n', 6, 'endpoints.crm.url'],
+  ['destination_not_allowed', 'an address of an endpoint that is on no list', 'advertisers:\n  acme: { postback_allow: { addresses: [9.9.9.0/24] } }\nendpoints:\n  crm:\n    advertiser_id: acme\n    url: "https://8.8.8.8/?c={click_id}"\n', 6, 'endpoints.crm.url'],
   ['secret_invalid', 'a short secret', offerWith('    postback: { secrets: [abc] }\n'), 8, 'offers.lamp.postback.secrets[0]'],
   ['secret_invalid', 'a signing secret without its form', endpointWith('    secret: whsec_short\n'), 4, 'endpoints.crm.secret'],
   ['event_name_invalid', 'capitals in an event name', offerWith('    custom_events: [Kyc]\n'), 8, 'offers.lamp.custom_events[0]'],
@@ -201,6 +223,8 @@ test('says what was probably meant', () => {
   assert.equal(hintOf('advertisers:\n  My Shop: {}\n'), 'Write "my-shop".')
   assert.equal(hintOf(endpointWith('').replace('click_id', 'clickk_id')), 'Did you mean "{click_id}"?')
   assert.equal(hintOf(offer.replace('example/', 'example/?{clikid}')), 'Did you mean "{clickid}"?')
+  assert.equal(hintOf(endpointWith('    headers: { X-Id: "{clickk_id}" }\n')), 'Did you mean "{click_id}"?')
+  assert.equal(hintOf('endpoints:\n  crm:\n    template: keitro\n'), 'Did you mean "keitaro"?')
 })
 
 test('takes the minimal example, which has 15 lines at most and stands in the documentation', () => {

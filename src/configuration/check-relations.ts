@@ -1,4 +1,5 @@
 import type { FraudSettings } from '#fraud'
+import { hostRefusedBy } from '#postbacks'
 import type { Affiliate, Campaign, Link, Offer, PostbackEndpoint } from '#routing'
 import { report, type Reading } from './check-shape.ts'
 import { sectionNames, type SectionName } from './file-schema.ts'
@@ -18,6 +19,7 @@ export function checkRelations(file: ReadFile, wanted: ConfigurationState, curre
   for (const id of file.offers.keys()) checkOffer(id, file, wanted)
   for (const code of file.links.keys()) checkLink(code, file, wanted, campaignOfFlow)
   for (const id of file.endpoints.keys()) checkEndpoint(id, file, wanted)
+  checkAllowed(file, wanted)
   checkLeftBehind(file, wanted, campaignOfFlow)
 }
 
@@ -267,6 +269,22 @@ function checkEndpoint(id: string, file: ReadFile, wanted: ConfigurationState): 
         key,
       )
   checkMember(file.reading, tree, scope.affiliate_id, scope.advertiser_id, wanted)
+}
+
+/** Endpoints that are on none of their advertiser's lists: of those that the file names, and of the advertisers that it names. */
+function checkAllowed(file: ReadFile, wanted: ConfigurationState): void {
+  for (const { endpoint_id, scope, url } of wanted.endpoints.values()) {
+    const advertiserId = scope.advertiser_id ?? ''
+    const allow = wanted.advertisers.get(advertiserId)?.postback_allow
+    const host = allow && hostRefusedBy(allow, url)
+    if (host === undefined) continue
+    const isNamed = file.named.endpoints.has(endpoint_id)
+    if (!isNamed && !file.named.advertisers.has(advertiserId)) continue
+    const message = `The endpoint "${endpoint_id}" sends to ${host}, where "${advertiserId}" lets nothing be sent.`
+    const found = problem('destination_not_allowed', message, 'Change the URL, or "postback_allow" of the advertiser.')
+    if (isNamed) report(file.reading, treeOf(file, 'endpoints', endpoint_id), found, 'url')
+    else report(file.reading, treeOf(file, 'advertisers', advertiserId), found, 'postback_allow')
+  }
 }
 
 /** Objects that the file does not name may point to something that it takes away. */

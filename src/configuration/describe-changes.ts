@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 
 import { formatAmount } from '#platform/money'
 import type { NamedLists } from '#rules'
+import { isSecretName } from '#secrets'
 import { sectionNames, type SectionName } from './file-schema.ts'
 import { singular, type ConfigurationState } from './objects.ts'
 
@@ -111,12 +112,11 @@ function shown(key: 'before' | 'after', path: string, value: unknown): object {
 }
 
 function shownValue(path: string, value: unknown): string {
-  if (/(^|\.)(secret|secrets|hmac_secrets)$/.test(path)) return '(secret)'
+  if (path.split(/[.[]/).some(isSecretName)) return '(secret)'
   if (path.endsWith('_micros')) return formatAmount(BigInt(value as number), 2)
   if (path.endsWith('_bp')) return `${Number(value) / 100}%`
-  if (/(^|\.)(starts_at|ends_at)$/.test(path)) return new Date(value as number).toISOString()
+  if (/(^|\.)(starts_at|ends_at|previous_secret_until)$/.test(path)) return new Date(value as number).toISOString()
   return JSON.stringify(value, maskSecrets)
 }
 
-const maskSecrets = (key: string, value: unknown): unknown =>
-  /^(secret|secrets|hmac_secrets)$/.test(key) ? '(secret)' : value
+const maskSecrets = (key: string, value: unknown): unknown => (isSecretName(key) ? '(secret)' : value)

@@ -2,6 +2,7 @@ import { Type, type Static, type TSchema } from 'typebox'
 import { optimizeDefaults, optimizeLimits } from '#bandit'
 import { capLimits } from '#caps'
 import { fraudLimits } from '#fraud'
+import { postbackLimits, receiverTemplateNames } from '#postbacks'
 import { ruleLimits } from '#rules'
 
 /** The shape of a configuration file, once: the checker reads it, the JSON schema for editors and the tables of
@@ -163,6 +164,27 @@ const advertiser = Type.Object(
       ),
     ),
     fallback_url: Type.Optional(fallbackUrl),
+    postback_allow: Type.Optional(
+      Type.Object(
+        {
+          domains: Type.Optional(
+            list(
+              formatted('postback_domain', 'Host.'),
+              'Hosts that the URLs of its endpoints may name. `*.example.com` covers every subdomain.',
+              { minItems: 1, maxItems: 1_000 },
+            ),
+          ),
+          addresses: Type.Optional(
+            list(
+              formatted('address_block', 'Address.'),
+              'Every address that such a host has must lie in one of these, each time that it is connected to.',
+              { minItems: 1, maxItems: 1_000 },
+            ),
+          ),
+        },
+        { ...strict, description: 'The only places that its endpoints may send to.' },
+      ),
+    ),
   },
   strict,
 )
@@ -602,6 +624,123 @@ const link = Type.Object(
   strict,
 )
 
+const triggerWords = [
+  'click',
+  'lead',
+  'sale',
+  'rejected',
+  'hold_released',
+  'status_changed',
+  'payout_changed',
+  'event',
+] as const
+
+const batch = Type.Object(
+  {
+    max_events: integer(1, postbackLimits.batchEventsMax, 'Messages of one request.'),
+    max_wait_ms: Type.Optional(
+      integer(0, postbackLimits.batchWaitMsMax, 'Longest time that the first message waits for others.', 1_000),
+    ),
+    max_bytes: Type.Optional(
+      integer(
+        1_024,
+        postbackLimits.batchBytesMax,
+        'Bytes of a body. One message alone is sent whatever its size.',
+        1_048_576,
+      ),
+    ),
+    format: Type.Optional(
+      oneOf(
+        ['json_array', 'ndjson', 'wrapped'],
+        '`json_array`: `[…]`, `ndjson`: a line each, `wrapped`: an object with the list under `wrapper_key`.',
+        'json_array',
+      ),
+    ),
+    wrapper_key: Type.Optional(text('Key of the list, for `wrapped`. Default: `events`.', 64)),
+  },
+  { ...strict, description: 'POST as JSON: many messages in one request. Left out: one request each.' },
+)
+
+/** `202` and `200-299`, with or without quotes. */
+const statusRange = Type.Unsafe<string>({ type: ['string', 'integer'], format: 'statuses', description: 'Statuses.' })
+
+const success = Type.Object(
+  {
+    statuses: Type.Optional(
+      list(statusRange, 'Statuses such as `200` and `200-299`, from 200 to 499.', {
+        minItems: 1,
+        maxItems: 50,
+      }),
+    ),
+    body: Type.Optional(
+      Type.Object(
+        {
+          contains: Type.Optional(
+            list(text('Text.'), 'One of these texts is in the answer; letters in either case.', {
+              minItems: 1,
+              maxItems: 50,
+            }),
+          ),
+          not_contains: Type.Optional(
+            list(text('Text.'), 'None of these texts is in the answer, such as `error`; letters in either case.', {
+              minItems: 1,
+              maxItems: 50,
+            }),
+          ),
+          matches: Type.Optional(
+            text(
+              'A regular expression (RE2) is found in the answer; letters in either case.',
+              ruleLimits.pattern_length_max,
+            ),
+          ),
+        },
+        { ...strict, description: 'What the answer must say. Its first 64 KiB are looked at.' },
+      ),
+    ),
+    json: Type.Optional(
+      Type.Object(
+        {
+          path: text('Where in a JSON answer, such as `data.items.0.status`.'),
+          equals: Type.Unsafe<string>({
+            type: ['string', 'number', 'boolean'],
+            maxLength: 200,
+            description: 'What stands there, as text: `ok`, `1`, `true`.',
+          }),
+        },
+        { ...strict, description: 'A value that the answer must hold.' },
+      ),
+    ),
+    otherwise: Type.Optional(
+      oneOf(
+        ['retry', 'retry_briefly', 'give_up'],
+        'What follows a good status with another answer: the long retries, three attempts in an hour, or none.',
+        'retry',
+      ),
+    ),
+  },
+  { ...strict, description: 'Which answers are a success. Left out: any 2xx.' },
+)
+
+const quota = Type.Object(
+  {
+    count: integer(1, 1_000_000_000, 'Attempts in a period.'),
+    per: oneOf(['hour', 'day', 'month'], 'The period, by the calendar.'),
+    zone: Type.Optional(formatted('timezone', 'Whose calendar.', { default: 'Etc/UTC' })),
+  },
+  { ...strict, description: 'Attempts in an hour, day or month; what is above waits for the next one.' },
+)
+
+const retry = Type.Object(
+  {
+    schedule_seconds: list(
+      integer(1, 604_800, 'Seconds.'),
+      'Waits after the first, second, … attempt, each by up to 20 % longer or shorter.',
+      { minItems: 1, maxItems: 49 },
+    ),
+  },
+  { ...strict, description: 'When failed attempts are repeated. Left out: twelve attempts in 70 hours.' },
+)
+
 const endpoint = Type.Object(
   {
     state: Type.Optional(oneOf(['present', 'absent'], '`absent` removes it.', 'present')),
@@ -617,11 +756,21 @@ const endpoint = Type.Object(
     affiliate_id: Type.Optional(reference('affiliates', 'Only conversions of this affiliate.')),
     campaign_id: Type.Optional(reference('campaigns', 'Only conversions of this campaign.')),
     offer_id: Type.Optional(reference('offers', 'Only conversions of this offer.')),
+    source_id: Type.Optional(
+      text('Only conversions of this traffic source: the `source_id` that links bring along.', 255),
+    ),
+    yields: Type.Optional(
+      Type.Boolean({
+        description:
+          'Silent where an endpoint with all of its scope and more takes the same: a general postback beside those of single offers.',
+        default: false,
+      }),
+    ),
     triggers: Type.Optional(
       list(
-        oneOf(['lead', 'sale', 'rejected', 'hold_released', 'status_changed', 'event'], 'Trigger.'),
-        'What it is sent for.',
-        { minItems: 1, maxItems: 6, default: ['lead', 'sale', 'rejected'] },
+        oneOf(triggerWords, 'Trigger.'),
+        'What it is sent for. Default: `[lead, sale, rejected]`, or what `template` says.',
+        { minItems: 1, maxItems: triggerWords.length },
       ),
     ),
     rule: Type.Optional(
@@ -629,8 +778,20 @@ const endpoint = Type.Object(
         'Which conversions or events it wants to hear of; left out: all. May ask for type, status, payout and the like. See "Rules".',
       ),
     ),
-    method: Type.Optional(oneOf(['GET', 'POST'], 'HTTP method.', 'GET')),
-    url: text('Address with macros such as `{click_id}` and `{payout}`.', 2_048),
+    template: Type.Optional(
+      oneOf(receiverTemplateNames, 'Ready-made method, URL and body of a system, see [postbacks](postbacks.md).'),
+    ),
+    parameters: Type.Optional(
+      Type.Record(Type.String(), Type.String({ maxLength: 2_048 }), {
+        format: 'template_parameter',
+        description: 'What the template asks for: `host`, `key`, …',
+        maxProperties: 20,
+      }),
+    ),
+    method: Type.Optional(oneOf(['GET', 'POST'], 'HTTP method. Default: `GET`, or what `template` says.')),
+    url: Type.Optional(
+      text('Address with macros such as `{click_id}` and `{payout}`. Needed where there is no `template`.', 2_048),
+    ),
     body: Type.Optional(
       Type.String({
         minLength: 1,
@@ -640,15 +801,44 @@ const endpoint = Type.Object(
     content_type: Type.Optional(
       oneOf(['application/json', 'application/x-www-form-urlencoded'], 'POST: how the body is encoded.'),
     ),
+    headers: Type.Optional(
+      Type.Record(Type.String(), Type.String({ minLength: 1, maxLength: postbackLimits.headerTemplateCharactersMax }), {
+        format: 'header_name',
+        description: 'Headers with macros in their values, shown to nobody again: `Authorization: Bearer …`.',
+        maxProperties: postbackLimits.headersMax,
+      }),
+    ),
+    batch: Type.Optional(batch),
     secret: Type.Optional(
       Type.String({
         maxLength: 200,
         description: '`whsec_` and 24 to 64 bytes in base64 (Standard Webhooks); left out: unsigned.',
       }),
     ),
+    previous_secret: Type.Optional(
+      Type.String({ maxLength: 200, description: 'The secret before; until its end requests are signed with both.' }),
+    ),
+    previous_secret_until: Type.Optional(
+      formatted('date', 'When the secret before is used no more, at most seven days ahead where a rotation sets it.'),
+    ),
     timeout_ms: Type.Optional(integer(100, 60_000, 'For the whole attempt.', 10_000)),
     max_concurrency: Type.Optional(integer(1, 100, 'Attempts at the same time.', 4)),
-    max_attempts: Type.Optional(integer(1, 50, 'Attempts before it is given up.', 12)),
+    max_attempts: Type.Optional(
+      integer(
+        1,
+        50,
+        'Attempts before it is given up. Where `retry` is given: one more than its waits, unless set.',
+        12,
+      ),
+    ),
+    retry: Type.Optional(retry),
+    success: Type.Optional(success),
+    final_statuses: Type.Optional(
+      list(statusRange, 'Statuses after which nothing is tried again, such as `406` and `400-404`.', {
+        minItems: 1,
+        maxItems: 50,
+      }),
+    ),
     max_per_minute: Type.Optional(
       integer(
         1,
@@ -656,6 +846,7 @@ const endpoint = Type.Object(
         'Attempts per minute, evenly: at most those of one second at once. Left out: as fast as it answers.',
       ),
     ),
+    quota: Type.Optional(quota),
     expires_hours: Type.Optional(
       integer(
         1,
@@ -666,6 +857,12 @@ const endpoint = Type.Object(
     ),
     allow_private_address: Type.Optional(
       Type.Boolean({ description: 'Lets it be on a private or loopback address.', default: false }),
+    ),
+    via_proxy: Type.Optional(
+      Type.Boolean({
+        description:
+          'Whether it is called through `WAYPOST_POSTBACK_PROXY`; left out: where that is set. `true` without a proxy: it is not called.',
+      }),
     ),
   },
   strict,

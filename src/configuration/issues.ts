@@ -25,6 +25,8 @@ export const issueCodes = {
   url_invalid: 'The address is no http or https URL.',
   domain_invalid: 'The domain is neither a host name nor *. and a host name.',
   address_invalid: 'The address is neither an IP address nor a CIDR block.',
+  destination_not_allowed:
+    'The advertiser has a list of places that its endpoints may send to, and this is none of them.',
   secret_invalid: 'The secret does not have the form asked for.',
   event_name_invalid: 'An event name is 1 to 64 characters of a-z, 0-9, "_", "." and "-".',
   word_ambiguous: 'Two words are the same once written in lower case, and upper and lower case count as equal.',
@@ -37,6 +39,8 @@ export const issueCodes = {
   combination_invalid: 'Two keys do not go together.',
   macro_of_conversion: 'The macro stands for something that a click does not have yet.',
   body_invalid: 'The body of a postback is no valid JSON once its macros are filled.',
+  header_invalid: 'A header of a postback has a name that cannot be set, or a value that no header may have.',
+  batch_invalid: 'What the endpoint sends cannot go with others in one request.',
   ...templateProblemCodes,
 } as const
 

@@ -5,8 +5,10 @@ import { checkRelations } from './check-relations.ts'
 import { sectionNames, type SectionName } from './file-schema.ts'
 import type { Issue } from './issues.ts'
 import { withoutEmpty, type ConfigurationState } from './objects.ts'
-import { readCampaign, readEndpoint, readLink } from './read-campaigns.ts'
+import { readCampaign, readLink } from './read-campaigns.ts'
+import { readEndpoint } from './read-endpoint.ts'
 import type { ReadFile } from './read-file.ts'
+import { keepRotation } from './read-delivery.ts'
 import { readFraud } from './read-fraud.ts'
 import { readOffer } from './read-offers.ts'
 import { checkRulesLeftBehind } from './check-rules.ts'
@@ -87,7 +89,10 @@ function readObjects(file: ReadFile, wanted: ConfigurationState): void {
   for (const [id, one] of present(file.campaigns)) wanted.campaigns.set(id, readCampaign(id, one, reading))
   for (const [id, one] of present(file.links)) wanted.links.set(id, readLink(id, one, reading))
   for (const [id, one] of present(file.endpoints))
-    wanted.endpoints.set(id, readEndpoint(id, one, ownerOf(one, wanted), reading))
+    wanted.endpoints.set(
+      id,
+      keepRotation(readEndpoint(id, one, ownerOf(one, wanted), reading), wanted.endpoints.get(id), one, reading),
+    )
 }
 
 const present = <Item extends { readonly state?: string }>(objects: ReadonlyMap<string, Item>): [string, Item][] =>
@@ -105,6 +110,7 @@ const advertiser = (
     status: file.status ?? 'active',
     domains: [...new Set(file.domains ?? [])],
     fallback_url: file.fallback_url,
+    postback_allow: file.postback_allow,
   })
 
 const affiliate = (

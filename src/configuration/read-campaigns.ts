@@ -1,14 +1,12 @@
-import { postbackMacroNames, validateEndpoint, type EndpointProblem } from '#postbacks'
-import type { Campaign, Flow, FlowAction, Link, PostbackEndpoint } from '#routing'
+import type { Campaign, Flow, FlowAction, Link } from '#routing'
 import { report, type Reading } from './check-shape.ts'
-import type { FileCampaign, FileEndpoint, FileFlow, FileLink } from './file-schema.ts'
+import type { FileCampaign, FileFlow, FileLink } from './file-schema.ts'
 import { problem } from './issues.ts'
 import { withoutEmpty } from './objects.ts'
 import { readLandings, reportAllZero, reportRepeats } from './read-offers.ts'
 import { readOptimize } from './read-optimize.ts'
 import { readRedirect, reportUnusedRedirect } from './read-redirect.ts'
-import { readClickRule, readRule } from './read-rule.ts'
-import { suggestWord } from './suggest.ts'
+import { readClickRule } from './read-rule.ts'
 import type { Tree } from './yaml-tree.ts'
 
 const WEIGHT_DEFAULT = 100
@@ -159,59 +157,4 @@ export function readLink(code: string, file: FileLink, reading: Reading): Link {
   const { campaign_id, flow_id, offer_id, affiliate_id } = file
   const trap = file.trap === true ? true : undefined
   return withoutEmpty<Link>({ code, campaign_id, flow_id, offer_id, affiliate_id, trap })
-}
-
-/** An endpoint as the snapshot has it.
- * @param ownerId advertiser of the campaign or offer in its scope, so that the row belongs to a tenant
- */
-export function readEndpoint(
-  endpointId: string,
-  file: FileEndpoint,
-  ownerId: string | undefined,
-  reading: Reading,
-): PostbackEndpoint {
-  const method = file.method ?? 'GET'
-  for (const key of ['body', 'content_type'] as const)
-    if (method === 'GET' && file[key] !== undefined)
-      report(
-        reading,
-        reading.treeOf.get(file),
-        problem('combination_invalid', `A GET request has no ${key}.`, 'Set method: POST.'),
-        key,
-      )
-  const { affiliate_id, campaign_id, offer_id } = file
-  const endpoint = withoutEmpty<PostbackEndpoint>({
-    endpoint_id: endpointId,
-    name: file.name ?? endpointId,
-    status: file.status ?? 'active',
-    scope: withoutEmpty<PostbackEndpoint['scope']>({
-      advertiser_id: file.advertiser_id ?? ownerId,
-      affiliate_id,
-      campaign_id,
-      offer_id,
-    }),
-    triggers: [...new Set(file.triggers ?? (['lead', 'sale', 'rejected'] as const))],
-    rule: file.rule && readRule(file.rule.rule as Tree, reading, { context: 'conversion', lists: reading.lists }),
-    method,
-    url: file.url,
-    body: file.body,
-    content_type: method === 'POST' ? (file.content_type ?? 'application/json') : undefined,
-    secret: file.secret,
-    timeout_ms: file.timeout_ms ?? 10_000,
-    max_concurrency: file.max_concurrency ?? 4,
-    max_attempts: file.max_attempts ?? 12,
-    max_per_minute: file.max_per_minute,
-    expires_hours: file.expires_hours ?? 120,
-    allow_private_address: file.allow_private_address ?? false,
-  })
-  for (const found of validateEndpoint(endpoint))
-    report(reading, reading.treeOf.get(file), problem(found.code, found.message, hintFor(found, endpoint)), found.field)
-  return endpoint
-}
-
-function hintFor({ code, field, offset }: EndpointProblem, endpoint: PostbackEndpoint): string | undefined {
-  if (code === 'secret_invalid') return 'Make one with: echo "whsec_$(openssl rand -base64 32)"'
-  const name = code === 'macro_unknown' ? /^\{_?([\w-]+)/.exec((endpoint[field] ?? '').slice(offset))?.[1] : undefined
-  const nearest = name === undefined ? undefined : suggestWord(name, postbackMacroNames)
-  return nearest === undefined ? undefined : `Did you mean "{${nearest}}"?`
 }

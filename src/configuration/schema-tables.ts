@@ -71,4 +71,6 @@ const formatTexts: Readonly<Record<string, string>> = {
   html: 'HTML with macros',
   shared_secret: '8 to 200 characters',
   domain: 'host name',
+  statuses: 'status or range',
+  postback_domain: 'host name',
 }

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 
 import type { Advertiser, Affiliate, Campaign, Link, Offer, PostbackEndpoint, Snapshot } from '#routing'
 import type { Pool, Tx } from '#platform/postgres'
+import { openSecrets, sealSecrets, sealSnapshot, secretKeys } from '#secrets'
 import { emptyState, withoutEmpty, type ConfigurationState } from './objects.ts'
 import { sectionNames, type SectionName } from './file-schema.ts'
 
@@ -17,7 +18,7 @@ const tables: Readonly<
   advertisers: {
     table: 'advertisers',
     key: 'advertiser_id',
-    columns: ['name', 'timezone', 'currency', 'status', 'domains', 'fallback_url'],
+    columns: ['name', 'timezone', 'currency', 'status', 'domains', 'fallback_url', 'postback_allow'],
   },
   affiliates: { table: 'affiliates', key: 'affiliate_id', columns: ['name', 'status'] },
   offers: {
@@ -51,7 +52,8 @@ const tables: Readonly<
     key: 'endpoint_id',
     columns: [
       'advertiser_id', 'name', 'status', 'scope', 'triggers', 'rule', 'method', 'url', 'body', 'content_type', 'secret', 'timeout_ms',
-      'max_concurrency', 'max_attempts', 'max_per_minute', 'expires_hours', 'allow_private_address',
+      'max_concurrency', 'max_attempts', 'max_per_minute', 'expires_hours', 'allow_private_address', 'yields', 'template', 'headers', 'batch',
+      'previous_secret', 'previous_secret_until', 'quota', 'retry', 'success', 'final_statuses', 'via_proxy',
     ], // prettier-ignore
   },
 }
@@ -59,19 +61,22 @@ const tables: Readonly<
 /** Any number, the same for ever: two applies at once come one after the other. */
 const ADVISORY_LOCK = 7_229_002
 
-/** Makes this transaction the only one that changes the configuration. */
-export const lockConfiguration = async (tx: Tx): Promise<void> =>
-  void (await tx.query('SELECT pg_advisory_xact_lock($1)', [ADVISORY_LOCK]))
+/** Makes this transaction the only one that changes the configuration, or the key that its secrets are sealed with. */
+export async function lockConfiguration(tx: Tx): Promise<void> {
+  await tx.query('SELECT pg_advisory_xact_lock($1)', [ADVISORY_LOCK])
+  // Another process may have made a new key and forgotten the one known here.
+  secretKeys().currentId()
+}
 
 /** The configuration as it stands in the tables, by id in the order of bytes. */
 export async function readState(database: Queryable): Promise<ConfigurationState> {
   const state = emptyState()
   for (const name of sectionNames) {
     const { rows } = await database.query<Row>(selectAll(name))
-    for (const row of rows) state[name].set(String(row[tables[name].key]), fromRow[name](row) as never)
+    for (const row of rows) state[name].set(String(row[tables[name].key]), fromRow[name](openSecrets(row)) as never)
   }
   const { rows } = await database.query<Row>('SELECT fallback_url, redirect_key, lists, fraud FROM settings')
-  return { ...state, ...withoutEmpty<Settings>(rows[0] as never) }
+  return { ...state, ...withoutEmpty<Settings>(openSecrets(rows[0]) as never) }
 }
 
 const MEMBERSHIPS = `(SELECT coalesce(jsonb_agg(advertiser_id ORDER BY advertiser_id COLLATE "C"), '[]')
@@ -92,7 +97,8 @@ const fromRow: Readonly<Record<SectionName, (row: Row) => object>> = {
     withoutEmpty<Offer>({ ...row, starts_at: toMs(row['starts_at']), ends_at: toMs(row['ends_at']) } as never),
   campaigns: (row) => withoutEmpty<Campaign>(row as never),
   links: (row) => withoutEmpty<Link>(row as never),
-  endpoints: ({ advertiser_id: _tenant, ...row }) => withoutEmpty<PostbackEndpoint>(row as never),
+  endpoints: ({ advertiser_id: _tenant, ...row }) =>
+    withoutEmpty<PostbackEndpoint>({ ...row, previous_secret_until: toMs(row['previous_secret_until']) } as never),
 }
 
 const toRow = (name: SectionName, object: object): object => {
@@ -100,7 +106,10 @@ const toRow = (name: SectionName, object: object): object => {
     const { starts_at, ends_at, ...offer } = object as Offer
     return { ...offer, starts_at: toIso(starts_at), ends_at: toIso(ends_at) }
   }
-  return name === 'endpoints' ? { ...object, advertiser_id: (object as PostbackEndpoint).scope.advertiser_id } : object
+  if (name !== 'endpoints') return object
+  const { previous_secret_until, ...endpoint } = object as PostbackEndpoint
+  const { advertiser_id } = endpoint.scope
+  return { ...endpoint, advertiser_id, previous_secret_until: toIso(previous_secret_until) }
 }
 
 const toIso = (ms: number | undefined): string | undefined =>
@@ -116,7 +125,7 @@ export async function writeState(
   for (const name of sectionNames) {
     const changed = [...changedIds(name)].map((id) => after[name].get(id)).filter((object) => object !== undefined)
     if (changed.length === 0) continue
-    await tx.query(upsert(name), [JSON.stringify(changed.map((object) => toRow(name, object)))])
+    await tx.query(upsert(name), [JSON.stringify(changed.map((object) => sealSecrets(toRow(name, object))))])
     if (name === 'affiliates') await writeMemberships(tx, changed as readonly Affiliate[])
   }
   for (const name of [...sectionNames].reverse()) {
@@ -125,6 +134,15 @@ export async function writeState(
       await tx.query(`DELETE FROM ${tables[name].table} WHERE ${tables[name].key} = ANY($1)`, [removed])
   }
   if (!isDeepStrictEqual(settingsOf(before), settingsOf(after))) await tx.query(UPSERT_SETTINGS, settingsOf(after))
+}
+
+/** Writes everything that has secrets again, sealed with the newest key. */
+export async function resealState(tx: Tx, state: ConfigurationState): Promise<void> {
+  await writeState(tx, state, state, (name) =>
+    name === 'offers' || name === 'endpoints' ? new Set(state[name].keys()) : new Set(),
+  )
+  const { redirect_key } = sealSecrets({ redirect_key: state.redirect_key })
+  await tx.query('UPDATE settings SET redirect_key = coalesce($1, redirect_key)', [redirect_key])
 }
 
 const UPSERT_SETTINGS = `
@@ -175,8 +193,14 @@ export function compileConfiguration(state: ConfigurationState, version: number,
     offers: [...state.offers.values()],
     campaigns: [...state.campaigns.values()],
     links: [...state.links.values()],
-    endpoints: [...state.endpoints.values()],
+    endpoints: [...state.endpoints.values()].map((endpoint) => withAllowed(endpoint, state)),
   })
+}
+
+/** Whoever sends knows the endpoint alone. */
+function withAllowed(endpoint: PostbackEndpoint, { advertisers }: ConfigurationState): PostbackEndpoint {
+  const allowed = advertisers.get(endpoint.scope.advertiser_id ?? '')?.postback_allow
+  return allowed === undefined ? endpoint : { ...endpoint, postback_allow: allowed }
 }
 
 /** The newest version; 0 where there is none. */
@@ -188,16 +212,19 @@ export async function readVersion(database: Queryable): Promise<number> {
 }
 
 const INSERT_VERSION = `
-  INSERT INTO config_versions (version, snapshot, created_at, created_by, diff) VALUES ($1, $2, $3, $4, $5)`
+  INSERT INTO config_versions (version, snapshot, created_at, created_by, diff, secret_key_id)
+  VALUES ($1, $2, $3, $4, $5, $6)`
 
 /** Stores a version whole and tells everybody who listens; they hear it when the transaction commits. */
 export async function storeVersion(tx: Tx, snapshot: Snapshot, by: string, diff: unknown): Promise<void> {
+  const keyId = secretKeys().currentId()
   await tx.query(INSERT_VERSION, [
     snapshot.version,
-    JSON.stringify(snapshot),
+    JSON.stringify(sealSnapshot(snapshot)),
     snapshot.created_at,
     by,
     JSON.stringify(diff),
+    keyId,
   ])
   await tx.query("SELECT pg_notify('waypost_config', $1)", [String(snapshot.version)])
 }

@@ -1,6 +1,7 @@
 import ipaddr from 'ipaddr.js'
 import { fraudRules, rateKinds } from '#fraud'
 import { parseAmount, parseCurrency } from '#platform/money'
+import { parseStatuses } from '#postbacks'
 import { compileTemplate, isClickMacro, macroNames, type Template } from '#routing'
 import { countries, LIST_NAME } from '#rules'
 import { problem, type Problem } from './issues.ts'
@@ -11,6 +12,7 @@ import { isHostChosen, isScriptChosen } from './unsafe-macros.ts'
 export type FormatName = keyof typeof formats
 export type FormatCheck = (text: string) => Problem | undefined
 
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/
 const ID = /^[a-z0-9][a-z0-9_.-]{0,62}$/
 const LINK_CODE = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/
 const EVENT_NAME = /^[a-z0-9][a-z0-9_.-]{0,63}$/
@@ -84,6 +86,12 @@ export const formats = {
           `"${cut(text)}" is no country code.`,
           'Write ISO 3166-1 alpha-2 in upper case, like DE or GB, or "*".',
         ),
+  header_name: (text) =>
+    HEADER_NAME.test(text)
+      ? undefined
+      : problem('header_invalid', `"${cut(text)}" is no name of a header.`, 'Use 1 to 64 letters, digits and "-".'),
+  // Which ones there are depends on the template.
+  template_parameter: () => undefined,
   fraud_rule: (text) => checkWord(text, Object.keys(fraudRules), 'rule of fraud'),
   rate_kind: (text) => checkWord(text, rateKinds, 'kind of rate'),
   redirect_url: (text) => checkUrl(text),
@@ -96,8 +104,20 @@ export const formats = {
           `"${cut(text)}" is no host name.`,
           'Write the host alone, without https:// and path, in lower case.',
         ),
+  postback_domain: (text) =>
+    HOST.test(text) && !text.includes(':')
+      ? undefined
+      : problem(
+          'domain_invalid',
+          `"${cut(text)}" is no host name.`,
+          'Write the host alone, without https://, port and path, in lower case, and other scripts in their xn-- form.',
+        ),
   address_block: (text) =>
     isAddressBlock(text) ? undefined : problem('address_invalid', `"${cut(text)}" is no IP address or CIDR block.`),
+  statuses: (text) =>
+    parseStatuses(text) === undefined
+      ? problem('value_not_allowed', `"${cut(text)}" is neither a status nor a range of them.`, 'Write 202 or 200-299.')
+      : undefined,
   shared_secret: (text) =>
     PRINTABLE.test(text)
       ? undefined

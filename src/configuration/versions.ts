@@ -1,5 +1,6 @@
 import type { Pool, Tx } from '#platform/postgres'
 import type { Snapshot } from '#routing'
+import { isSecretName, openSnapshot } from '#secrets'
 import { describeChanges, type Change } from './describe-changes.ts'
 import { sectionNames } from './file-schema.ts'
 import { emptyState, type ConfigurationState } from './objects.ts'
@@ -84,7 +85,7 @@ export async function findVersion(
       createdBy: row.created_by,
       restoredVersion: row.restored_version ?? undefined,
       changes: row.diff,
-      snapshot: row.snapshot,
+      snapshot: openSnapshot(row.snapshot),
     }
   )
 }
@@ -111,12 +112,10 @@ export function stateOf({ version: _version, created_at: _at, ...parts }: Snapsh
   for (const one of parts.offers) state.offers.set(one.offer_id, one)
   for (const one of parts.campaigns) state.campaigns.set(one.campaign_id, one)
   for (const one of parts.links) state.links.set(one.code, one)
-  for (const one of parts.endpoints) state.endpoints.set(one.endpoint_id, one)
+  for (const { postback_allow: _advertisers, ...one } of parts.endpoints) state.endpoints.set(one.endpoint_id, one)
   return { ...state, ...settings }
 }
 
-const SECRET_KEYS: ReadonlySet<string> = new Set(['secret', 'secrets', 'hmac_secrets', 'redirect_key'])
-
 /** A snapshot for people: what opens a door or signs a message is not shown. */
 export const maskSnapshot = (snapshot: Snapshot): object =>
-  JSON.parse(JSON.stringify(snapshot, (key, value: unknown) => (SECRET_KEYS.has(key) ? '(secret)' : value))) as object
+  JSON.parse(JSON.stringify(snapshot, (key, value: unknown) => (isSecretName(key) ? '(secret)' : value))) as object

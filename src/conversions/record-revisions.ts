@@ -1,6 +1,6 @@
 import { book, entriesBetween, type Booking } from '#ledger'
 import type { Tx } from '#platform/postgres'
-import { enqueueDeliveries, triggersOfRevision, type DeliveryCause } from '#postbacks'
+import { causesOfRevision, enqueueDeliveries } from '#postbacks'
 import type { Snapshot } from '#routing'
 
 import type { Revision } from './conversion.ts'
@@ -19,7 +19,10 @@ export async function recordRevisions(
   if (revisions.length === 0) return
   await appendRevisions(tx, revisions)
   await book(tx, revisions.map(bookingOf))
-  await enqueue(tx, revisions.flatMap(causesOf), snapshot)
+  const causes = revisions.flatMap(({ before, after }) =>
+    causesOfRevision(before, after, after.click, after.updatedAt.getTime()),
+  )
+  await enqueue(tx, causes, snapshot)
 }
 
 function bookingOf({ before, after, cause }: Revision): Booking {
@@ -34,11 +37,3 @@ function bookingOf({ before, after, cause }: Revision): Booking {
     entries: entriesBetween(before, after),
   }
 }
-
-const causesOf = ({ before, after }: Revision): readonly DeliveryCause[] =>
-  triggersOfRevision(before, after).map((trigger) => ({
-    trigger,
-    conversion: after,
-    click: after.click,
-    at: after.updatedAt.getTime(),
-  }))

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 export type DataPaths = {
   readonly directory: string
   readonly secrets: string
+  readonly secretKeys: string
   readonly postgres: string
   readonly clickhouse: string
   readonly log: string
@@ -19,6 +20,7 @@ export type DataPaths = {
 export const dataPaths = (directory: string): DataPaths => ({
   directory,
   secrets: join(directory, 'secrets.json'),
+  secretKeys: join(directory, 'secret-keys.json'),
   postgres: join(directory, 'postgres'),
   clickhouse: join(directory, 'clickhouse'),
   log: join(directory, 'log'),

@@ -68,7 +68,7 @@ export async function printWhyNot(config: Config, filter: Filter): Promise<numbe
   return say(table(head, itemsOf(page).map((row) => columns.map((column) => row[column]))) + more(page)) // prettier-ignore
 }
 
-/** `waypost endpoints`: what waits for each endpoint and how its tries went. @returns exit code: 0 */
+/** `waypost endpoints show`: what waits for each endpoint and how its tries went. @returns exit code: 0 */
 export async function printEndpoints(config: Config, endpointId: string | undefined): Promise<number> {
   if (endpointId !== undefined)
     return say(JSON.stringify(await ask(config, `/v1/endpoints/${encodeURIComponent(endpointId)}`), null, 2))
@@ -100,7 +100,7 @@ function endpointCells(row: Row): readonly unknown[] {
   const rate = hour['success_rate'] as number | null
   return [
     row['endpoint_id'],
-    row['state'],
+    row['disabled_reason'] === null ? (row['waits_for'] ?? row['state']) : `disabled: ${word(row['disabled_reason'])}`,
     waiting['ready'],
     waiting['deferred'],
     waiting['oldest_age_seconds'],

@@ -4,6 +4,7 @@ import type { LogLines } from '#platform/log-lines'
 import { findRunningPostgres, startEmbeddedPostgres } from '#platform/postgres'
 
 import { makeDataDirectory, readOrMakeSecrets, type DataPaths } from './data-directory.ts'
+import { openSecretKeys } from './open-secret-keys.ts'
 
 /** Something open, with its end. */
 export type Opened<T> = { readonly value: T; readonly close: () => Promise<void> }
@@ -35,8 +36,9 @@ export async function openFacts(config: Config, paths: DataPaths): Promise<Opene
  * or the embedded one started for this command.
  */
 export async function reachDatabase(config: Config, paths: DataPaths, logLines: LogLines): Promise<Opened<string>> {
+  if (config.databaseUrl === undefined || config.secretKeys.length === 0) makeDataDirectory(paths)
+  openSecretKeys(config, paths)
   if (config.databaseUrl !== undefined) return { value: config.databaseUrl, close: nothingToClose }
-  makeDataDirectory(paths)
   const { postgresPassword } = readOrMakeSecrets(paths.secrets)
   const running = findRunningPostgres(paths.postgres, postgresPassword)
   if (running !== undefined) return { value: running.url, close: nothingToClose }

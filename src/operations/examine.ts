@@ -143,8 +143,8 @@ async function askClocks({ pool, clock }: Installation): Promise<Answer> {
 }
 
 async function askSecrets({ config }: Installation): Promise<Answer> {
-  const { secrets, snapshot } = dataPaths(config.dataDir)
-  const files = [secrets, snapshot].flatMap((file) => {
+  const { secrets, secretKeys, snapshot } = dataPaths(config.dataDir)
+  const files = [secrets, secretKeys, snapshot].flatMap((file) => {
     const mode = statSync(file, { throwIfNoEntry: false })?.mode
     return mode === undefined ? [] : [{ file, mode: mode & 0o777 }]
   })
@@ -264,7 +264,10 @@ async function askLeases({ pool }: Installation): Promise<Answer> {
     [LEASE_LATE_SECONDS],
   )
   if (late === 0n) return ok(`${all} workers`)
-  return fail(`${late} of ${all} delivery workers are gone and nobody took their endpoints over`, 'Start a process with the role delivery.')
+  return fail(
+    `${late} of ${all} delivery workers are gone and nobody took their endpoints over`,
+    'Start a process with the role delivery.',
+  )
 }
 
 async function askDeliveries({ pool }: Installation): Promise<Answer> {

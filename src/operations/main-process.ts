@@ -7,7 +7,7 @@ import { ensureOwnerKey } from '#accounts'
 import { startApi } from '#api'
 import { openSqliteCapState, type CapState } from '#caps'
 import type { Config } from '#config'
-import { ensureConfiguration } from '#configuration'
+import { ensureConfiguration, ensureSealed } from '#configuration'
 import { openEnricher, prepareGeoFiles } from '#enrichment'
 import { openLmdbHotState, type HotState } from '#hot-state'
 import { openFileLog, type EventLog } from '#log'
@@ -26,13 +26,22 @@ import {
   startEmbeddedPostgres,
   type Pool,
 } from '#platform/postgres'
-import { keepHistory, printWaitingSeries, runReplays, startDelivery, watchTries, watchWaiting } from '#postbacks'
+import {
+  createGateMetrics,
+  keepHistory,
+  printWaitingSeries,
+  runReplays,
+  startDelivery,
+  watchQueueLengths,
+  watchTries,
+} from '#postbacks'
 import { followSnapshots, type SnapshotFollower } from '#snapshots'
 
 import { dataPaths, readOrMakeSecrets, type DataPaths, type Secrets } from './data-directory.ts'
 import { startEdgeProcess, type EdgeProcess } from './edge/edge-process.ts'
 import { openFacts, type Facts } from './engines.ts'
 import { examine } from './examine.ts'
+import { openSecretKeys } from './open-secret-keys.ts'
 import { Parts } from './parts.ts'
 import { withFreePort } from './ports.ts'
 import { RECONCILE_WAIT_MS } from './reconcile-installation.ts'
@@ -81,6 +90,7 @@ async function startParts(options: MainOptions, parts: Parts): Promise<Omit<Main
   const { config, roles } = options
   const paths = dataPaths(config.dataDir)
   const secrets = readOrMakeSecrets(paths.secrets)
+  openSecretKeys(config, paths)
   refuseSecondStart(config, paths, secrets)
   const port = config.databaseUrl === undefined ? await findFreePort() : 0
   const databaseUrl = config.databaseUrl ?? embeddedPostgresUrl(port, secrets.postgresPassword)
@@ -185,6 +195,7 @@ async function openDatabase(start: Start): Promise<Database> {
   parts.add('connections', () => pool.end())
   await onceReachable(start, 'PostgreSQL', isConnectionFailure, () => migratePostgres(pool))
   const configVersion = await ensureConfiguration(pool)
+  await ensureSealed(pool)
   await ensureOwnerKey(pool, secrets.ownerApiKey, { name: 'secrets.json', clock: systemClock })
   if (config.apiKey !== undefined)
     await ensureOwnerKey(pool, config.apiKey, { name: 'WAYPOST_API_KEY', clock: systemClock })
@@ -279,7 +290,16 @@ async function startDeliveryRole(
   const isLeaseFenced = !config.faultGuardsOff.has('fence')
   const tries = watchTries({ pool, logLines })
   const { onRecorded } = tries
-  const delivery = await startDelivery({ pool, snapshots, clock: systemClock, logLines, isLeaseFenced, onRecorded })
+  const proxy = config.postbackProxy
+  const delivery = await startDelivery({
+    pool,
+    snapshots,
+    clock: systemClock,
+    logLines,
+    isLeaseFenced,
+    proxy,
+    onRecorded,
+  })
   parts.add('delivery', async () => {
     await delivery.stop()
     await tries.stop()
@@ -315,13 +335,13 @@ async function startApiRole(
   otherMetrics: readonly MetricsText[],
 ): Promise<number> {
   const reader = facts!.reader
-  const waiting = watchWaiting({ pool, logLines })
-  parts.add('waiting', () => waiting.stop())
+  const lengths = watchQueueLengths({ pool, logLines })
+  parts.add('queue lengths', () => lengths.stop())
   const waitingMetrics = (): string => {
-    const sample = waiting.current()
+    const sample = lengths.current()
     return sample === undefined ? '' : printWaitingSeries(sample, systemClock.now())
   }
-  const metrics = [...otherMetrics, waitingMetrics]
+  const metrics = [...otherMetrics, createGateMetrics(pool), waitingMetrics]
   const capPlace = pipeline && (() => pipeline.capPlace())
   const operations = {
     doctor: async () => ({
@@ -339,7 +359,7 @@ async function startApiRole(
       config: { ...config, edgePort },
       openEnricher: () => openEnricher(prepareGeoFiles(paths.geo)),
       operations,
-      waiting: waiting.current,
+      queueLengths: lengths.current,
     }),
   )
   parts.add('api', () => api.stop())

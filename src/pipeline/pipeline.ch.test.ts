@@ -7,6 +7,7 @@ import { refusalReasons } from '#records'
 import { takeOver } from './positions.ts'
 import {
   clickWith,
+  endpoint,
   eventWith,
   nextMs,
   offerWith,
@@ -51,6 +52,25 @@ test('a click, its events and its conversion arrive in facts, conversions, ledge
     { held: 44_000_000n },
   )
   assert.deepEqual(await w.row('SELECT count(*) AS deliveries FROM deliveries'), { deliveries: 2n })
+})
+
+test('clicks that were taken are told to an endpoint that listens to them, once, with the position', async (t) => {
+  const w = await withInstallation(t)
+  const listening = { ...endpoint, endpoint_id: 'clicks', triggers: ['click'] as const }
+  w.snapshot = snapshotWith({ endpoints: [endpoint, listening] })
+  const click = clickWith()
+  const refused = clickWith({ outcome: 'fallback' })
+  const preview = clickWith({ class: 'preview' })
+  await w.append(click, refused, preview)
+  await w.drain()
+  assert.deepEqual(await w.row('SELECT count(*) AS n, min(cause) AS cause, min(url) AS url FROM deliveries'), {
+    n: 1n,
+    cause: 'click',
+    url: `https://tracker.example/?c=${click.click_id}&s=click`,
+  })
+  await w.append(click)
+  await w.drain()
+  assert.deepEqual(await w.row('SELECT count(*) AS n FROM deliveries'), { n: 1n })
 })
 
 test('a repeated event is neither stored nor converted again, and is counted', async (t) => {

@@ -17,12 +17,13 @@ import { findPresent, insertFacts, type FactTable } from '#facts'
 import type { FactsClient } from '#platform/clickhouse'
 import { inTransaction, type Pool, type Tx } from '#platform/postgres'
 import { enqueueDeliveries, enqueueDeliveriesUnsafely, type DeliveryCause } from '#postbacks'
-import type { Snapshot } from '#routing'
+import type { PostbackTrigger, Snapshot } from '#routing'
 
 import { countBatch, type Batch } from './batch.ts'
 import { addCounts } from './counters.ts'
 import type { PipelineMetrics } from './metrics.ts'
 import { advance, markPending, type Place } from './positions.ts'
+import { readSoundClick } from './sound-record.ts'
 import { renderFacts } from './steps.ts'
 
 export type WriteTools = {
@@ -142,7 +143,7 @@ async function record(
     ? async (_tx, causes) => void unboxed.push(...causes)
     : enqueueDeliveries
   await recordRevisions(tx, decided.revisions, snapshot, enqueue)
-  await enqueue(tx, plainEvents(batch, snapshot), snapshot)
+  await enqueue(tx, [...plainClicks(batch, snapshot), ...plainEvents(batch, snapshot)], snapshot)
   await storeInbound(tx, decided.inbound)
 }
 
@@ -162,9 +163,21 @@ async function enqueueAfterwards(causes: readonly DeliveryCause[], { pool, snaps
   }
 }
 
+const isWanted = (trigger: PostbackTrigger, { endpoints }: Snapshot): boolean =>
+  endpoints.some(({ status, triggers }) => status === 'active' && triggers.includes(trigger))
+
+/** Clicks that an offer or a flow took, where an endpoint wants to hear of them. Their records are read once more only then. */
+function plainClicks(batch: Batch, snapshot: Snapshot): readonly DeliveryCause[] {
+  if (!isWanted('click', snapshot)) return []
+  return batch.clicks.flatMap(({ payload, isTaken, isDuplicate }) => {
+    const click = isTaken && !isDuplicate ? readSoundClick(payload) : undefined
+    return click === undefined ? [] : [{ trigger: 'click', click, at: click.at } as const]
+  })
+}
+
 /** Events that made no conversion, where an endpoint wants to hear of them. */
 function plainEvents(batch: Batch, snapshot: Snapshot): readonly DeliveryCause[] {
-  if (!snapshot.endpoints.some(({ status, triggers }) => status === 'active' && triggers.includes('event'))) return []
+  if (!isWanted('event', snapshot)) return []
   return batch.events.flatMap(({ record: event, verdict, isDuplicate }) =>
     verdict.kind === 'accepted' && !isDuplicate
       ? [{ trigger: 'event', event, click: verdict.click, at: event.at } as const]

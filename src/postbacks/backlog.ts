@@ -15,11 +15,13 @@ const AGAIN_SECONDS = { notice: 1, look: 10 } as const
 
 export type Look = keyof typeof AGAIN_SECONDS | 'whole'
 
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] }
+
 export type KnownReceiver = Receiver & { readonly endpoint: PostbackEndpoint }
 
 /** An endpoint that this worker owns, and what is read ahead for it. */
-export type Line = {
-  receiver: KnownReceiver
+export type Line = Mutable<KnownReceiver> & {
+  readonly shard: number
   /** Deliveries up to this one are marked before they are sent. */
   readonly suspectTo: bigint
   /** Read, not yet sent; `head` is the first of them. */
@@ -59,14 +61,13 @@ export class Backlog {
   }
 
   /** Begins with an endpoint, or takes its changed configuration over. */
-  open(receiver: KnownReceiver, suspectTo: bigint): Line {
+  open(receiver: KnownReceiver, shard: number, suspectTo: bigint): Line {
     const known = this.#lines.get(receiver.endpointId)
     if (known !== undefined) {
-      known.receiver = receiver
-      return known
+      return Object.assign(known, receiver)
     }
     const line: Line = {
-      receiver, suspectTo, waiting: [], head: 0, known: new Map(), lately: new Set(), position: FROM_THE_BEGINNING,
+      ...receiver, shard, suspectTo, waiting: [], head: 0, known: new Map(), lately: new Set(), position: FROM_THE_BEGINNING,
       wanted: undefined, isReading: false, isClosed: false,
     } // prettier-ignore
     this.#lines.set(receiver.endpointId, line)
@@ -81,7 +82,7 @@ export class Backlog {
     line.waiting = []
     line.head = 0
     this.#needy.delete(line)
-    this.#lines.delete(line.receiver.endpointId)
+    this.#lines.delete(line.endpointId)
   }
 
   /** Something may have become due. */
@@ -109,7 +110,7 @@ export class Backlog {
     const { wanted } = line
     line.wanted = undefined
     const count = Math.min(share, aheadOf(line))
-    const { endpointId } = line.receiver
+    const { endpointId } = line
     if (wanted === 'more') return { endpointId, count, after: line.position, againSeconds: 0 }
     if (wanted === 'whole')
       return { endpointId, count: count + line.known.size, after: FROM_THE_BEGINNING, againSeconds: 0 }
@@ -144,7 +145,7 @@ export class Backlog {
       line.isReading = false
       line.lately.clear()
       if (line.isClosed) continue
-      const isMore = (counts.get(line.receiver.endpointId) ?? 0) >= readings[index]!.count
+      const isMore = (counts.get(line.endpointId) ?? 0) >= readings[index]!.count
       if (isMore) line.wanted ??= 'more'
       if (line.wanted !== undefined && countOf(line) <= aheadOf(line) / 2) this.#needy.add(line)
     }
@@ -176,7 +177,7 @@ export class Backlog {
   forget(line: Line, deliveryId: bigint): void {
     this.#characters -= line.known.get(deliveryId) ?? 0
     line.known.delete(deliveryId)
-    const current = this.#lines.get(line.receiver.endpointId)
+    const current = this.#lines.get(line.endpointId)
     if (current?.isReading === true) current.lately.add(deliveryId)
   }
 
@@ -191,7 +192,7 @@ export class Backlog {
 const charactersOf = ({ url, body }: Claimed): number => url.length + (body?.length ?? 0)
 
 /** Twice what may be under way at once: while one half is sent the other is read. */
-const aheadOf = ({ receiver }: Line): number => Math.min(AHEAD_MAX, Math.max(AHEAD_MIN, 2 * receiver.concurrencyMax))
+const aheadOf = ({ concurrencyMax }: Line): number => Math.min(AHEAD_MAX, Math.max(AHEAD_MIN, 2 * concurrencyMax))
 
 const isBehind = (position: ReadPosition, { runAtMicros, deliveryId }: Claimed): boolean =>
   position.runAtMicros < runAtMicros || (position.runAtMicros === runAtMicros && position.deliveryId < deliveryId)

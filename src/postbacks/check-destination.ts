@@ -37,7 +37,7 @@ const METADATA_V6 = blocksOf(['fd00:ec2::254/128'])
 const V4_MAPPED = /^::ffff:(?:(\d+\.\d+\.\d+\.\d+)|([0-9a-f]{1,4}):([0-9a-f]{1,4}))$/i
 
 /** The IPv4 address inside an IPv4-mapped IPv6 address; other addresses unchanged. */
-function unwrapMapped(address: string): string {
+export function unwrapMapped(address: string): string {
   const match = V4_MAPPED.exec(address)
   if (match === null) return address
   if (match[1] !== undefined) return match[1]

@@ -10,8 +10,19 @@ export class DestinationRefused extends Error {
   }
 }
 
+/** Our own way out failed: that says nothing about the receiver. */
+export class ProxyFailed extends Error {
+  readonly code = 'PROXY_FAILED'
+  /** @param why without the proxy's address, which may hold a password */
+  constructor(why: string) {
+    super(`the proxy: ${why}`)
+    this.name = 'ProxyFailed'
+  }
+}
+
 const byCode: Readonly<Record<string, AttemptError>> = {
   DESTINATION_REFUSED: 'destination_refused',
+  PROXY_FAILED: 'proxy_error',
   ECONNREFUSED: 'connection_refused',
   ECONNRESET: 'connection_reset',
   EPIPE: 'connection_reset',

@@ -1,6 +1,7 @@
 import type { PostbackEndpoint, Snapshot } from '#routing'
 import { compileRule, RuleLists, type CompiledRule } from '#rules'
-import type { DeliveryCause } from './delivery-causes.ts'
+import { conversionOf, type DeliveryCause } from './delivery-causes.ts'
+import { compileHeaders, headerProblems, type CompiledHeaders } from './headers.ts'
 import type { NameBook } from './macros.ts'
 import { compileTemplate, type Template } from './templates.ts'
 
@@ -10,6 +11,7 @@ export type CompiledEndpoint = {
   readonly url: Template
   /** Undefined: the standard body, or no body for GET. */
   readonly body: Template | undefined
+  readonly headers: CompiledHeaders
   /** False where a template has a mistake: nothing is sent, and the reason is on record. */
   readonly isValid: boolean
   /** Which of the causes it wants to hear of; undefined: all. */
@@ -31,11 +33,13 @@ export function compileEndpoint(endpoint: PostbackEndpoint, lists?: RuleLists): 
   const url = compileTemplate(endpoint.url, 'url')
   const hasBody = endpoint.method === 'POST' && endpoint.body !== undefined
   const body = hasBody ? compileTemplate(endpoint.body, bodyKindOf(endpoint)) : undefined
-  const problems = [...url.problems, ...(body?.problems ?? [])]
+  const ofHeaders = headerProblems(endpoint.headers, endpoint.scope.affiliate_id !== undefined)
+  const problems = [...url.problems, ...(body?.problems ?? []), ...ofHeaders]
   return {
     endpoint,
     url: url.template,
     body: body?.template,
+    headers: compileHeaders(endpoint.headers),
     isValid: problems.length === 0,
     accepts: endpoint.rule && compileRule(endpoint.rule, lists),
   }
@@ -48,6 +52,7 @@ function scopeKey({ scope }: PostbackEndpoint): string {
   if (scope.offer_id !== undefined) return `offer:${scope.offer_id}`
   if (scope.campaign_id !== undefined) return `campaign:${scope.campaign_id}`
   if (scope.affiliate_id !== undefined) return `affiliate:${scope.affiliate_id}`
+  if (scope.source_id !== undefined) return `source:${scope.source_id}`
   if (scope.advertiser_id !== undefined) return `advertiser:${scope.advertiser_id}`
   return GLOBAL
 }
@@ -85,16 +90,18 @@ export type Belonging = {
   readonly affiliateId: string | undefined
   readonly campaignId: string | undefined
   readonly offerId: string | undefined
+  readonly sourceId: string | undefined
 }
 
 export function belongingOf(cause: DeliveryCause): Belonging {
   const { click } = cause
-  const conversion = cause.trigger === 'event' ? undefined : cause.conversion
+  const conversion = conversionOf(cause)
   return {
     advertiserId: conversion?.advertiserId ?? click.advertiser_id,
     affiliateId: conversion?.affiliateId ?? click.affiliate_id,
     campaignId: conversion?.campaignId ?? click.campaign_id,
     offerId: conversion?.offerId ?? click.offer_id,
+    sourceId: click.source_id,
   }
 }
 
@@ -103,16 +110,33 @@ const fits = (wanted: string | undefined, actual: string | undefined): boolean =
 
 /** The endpoints whose whole scope and one of whose triggers fit, paused ones included. */
 export function matchEndpoints(cause: DeliveryCause, endpoints: CompiledEndpoints): readonly CompiledEndpoint[] {
-  const { advertiserId, affiliateId, campaignId, offerId } = belongingOf(cause)
-  const keys = [`offer:${offerId}`, `campaign:${campaignId}`, `affiliate:${affiliateId}`, `advertiser:${advertiserId}`]
+  const { advertiserId, affiliateId, campaignId, offerId, sourceId } = belongingOf(cause)
+  const isConfidential = 'isConfidential' in cause && cause.isConfidential === true
+  const keys = [
+    `offer:${offerId}`,
+    `campaign:${campaignId}`,
+    `affiliate:${affiliateId}`,
+    `source:${sourceId}`,
+    `advertiser:${advertiserId}`,
+  ]
   return [...keys, GLOBAL].flatMap((key) =>
     (endpoints.byScope.get(key) ?? []).filter(
       ({ endpoint: { scope, triggers } }) =>
         triggers.includes(cause.trigger) &&
+        !(isConfidential && scope.affiliate_id !== undefined) &&
         fits(scope.advertiser_id, advertiserId) &&
         fits(scope.affiliate_id, affiliateId) &&
         fits(scope.campaign_id, campaignId) &&
-        fits(scope.offer_id, offerId),
+        fits(scope.offer_id, offerId) &&
+        fits(scope.source_id, sourceId),
     ),
   )
+}
+
+const scopeParts = ['advertiser_id', 'affiliate_id', 'campaign_id', 'offer_id', 'source_id'] as const
+
+/** Whether a scope says all that another says, and more. */
+export function isNarrower(scope: PostbackEndpoint['scope'], than: PostbackEndpoint['scope']): boolean {
+  const isInside = scopeParts.every((part) => than[part] === undefined || scope[part] === than[part])
+  return isInside && scopeParts.some((part) => than[part] === undefined && scope[part] !== undefined)
 }

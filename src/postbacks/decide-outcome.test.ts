@@ -1,14 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import {
-  decideOutcome,
-  LADDER_MS,
-  parseRetryAfter,
-  SHORT_LADDER_MS,
-  type AttemptResult,
-  type Outcome,
-} from './decide-outcome.ts'
+import { compileAnswerRules } from './judge-answer.ts'
+import { decideOutcome, LADDER_MS, SHORT_LADDER_MS, type AttemptResult, type Outcome } from './decide-outcome.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const MINUTE = 60_000
@@ -63,6 +57,7 @@ test('redirects, other client errors and refused destinations get three attempts
   const cases = [
     ...[301, 302, 307, 400, 401, 403, 404, 422].map((status) => [answered(status), 'refused_by_receiver'] as const),
     [failed('destination_refused'), 'destination_refused'] as const,
+    [failed('request_invalid'), 'request_invalid'] as const,
   ]
   for (const [result, reason] of cases) {
     assert.deepEqual(
@@ -75,6 +70,20 @@ test('redirects, other client errors and refused destinations get three attempts
     SHORT_LADDER_MS.reduce((sum, step) => sum + step),
     HOUR,
   )
+})
+
+test('a failure of our own proxy is never the last try: 5 s, 30 s, 2 min, then every 10 min, until it has expired', () => {
+  const waits = [1, 2, 3, 4, 5, 500].map((tries) =>
+    delayOf(
+      decideOutcome({
+        ...{ result: failed('proxy_error'), attempts: 0, tries, maxAttempts: 1, expiresInMs: 10 * MINUTE },
+        ...{ nowMs: 0, random: () => 0.5 },
+      }),
+    ),
+  )
+  assert.deepEqual(waits, [5_000, 30_000, 2 * MINUTE, 10 * MINUTE, 10 * MINUTE, 10 * MINUTE])
+  const expired = { attempts: 0, tries: 9, maxAttempts: 1, expiresInMs: MINUTE, nowMs: 0, random: () => 0.5 }
+  assert.deepEqual(decideOutcome({ ...expired, result: failed('proxy_error') }), { kind: 'gave_up', reason: 'expired' })
 })
 
 test("the endpoint's own limit of attempts ends either ladder, and a longer one repeats the last step", () => {
@@ -116,24 +125,20 @@ test('Retry-After prolongs a step, to an hour or twice the step, and never short
   assert.equal(delayOf(decide(answered(429, '0'))), MINUTE)
 })
 
-test('Retry-After is understood as seconds and as a date; anything else is ignored', () => {
-  assert.equal(parseRetryAfter('120', NOW), 120_000)
-  assert.equal(parseRetryAfter(' 7 ', NOW), 7_000)
-  assert.equal(parseRetryAfter('Thu, 01 Jan 2026 00:02:00 GMT', NOW), 120_000)
-  assert.equal(parseRetryAfter('Thu, 01 Jan 2015 00:02:00 GMT', NOW), 0)
-  for (const odd of [
-    undefined,
-    '',
-    '-5',
-    '1.5',
-    '1e3',
-    'soon',
-    '99999999999',
-    '2026-01-01',
-    'Thu, 99 Foo 2026 00:00:00 GMT',
-  ]) {
-    assert.equal(parseRetryAfter(odd, NOW), undefined, String(odd))
-  }
+test('whatever Retry-After says, the wait is within its bounds', () => {
+  const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
+  fc.assert(
+    fc.property(fc.string(), fc.integer({ min: 1, max: 11 }), chance, (header, attempt, random) => {
+      const delay = delayOf(decide(answered(503, header), attempt, 12, random))
+      const step = LADDER_MS[attempt - 1]!
+      assert.ok(delay >= Math.max(0.8 * step, MINUTE) && delay <= Math.max(1.2 * step, 2 * step, HOUR))
+    }),
+  )
+})
+
+test('of several lines of Retry-After the longest wait counts', () => {
+  const result: AttemptResult = { kind: 'answered', status: 500, retryAfter: ['60', '600'] }
+  assert.equal(delayOf(decide(result)), 10 * MINUTE)
 })
 
 test('every answer leads to exactly one outcome, and no delivery is tried for ever', () => {
@@ -153,4 +158,34 @@ test('a retry that would come too late is not made', () => {
 
 test('a delivery that was only a probe so far stands on the first step', () => {
   assert.deepEqual(decide(failed('timeout'), 0), { kind: 'retry', delayMs: LADDER_MS[0] })
+})
+
+test('an endpoint may have a schedule of its own; the last step repeats, and the short ladder stays', () => {
+  const scheduleMs = [1_000, 7_000]
+  const own = (result: AttemptResult, attempts: number, maxAttempts: number) =>
+    decideOutcome({ result, attempts, maxAttempts, scheduleMs, expiresInMs: undefined, nowMs: NOW, random: () => 0.5 })
+  const delays = [1, 2, 3].map((attempt) => delayOf(own(answered(500), attempt, 4)))
+  assert.deepEqual(delays, [1_000, 7_000, 7_000])
+  assert.deepEqual(own(failed('timeout'), 4, 4), { kind: 'gave_up', reason: 'attempts_exhausted' })
+  assert.equal(delayOf(own(answered(404), 1, 4)), SHORT_LADDER_MS[0])
+})
+
+test('what the endpoint calls final and what the receiver breaks off is given up at once', () => {
+  const rules = compileAnswerRules({ final_statuses: ['406', '500-501'] })
+  const by = (result: AttemptResult) =>
+    decideOutcome({
+      result,
+      rules,
+      attempts: 1,
+      maxAttempts: 12,
+      expiresInMs: undefined,
+      nowMs: NOW,
+      random: () => 0.5,
+    })
+  for (const status of [406, 500, 501])
+    assert.deepEqual(by(answered(status)), { kind: 'gave_up', reason: 'answer_final' })
+  assert.equal(by(answered(502)).kind, 'retry')
+  const aborted: AttemptResult = { kind: 'answered', status: 500, retryAfter: undefined, isAborted: true }
+  assert.deepEqual(decide(aborted), { kind: 'gave_up', reason: 'aborted_by_receiver' })
+  assert.deepEqual(decide({ ...aborted, status: 200 }), { kind: 'delivered' })
 })

@@ -28,6 +28,8 @@ export type DeliveryRow = {
   readonly url: string
   readonly content_type: string | null
   readonly body: string | null
+  /** Those of the endpoint, filled. */
+  readonly headers: Readonly<Record<string, string>> | null
   readonly state: DeliveryState
   /** A give-up reason, where it ended without success. */
   readonly reason: string | null
@@ -49,9 +51,19 @@ export type AttemptRow = {
   readonly http_status: number | null
   readonly error: string | null
   readonly error_detail: string | null
+  /** Times of the opening of the connection, milliseconds; null: it was open already, or was never opened. */
+  readonly dns_ms: number | null
+  readonly connect_ms: number | null
+  readonly tls_ms: number | null
+  /** `TLSv1.2` or `TLSv1.3`; null: plain HTTP. */
+  readonly tls_version: string | null
+  /** The connection had carried a request before; null: there was none. */
+  readonly is_reused: boolean | null
   readonly first_byte_ms: number | null
   readonly total_ms: number
   readonly remote_address: string | null
+  /** Headers of an answer that was no success, one a line, masked, 2 KiB at most. */
+  readonly response_headers: string | null
   /** First 2 KiB of the answer; bytes that are no UTF-8 are replaced. */
   readonly response_head: string
   readonly response_bytes: number
@@ -101,7 +113,7 @@ export const END_OF = `
 const SEEN = `
   SELECT d.delivery_id, d.created_at, d.endpoint_id, d.event_id, d.replay_no, d.kind, d.cause, d.advertiser_id, d.affiliate_id,
     d.campaign_id, d.offer_id, d.click_id, d.conversion_id, d.conversion_revision, d.config_version, d.method, d.url,
-    d.content_type, d.body,
+    d.content_type, d.body, d.headers,
     CASE
       WHEN f.state IS NOT NULL THEN f.state
       WHEN a.next_at > now() THEN 'deferred'
@@ -190,8 +202,8 @@ export async function findDelivery(db: Tx | Pool, deliveryId: bigint): Promise<D
 export const ROWS_MAX = 2_000
 
 const ATTEMPTS = `
-  SELECT delivery_id, attempt_no, attempted_at, outcome, http_status, error, error_detail, first_byte_ms, total_ms,
-    host(remote_address) AS remote_address, response_head, response_bytes, next_at, is_fenced, is_probe
+  SELECT delivery_id, attempt_no, attempted_at, outcome, http_status, error, error_detail, dns_ms, connect_ms, tls_ms,
+    tls_version, is_reused, first_byte_ms, total_ms, response_headers, host(remote_address) AS remote_address, response_head, response_bytes, next_at, is_fenced, is_probe
   FROM delivery_attempts WHERE delivery_id = ANY($1) ORDER BY delivery_id, attempt_no, attempted_at LIMIT ${ROWS_MAX}`
 
 /** Each HTTP try of the deliveries, oldest first, 2 000 at most. */

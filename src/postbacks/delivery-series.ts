@@ -1,6 +1,6 @@
 import { LATENCY_BOUNDS_MS } from './latency-counts.ts'
 import { OTHER, SERIES_MAX, type TryCounts } from './endpoint-counts.ts'
-import type { Waiting, WaitingSample } from './waiting.ts'
+import type { QueueLength, QueueLengths } from './queue-lengths.ts'
 
 /** Text of Prometheus about deliveries, made of what is in memory: its cost is the number of series, 200 endpoints and `other`. */
 
@@ -44,12 +44,12 @@ function printHistogram(endpoint: string, latencies: readonly number[]): readonl
 }
 
 /** What waits by endpoint, those with the longest queues by themselves, and the age of the oldest. */
-export function printWaitingSeries({ endpoints }: WaitingSample, nowMs: number): string {
+export function printWaitingSeries({ endpoints }: QueueLengths, nowMs: number): string {
   const rows = [...endpoints.values()]
   const shown = rows.slice(0, SERIES_MAX)
   const rest = rows.slice(SERIES_MAX)
   const all = rest.length === 0 ? shown : [...shown, joinWaiting(rest)]
-  const ageOf = ({ oldest_at }: Waiting): number => Math.max(0, (nowMs - oldest_at.getTime()) / 1_000)
+  const ageOf = ({ oldest_at }: QueueLength): number => Math.max(0, (nowMs - oldest_at.getTime()) / 1_000)
   return `${[
     head('waypost_delivery_waiting', 'gauge', `Deliveries that wait, by endpoint (the ${SERIES_MAX} longest queues, else other); ready: for their first try or one that is due.`), // prettier-ignore
     ...all.map((row) => `waypost_delivery_waiting{endpoint="${label(row.endpoint_id)}",state="ready"} ${row.ready}`),
@@ -59,7 +59,7 @@ export function printWaitingSeries({ endpoints }: WaitingSample, nowMs: number):
   ].join('\n')}\n`
 }
 
-const joinWaiting = (rows: readonly Waiting[]): Waiting => ({
+const joinWaiting = (rows: readonly QueueLength[]): QueueLength => ({
   endpoint_id: OTHER,
   ready: rows.reduce((sum, { ready }) => sum + ready, 0),
   deferred: rows.reduce((sum, { deferred }) => sum + deferred, 0),

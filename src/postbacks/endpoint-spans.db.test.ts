@@ -7,7 +7,7 @@ import { SpanRecorder, readEndpointRecords } from './endpoint-spans.ts'
 import { localEndpoint, manyCauses, openBench } from './test-bench.ts'
 import { sampleCause } from './test-causes.ts'
 import { startReceiver } from './test-receiver.ts'
-import { readWaiting } from './waiting.ts'
+import { readQueueLengths } from './queue-lengths.ts'
 import { watchTries } from './watch-tries.ts'
 
 test('an endpoint tells how its tries of the last hour and day went, of all workers', async (t) => {
@@ -81,7 +81,7 @@ test('what waits is counted by endpoint with its oldest', async (t) => {
   await bench.pool.query(`
     WITH moved AS (DELETE FROM delivery_ready WHERE endpoint_id = 'tracker' AND ctid = '(0,1)' RETURNING *)
     INSERT INTO delivery_deferred SELECT delivery_id, created_at, endpoint_id, now(), 1 FROM moved`)
-  const { endpoints } = await readWaiting(bench.pool)
+  const { endpoints } = await readQueueLengths(bench.pool)
   assert.deepEqual(
     [...endpoints.values()].map(({ endpoint_id, ready, deferred }) => [endpoint_id, ready, deferred]),
     [['tracker', 3, 1], ['b', 1, 0]],

@@ -13,9 +13,9 @@ const ENQUEUE = `
   WITH given AS (
     SELECT * FROM unnest(
       $1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::uuid[], $9::uuid[],
-      $10::int[], $11::int[], $12::text[], $13::text[], $14::text[], $15::text[]
+      $10::int[], $11::int[], $12::text[], $13::text[], $14::text[], $15::text[], $17::jsonb[]
     ) AS g(endpoint_id, event_id, cause, advertiser_id, affiliate_id, campaign_id, offer_id, click_id, conversion_id,
-      conversion_revision, config_version, method, url, content_type, body)
+      conversion_revision, config_version, method, url, content_type, body, headers)
   ), fresh AS (
     INSERT INTO delivery_keys (endpoint_id, event_id, replay_no, delivery_id, created_at, clicked_on)
     SELECT endpoint_id, event_id, 0, nextval('delivery_ids'), date_trunc('milliseconds', now()), delivery_key_day(click_id) FROM given
@@ -23,9 +23,9 @@ const ENQUEUE = `
     RETURNING endpoint_id, event_id, delivery_id, created_at
   ), stored AS (
     INSERT INTO deliveries (delivery_id, created_at, endpoint_id, event_id, replay_no, kind, cause, advertiser_id, affiliate_id,
-      campaign_id, offer_id, click_id, conversion_id, conversion_revision, config_version, method, url, content_type, body)
+      campaign_id, offer_id, click_id, conversion_id, conversion_revision, config_version, method, url, content_type, body, headers)
     SELECT delivery_id, created_at, endpoint_id, event_id, 0, $16, cause, advertiser_id, affiliate_id,
-      campaign_id, offer_id, click_id, conversion_id, conversion_revision, config_version, method, url, content_type, body
+      campaign_id, offer_id, click_id, conversion_id, conversion_revision, config_version, method, url, content_type, body, headers
     FROM fresh JOIN given USING (endpoint_id, event_id)
   ), queued AS (
     INSERT INTO delivery_ready (delivery_id, created_at, endpoint_id, run_at, attempts)
@@ -75,7 +75,11 @@ export async function storeDeliveries(
 ): Promise<readonly bigint[]> {
   if (deliveries.length === 0) return []
   const sorted = deliveries.toSorted((a, b) => compareKeys(a, b))
-  const { rows } = await tx.query<{ delivery_id: bigint }>(ENQUEUE, [...deliveryColumns(sorted), kind])
+  const { rows } = await tx.query<{ delivery_id: bigint }>(ENQUEUE, [
+    ...deliveryColumns(sorted),
+    kind,
+    sorted.map(({ headers }) => (headers === undefined ? null : JSON.stringify(headers))),
+  ])
   if (rows.length > 0) await tx.query(NOTIFY_OWNERS, [noticeOf(deliveries.map((row) => row.endpointId))])
   return rows.map((row) => row.delivery_id)
 }

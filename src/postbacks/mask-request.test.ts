@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { maskBody, maskHeaders, maskRequest, maskUrl } from './mask-request.ts'
+import { maskBody, maskRequest, maskUrl } from './mask-request.ts'
 import { sampleEndpoint } from './test-causes.ts'
 
 const ID = '01890a5d-ac96-774b-bcce-b302099a8057'
@@ -27,20 +27,16 @@ test('bodies are masked by the names of their fields', () => {
   assert.equal(maskBody('a=1&password=x', 'application/x-www-form-urlencoded'), 'a=1&password=***')
 })
 
-test('headers are masked by their names', () => {
-  const headers = { Authorization: 'Bearer x', 'X-Api-Key': 'y', Cookie: 'z', accept: '*/*' }
-  assert.deepEqual(maskHeaders(headers), { Authorization: '***', 'X-Api-Key': '***', Cookie: '***', accept: '*/*' })
-})
-
 test('a request shows what goes out without its secrets', () => {
   const body = `{"token":"hush","text":"${'x'.repeat(3_000)}"}`
-  const message = { event_id: ID, method: 'POST', url: 'https://t.example/?key=hush', content_type: 'application/json', body } as const // prettier-ignore
+  const message = { event_id: ID, method: 'POST', url: 'https://t.example/?key=hush', content_type: 'application/json', body, headers: { 'x-api-key': 'hush', 'x-source': 'us' } } as const // prettier-ignore
   const request = maskRequest(message, sampleEndpoint({ secret: 'whsec_hush' }))
   assert.doesNotMatch(JSON.stringify(request), /hush/)
   assert.deepEqual(
     [request.headers['content-type'], request.headers['webhook-id'], request.headers['webhook-signature']],
-    ['application/json', ID, '***'],
+    ['application/json', ID, '(secret)'],
   )
+  assert.equal(request.headers['x-source'], 'us')
   assert.deepEqual([request.body_head!.length, request.is_body_cut], [2_048, true])
   const unsigned = maskRequest({ ...message, method: 'GET', body: null, content_type: null }, undefined)
   assert.deepEqual([unsigned.body_head, unsigned.is_body_cut, unsigned.headers['webhook-signature']], [null, false, undefined]) // prettier-ignore

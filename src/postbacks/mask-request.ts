@@ -1,11 +1,12 @@
 import type { PostbackEndpoint } from '#routing'
 import type { DeliveryRow } from './deliveries.ts'
+import { maskHeaders } from './headers.ts'
 import { fixedHeaders } from './send-delivery.ts'
 
 /** Requests for people to read: what is a secret, or looks like one, stands as `***`.
  *
- * Whoever wrote the template knows its secrets; those who read deliveries need not be the same. A parameter, field or header is
- * secret by its name; a part of a path that mixes letters and digits may be a key (trackers have theirs there), unless it is a
+ * Whoever wrote the template knows its secrets; those who read deliveries need not be the same. A parameter or field is secret by
+ * its name, a header where its name leaves a doubt; a part of a path that mixes letters and digits may be a key (trackers have theirs there), unless it is a
  * UUID, as our own ids are.
  */
 const MASK = '***'
@@ -58,9 +59,6 @@ export function maskBody(body: string, contentType: string | null): string {
   )
 }
 
-export const maskHeaders = (headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
-  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, isSecretName(name) ? MASK : value]))
-
 /** Characters of a body that are shown. */
 export const BODY_HEAD_LENGTH = 2_048
 
@@ -76,7 +74,7 @@ export type MaskedRequest = {
 
 /** @param endpoint as it is configured now; undefined: it is not there any more */
 export function maskRequest(
-  message: Pick<DeliveryRow, 'event_id' | 'method' | 'url' | 'content_type' | 'body'>,
+  message: Pick<DeliveryRow, 'event_id' | 'method' | 'url' | 'content_type' | 'body' | 'headers'>,
   endpoint: PostbackEndpoint | undefined,
 ): MaskedRequest {
   const { method, url, content_type, body } = message
@@ -85,7 +83,7 @@ export function maskRequest(
     method,
     url: maskUrl(url),
     headers: maskHeaders({
-      ...fixedHeaders(content_type),
+      ...fixedHeaders(content_type, message.headers),
       'webhook-id': message.event_id,
       'webhook-timestamp': '{now}',
       ...(endpoint?.secret !== undefined && { 'webhook-signature': MASK }),

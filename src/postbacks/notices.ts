@@ -7,8 +7,6 @@ const NOTICE_LENGTH_MAX = 7_900
 
 /** Tells the owners of the endpoints when the transaction commits; PostgreSQL folds equal notices of one transaction into one. */
 export const NOTIFY_OWNERS = `SELECT pg_notify('${DELIVERY_CHANNEL}', $1)`
-/** The same where the endpoints are not known: every worker looks at all of its own. */
-export const NOTIFY_WORKERS = `SELECT pg_notify('${DELIVERY_CHANNEL}', '')`
 
 /** @returns the text of a notice; empty where the list is too long for one: then all endpoints are looked at */
 export function noticeOf(endpointIds: Iterable<string>): string {
@@ -18,11 +16,13 @@ export function noticeOf(endpointIds: Iterable<string>): string {
 
 /** Listens on a connection of its own until that breaks.
  * @param onNotice called after LISTEN took effect and at each notice, with the endpoints that have something due; undefined: any may
+ * @param channel an identifier; left out: that of due deliveries
  * @returns stops listening; `broken` resolves when the connection is gone
  */
 export async function listenForDeliveries(
   pool: Pool,
   onNotice: (endpointIds: readonly string[] | undefined) => void,
+  channel = DELIVERY_CHANNEL,
 ): Promise<{ readonly broken: Promise<void>; readonly stop: () => void }> {
   const client: Tx = await pool.connect()
   const end = Promise.withResolvers<void>()
@@ -30,7 +30,7 @@ export async function listenForDeliveries(
   client.once('end', () => end.resolve())
   client.on('notification', ({ payload }) => onNotice(payload ? payload.split('\n') : undefined))
   try {
-    await client.query(`LISTEN ${DELIVERY_CHANNEL}`)
+    await client.query(`LISTEN ${channel}`)
   } catch (error) {
     client.release(true)
     throw error

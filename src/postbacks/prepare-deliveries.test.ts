@@ -1,8 +1,20 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { eventIdOf, triggersOfRevision, type DeliveryCause } from './delivery-causes.ts'
-import { prepareDeliveries } from './prepare-deliveries.ts'
-import { SAMPLE_AT, SAMPLE_CLICK_ID, sampleCause, sampleClick, sampleEndpoint, sampleSnapshot } from './test-causes.ts'
+import { causesOfRevision, eventIdOf, triggersOfRevision, type DeliveryCause } from './delivery-causes.ts'
+import { postbackLimits } from './limits.ts'
+import { prepareDeliveries, type WhyNot } from './prepare-deliveries.ts'
+import {
+  SAMPLE_AT,
+  SAMPLE_CLICK_ID,
+  sampleCause,
+  sampleClick,
+  sampleConversion,
+  sampleEndpoint,
+  sampleSnapshot,
+} from './test-causes.ts'
+
+const refusals = (whyNot: readonly WhyNot[]) =>
+  whyNot.map(({ endpointId, reason, detail }) => `${endpointId}: ${reason} ${detail}`)
 
 const event = (type: string, txid?: string): DeliveryCause => ({
   trigger: 'event',
@@ -30,6 +42,8 @@ test('triggers of a revision', () => {
     type: 'sale' as const,
     status,
     isHoldReleased,
+    payoutMicros: 1n,
+    revenueMicros: 2n,
   })
   assert.deepEqual(triggersOfRevision(undefined, state('pending')), ['sale'])
   assert.deepEqual(triggersOfRevision(undefined, { ...state('approved'), type: 'lead' }), ['lead'])
@@ -38,6 +52,9 @@ test('triggers of a revision', () => {
   assert.deepEqual(triggersOfRevision(state('approved'), state('rejected')), ['rejected', 'status_changed'])
   assert.deepEqual(triggersOfRevision(state('approved'), state('approved', true)), ['hold_released'])
   assert.deepEqual(triggersOfRevision(state('approved'), state('approved')), [])
+  const approved = state('approved')
+  assert.deepEqual(triggersOfRevision(approved, { ...approved, payoutMicros: 3n }), ['payout_changed'])
+  assert.deepEqual(triggersOfRevision(approved, { ...approved, revenueMicros: 3n }), ['payout_changed'])
 })
 
 test('an endpoint hears of what its rule takes, and of the rest it is on record which condition failed', () => {
@@ -96,4 +113,96 @@ test('an event that made no conversion goes to endpoints that listen to events, 
     deliveries.map((item) => [item.endpointId, JSON.parse(item.body!).type]),
     [['tracker', 'event.open']],
   )
+})
+
+test('a click goes to endpoints that listen to clicks, once, under an id of its own', () => {
+  const listening = sampleEndpoint({
+    triggers: ['click'],
+    url: 'https://t.example/?c={click_id}&s={status}&p={payout}',
+  })
+  const snapshot = sampleSnapshot([listening, sampleEndpoint({ endpoint_id: 'other' })])
+  const click: DeliveryCause = { trigger: 'click', click: sampleClick(), at: SAMPLE_AT }
+  const { deliveries } = prepareDeliveries([click, click], snapshot)
+  assert.deepEqual(
+    deliveries.map((item) => [item.endpointId, item.cause, item.conversionId, item.url]),
+    [['tracker', 'click', undefined, `https://t.example/?c=${SAMPLE_CLICK_ID}&s=click&p=`]],
+  )
+  assert.notEqual(eventIdOf(click), eventIdOf(event('click')))
+  const json = sampleEndpoint({ triggers: ['click'], method: 'POST', url: 'https://t.example/' })
+  assert.equal(JSON.parse(prepareDeliveries([click], sampleSnapshot([json])).deliveries[0]!.body!).type, 'click')
+})
+
+test('every part of a scope narrows, the traffic source too', () => {
+  const scopes = [
+    {},
+    { advertiser_id: 'acme' },
+    { affiliate_id: 'ada' },
+    { campaign_id: 'autumn' },
+    { offer_id: 'shoes' },
+    { source_id: 'fb' },
+    { affiliate_id: 'ada', source_id: 'fb' },
+    { source_id: 'tiktok' },
+    { affiliate_id: 'ada', source_id: 'tiktok' },
+    { affiliate_id: 'bob' },
+  ]
+  const endpoints = scopes.map((scope, index) => sampleEndpoint({ endpoint_id: `e${index}`, scope }))
+  const told = (click: Parameters<typeof sampleClick>[0]) =>
+    prepareDeliveries([sampleCause({}, click)], sampleSnapshot(endpoints))
+      .deliveries.map((item) => item.endpointId)
+      .toSorted()
+  assert.deepEqual(told({ source_id: 'fb' }), ['e0', 'e1', 'e2', 'e3', 'e4', 'e5', 'e6'])
+  assert.deepEqual(told({}), ['e0', 'e1', 'e2', 'e3', 'e4'])
+})
+
+test('one postback of an affiliate serves all its advertisers', () => {
+  const global = sampleEndpoint({ scope: { affiliate_id: 'ada' } })
+  const causes = ['acme', 'umbrella'].map((advertiserId, index) =>
+    sampleCause({ advertiserId, conversionId: `01890a5d-ac96-774b-bcce-00000000000${index}` }),
+  )
+  const { deliveries } = prepareDeliveries(causes, sampleSnapshot([global]))
+  assert.deepEqual(deliveries.map((item) => item.advertiserId), ['acme', 'umbrella']) // prettier-ignore
+})
+
+test('an endpoint that yields is silent where a narrower one takes the same, and only there', () => {
+  const global = sampleEndpoint({ endpoint_id: 'global', scope: { affiliate_id: 'ada' }, yields: true })
+  const ofOffer = sampleEndpoint({ endpoint_id: 'offer', scope: { affiliate_id: 'ada', offer_id: 'shoes' } })
+  const tell = (...endpoints: readonly (typeof global)[]) => {
+    const { deliveries, whyNot } = prepareDeliveries([sampleCause()], sampleSnapshot(endpoints))
+    return [deliveries.map((item) => item.endpointId).toSorted(), refusals(whyNot)]
+  }
+  assert.deepEqual(tell(global, ofOffer), [['offer'], ['global: narrower_endpoint offer']])
+  assert.deepEqual(tell({ ...global, scope: ofOffer.scope }, ofOffer), [['global', 'offer'], []])
+  const { yields: _yields, ...insistent } = global
+  assert.deepEqual(tell(insistent, ofOffer), [['global', 'offer'], []])
+  assert.deepEqual(tell(global, { ...ofOffer, triggers: ['lead'] }), [['global'], []])
+  assert.deepEqual(tell(global, { ...ofOffer, scope: { offer_id: 'shoes' } }), [['global', 'offer'], []])
+  const choosy = { ...ofOffer, rule: { all: [{ field: 'country', op: 'is', value: 'DE' }] } } as const
+  assert.deepEqual(tell(global, choosy), [['global'], ['offer: rule_not_met country is DE']])
+  assert.deepEqual(tell(global, { ...ofOffer, status: 'paused' }), [['global'], ['offer: endpoint_paused undefined']])
+})
+
+test('an affiliate is told of another payout, and not of another revenue alone', () => {
+  const platform = sampleEndpoint({ endpoint_id: 'platform', triggers: ['payout_changed'] })
+  const own = { ...platform, endpoint_id: 'own', scope: { affiliate_id: 'ada' } }
+  const after = { ...sampleConversion({ revision: 2 }), isHoldReleased: false }
+  const told = (before: Partial<typeof after>) =>
+    prepareDeliveries(
+      causesOfRevision({ ...after, ...before }, after, sampleClick(), SAMPLE_AT),
+      sampleSnapshot([platform, own]),
+    )
+      .deliveries.map((item) => item.endpointId)
+      .toSorted()
+  assert.deepEqual(told({ payoutMicros: 1n }), ['own', 'platform'])
+  assert.deepEqual(told({ revenueMicros: 1n }), ['platform'])
+  assert.deepEqual(told({}), [])
+})
+
+test('a body over the limit is not sent, one at the limit is', () => {
+  const body = `{"a":"${'{sub1}'.repeat(64)}"}`
+  const endpoint = sampleEndpoint({ method: 'POST', url: 'https://t.example/', body })
+  const prepare = (length: number) =>
+    prepareDeliveries([sampleCause({}, { sub1: 'x'.repeat(length) })], sampleSnapshot([endpoint]))
+  const room = postbackLimits.bodyBytesMax - '{"a":""}'.length
+  assert.equal(prepare(Math.floor(room / 64)).deliveries.length, 1)
+  assert.deepEqual(refusals(prepare(Math.floor(room / 64) + 1).whyNot), ['tracker: request_too_large body'])
 })

@@ -3,26 +3,24 @@ import {
   belongingOf,
   bodyKindOf,
   compileEndpoints,
+  isNarrower,
   matchEndpoints,
   type Belonging,
   type CompiledEndpoint,
   type CompiledEndpoints,
 } from './compile-endpoints.ts'
 import { listParts, MET, printCondition, type Rule } from '#rules'
-import { eventIdOf, type DeliveryCause } from './delivery-causes.ts'
+import { conversionOf, eventIdOf, type DeliveryCause } from './delivery-causes.ts'
+import { fillHeaders } from './headers.ts'
+import { postbackLimits } from './limits.ts'
 import type { MacroFacts } from './macros.ts'
 import type { WhyNotReason } from './reasons.ts'
 import { ruleFactsOf } from './rule-facts.ts'
 import { standardBody } from './standard-body.ts'
 import { renderTemplate, type LateMacro } from './templates.ts'
 
-/** Longest request target that common servers accept; a longer one would be refused by most receivers with 414. */
-export const URL_LENGTH_MAX = 8_192
-/** Standard Webhooks asks for less than 20 KB; 64 KiB leaves room for templates and bounds the table. */
-export const BODY_LENGTH_MAX = 65_536
-
 /** Who and what a prepared row is about. */
-type Subject = Belonging & {
+type Subject = Omit<Belonging, 'sourceId'> & {
   readonly endpointId: string
   readonly eventId: string
   readonly cause: string
@@ -38,6 +36,8 @@ export type PreparedDelivery = Subject & {
   readonly method: 'GET' | 'POST'
   readonly url: string
   readonly contentType: string | undefined
+  /** By name in lower case; undefined: none beyond those that every request has. */
+  readonly headers: Readonly<Record<string, string>> | undefined
   readonly body: string | undefined
 }
 
@@ -46,11 +46,10 @@ export type WhyNot = Subject & { readonly reason: WhyNotReason; readonly detail:
 export type Prepared = { readonly deliveries: readonly PreparedDelivery[]; readonly whyNot: readonly WhyNot[] }
 
 export function macroFactsOf(cause: DeliveryCause, eventId: string, endpoints: CompiledEndpoints): MacroFacts {
-  const conversion = cause.trigger === 'event' ? undefined : cause.conversion
-  return { cause, click: cause.click, conversion, eventId, names: endpoints.names }
+  return { cause, click: cause.click, conversion: conversionOf(cause), eventId, names: endpoints.names }
 }
 
-type Message = Pick<PreparedDelivery, 'method' | 'url' | 'contentType' | 'body'>
+type Message = Pick<PreparedDelivery, 'method' | 'url' | 'contentType' | 'headers' | 'body'>
 type Refusal = { readonly reason: WhyNotReason; readonly detail?: string }
 
 /** Stand-ins of the right length and charset for what is filled at send time. */
@@ -64,15 +63,19 @@ export function fillMessage(compiled: CompiledEndpoint, facts: MacroFacts): Mess
   const { endpoint } = compiled
   if (!compiled.isValid) return { reason: 'template_invalid' }
   const url = renderTemplate(compiled.url, facts)
-  if (url.kind === 'macro_empty') return { reason: 'macro_empty', detail: url.macro }
-  if (url.text.length > URL_LENGTH_MAX) return { reason: 'request_too_large', detail: 'url' }
+  if (url.kind !== 'rendered') return { reason: url.kind, detail: url.macro }
+  if (url.text.length > postbackLimits.urlCharactersMax) return { reason: 'request_too_large', detail: 'url' }
   if (!isRequestable(url.text)) return { reason: 'url_invalid' }
-  if (endpoint.method === 'GET') return { method: 'GET', url: url.text, contentType: undefined, body: undefined }
+  const filled = fillHeaders(compiled.headers, facts)
+  if (filled.kind !== 'filled') return { reason: filled.kind, detail: filled.detail }
+  const { headers } = filled
+  if (endpoint.method === 'GET')
+    return { method: 'GET', url: url.text, contentType: undefined, headers, body: undefined }
   const body = fillBody(compiled, facts)
-  if (body.kind === 'macro_empty') return { reason: 'macro_empty', detail: body.macro }
-  if (Buffer.byteLength(body.text) > BODY_LENGTH_MAX) return { reason: 'request_too_large', detail: 'body' }
+  if (body.kind !== 'rendered') return { reason: body.kind, detail: body.macro }
+  if (Buffer.byteLength(body.text) > postbackLimits.bodyBytesMax) return { reason: 'request_too_large', detail: 'body' }
   const contentType = bodyKindOf(endpoint) === 'form' ? 'application/x-www-form-urlencoded' : 'application/json'
-  return { method: 'POST', url: url.text, contentType, body: body.text }
+  return { method: 'POST', url: url.text, contentType, headers, body: body.text }
 }
 
 const fillBody = (compiled: CompiledEndpoint, facts: MacroFacts) =>
@@ -93,7 +96,7 @@ export function prepareDeliveries(causes: readonly DeliveryCause[], snapshot: Sn
       const subject = subjectOf(compiled, facts, endpoints.configVersion)
       const key = `${subject.endpointId}|${subject.eventId}`
       if (deliveries.has(key)) continue
-      const filled = refusalOf(compiled, cause) ?? fillMessage(compiled, facts)
+      const filled = refusalOf(compiled, cause) ?? yieldOf(compiled, matching, cause) ?? fillMessage(compiled, facts)
       if ('reason' in filled)
         whyNot.set(key, { ...subject, reason: filled.reason, detail: 'detail' in filled ? filled.detail : undefined })
       else deliveries.set(key, { ...subject, ...filled })
@@ -107,6 +110,19 @@ function refusalOf({ endpoint, accepts }: CompiledEndpoint, cause: DeliveryCause
   if (endpoint.status === 'paused') return { reason: 'endpoint_paused' }
   const part = accepts?.(ruleFactsOf(cause)) ?? MET
   return part === MET ? undefined : { reason: 'rule_not_met', detail: describePart(endpoint.rule!, part) }
+}
+
+/** Whether it leaves this one to an endpoint of a narrower scope. One that is paused or does not take it is no answer to a partner. */
+function yieldOf(
+  { endpoint }: CompiledEndpoint,
+  matching: readonly CompiledEndpoint[],
+  cause: DeliveryCause,
+): Refusal | undefined {
+  if (endpoint.yields !== true) return undefined
+  const narrower = matching.find(
+    (other) => isNarrower(other.endpoint.scope, endpoint.scope) && refusalOf(other, cause) === undefined,
+  )
+  return narrower && { reason: 'narrower_endpoint', detail: narrower.endpoint.endpoint_id }
 }
 
 /** The condition that was not met, as it is written in the text form. */

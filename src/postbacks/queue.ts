@@ -45,13 +45,15 @@ export type Claimed = {
   readonly method: 'GET' | 'POST'
   readonly url: string
   readonly contentType: string | null
+  /** Of the endpoint, by name in lower case. */
+  readonly headers: Readonly<Record<string, string>> | null
   readonly body: string | null
 }
 
 const READ_DUE = `
   SELECT r.ctid::text AS place, (extract(epoch FROM r.run_at) * 1000000)::float8 AS "runAtMicros", r.delivery_id AS "deliveryId", r.created_at AS "createdAt",
     r.endpoint_id AS "endpointId", r.attempts, r.probes, d.event_id AS "eventId", d.method, d.url,
-    d.content_type AS "contentType", d.body
+    d.content_type AS "contentType", d.headers, d.body
   FROM unnest($1::text[], $2::int[], $3::float8[], $4::bigint[], $5::int[])
     AS q(endpoint_id, quota, after_micros, after_id, again_seconds)
   CROSS JOIN LATERAL (
@@ -68,13 +70,17 @@ const READ_DUE = `
  * up by its own place in the index, behind the dead rows of what was sent before.
  */
 export async function readDue(pool: Pool, readings: readonly Reading[]): Promise<readonly Claimed[]> {
-  const { rows } = await pool.query<Claimed>(READ_DUE, [
-    readings.map((reading) => reading.endpointId),
-    arrayOf(readings, (reading) => reading.count),
-    arrayOf(readings, ({ after }) => (after === FROM_THE_BEGINNING ? undefined : after.runAtMicros)),
-    arrayOf(readings, (reading) => reading.after.deliveryId),
-    arrayOf(readings, (reading) => reading.againSeconds),
-  ])
+  const { rows } = await pool.query<Claimed>({
+    name: 'read_due',
+    text: READ_DUE,
+    values: [
+      readings.map((reading) => reading.endpointId),
+      arrayOf(readings, (reading) => reading.count),
+      arrayOf(readings, ({ after }) => (after === FROM_THE_BEGINNING ? undefined : after.runAtMicros)),
+      arrayOf(readings, (reading) => reading.after.deliveryId),
+      arrayOf(readings, (reading) => reading.againSeconds),
+    ],
+  })
   return rows
 }
 
@@ -93,11 +99,18 @@ export type Completion = {
   readonly status: number | undefined
   readonly error: AttemptError | undefined
   readonly errorDetail: string | undefined
+  /** Milliseconds; undefined: the connection was open already, or was never opened. */
+  readonly dnsMs?: number | undefined
+  readonly connectMs?: number | undefined
+  readonly tlsMs?: number | undefined
+  readonly tlsVersion?: string | undefined
+  readonly isReused?: boolean | undefined
   readonly firstByteMs: number | undefined
   readonly totalMs: number
   /** When the answer was complete, on performance.now(): the row may be written much later. */
   readonly endedAt: number
   readonly remoteAddress: string | undefined
+  readonly responseHeaders?: string | undefined
   readonly responseHead: Buffer
   readonly responseBytes: number
 }
@@ -117,9 +130,10 @@ const completeSql = ({ isFenced, isRepeat }: Pick<CompletionOptions, 'isFenced' 
     SELECT g.* FROM unnest(
       $1::bigint[], $2::timestamptz[], $3::text[], $4::int[], $5::tid[], $6::text[], $7::text[], $8::float8[], $9::int[],
       $10::text[], $11::text[], $12::int[], $13::int[], $14::inet[], $15::bytea[], $16::int[], $18::float8[], $19::bool[], $20::int[],
-      $21::bigint[]
+      $21::bigint[], $23::int[], $24::int[], $25::int[], $26::text[], $27::bool[], $28::text[]
     ) AS g(delivery_id, created_at, endpoint_id, attempt_no, place, outcome, reason, delay_ms, http_status, error,
-      error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, age_ms, is_probe, probes, try_no)
+      error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, age_ms, is_probe, probes, try_no,
+      dns_ms, connect_ms, tls_ms, tls_version, is_reused, response_headers)
     ${isRepeat ? `WHERE NOT EXISTS (SELECT FROM delivery_attempts AS a WHERE a.delivery_id = g.delivery_id AND a.worker_id = $17 AND a.try_no = g.try_no)` : ''}
   ), worker AS (
     SELECT worker_id FROM delivery_workers WHERE worker_id = $17 FOR KEY SHARE
@@ -134,10 +148,11 @@ const completeSql = ({ isFenced, isRepeat }: Pick<CompletionOptions, 'isFenced' 
   ), logged AS (
     INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, reason, http_status,
       error, error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, next_at, worker_id, try_no,
-      is_fenced, is_probe)
+      is_fenced, is_probe, dns_ms, connect_ms, tls_ms, tls_version, is_reused, response_headers)
     SELECT g.delivery_id, g.created_at, g.endpoint_id, g.attempt_no, now() - g.age_ms * interval '1 ms', g.outcome, g.reason,
       g.http_status, g.error, g.error_detail, g.first_byte_ms, g.total_ms, g.remote_address, g.response_head,
-      g.response_bytes, now() + g.delay_ms * interval '1 ms', $17, g.try_no, o.delivery_id IS NULL, g.is_probe
+      g.response_bytes, now() + g.delay_ms * interval '1 ms', $17, g.try_no, o.delivery_id IS NULL, g.is_probe,
+      g.dns_ms, g.connect_ms, g.tls_ms, g.tls_version, g.is_reused, g.response_headers
     FROM given AS g LEFT JOIN own AS o USING (delivery_id, try_no)
     RETURNING is_fenced
   ), put_off AS (
@@ -147,10 +162,10 @@ const completeSql = ({ isFenced, isRepeat }: Pick<CompletionOptions, 'isFenced' 
   )
   SELECT count(*) FILTER (WHERE is_fenced) AS late FROM logged`
 
-const COMPLETE = completeSql({ isFenced: true, isRepeat: false })
-const COMPLETE_AGAIN = completeSql({ isFenced: true, isRepeat: true })
+const COMPLETE = { name: 'complete', text: completeSql({ isFenced: true, isRepeat: false }) }
+const COMPLETE_AGAIN = { name: 'complete_again', text: completeSql({ isFenced: true, isRepeat: true }) }
 /** Without the fence a worker that lost its endpoints decides all the same: only for the fault run, which must turn red. */
-const COMPLETE_UNFENCED = completeSql({ isFenced: false, isRepeat: true })
+const COMPLETE_UNFENCED = { name: 'complete_unfenced', text: completeSql({ isFenced: false, isRepeat: true }) }
 
 /** Ends many tries at once: one row per try, then delivered, given up or put off.
  * @returns how many came too late, their endpoint having been taken over: logged, but without effect
@@ -162,30 +177,39 @@ export async function completeTries(
 ): Promise<number> {
   const now = performance.now()
   const fenced = isRepeat ? COMPLETE_AGAIN : COMPLETE
-  const { rows } = await pool.query<{ late: bigint }>(isFenced ? fenced : COMPLETE_UNFENCED, [
-    arrayOf(completions, (item) => item.claimed.deliveryId),
-    arrayOf(completions, (item) => item.claimed.createdAt.toISOString()),
-    arrayOf(completions, (item) => quoted(item.claimed.endpointId)),
-    arrayOf(completions, (item) => item.claimed.attempts + 1),
-    arrayOf(completions, (item) => `"${item.claimed.place}"`),
-    arrayOf(completions, (item) => item.outcome),
-    arrayOf(completions, (item) => item.giveUpReason),
-    arrayOf(completions, (item) => item.delayMs),
-    arrayOf(completions, (item) => item.status),
-    arrayOf(completions, (item) => item.error),
-    arrayOf(completions, (item) => item.errorDetail === undefined ? undefined : quoted(item.errorDetail)), // prettier-ignore
-    arrayOf(completions, (item) => item.firstByteMs),
-    arrayOf(completions, (item) => item.totalMs),
-    arrayOf(completions, (item) => item.remoteAddress),
-    arrayOf(completions, (item) => `"\\\\x${item.responseHead.toString('hex')}"`),
-    arrayOf(completions, (item) => item.responseBytes),
-    workerId,
-    arrayOf(completions, (item) => now - item.endedAt + item.totalMs),
-    arrayOf(completions, (item) => item.isProbe),
-    arrayOf(completions, (item) => item.claimed.probes + (item.isProbe ? 1 : 0)),
-    arrayOf(completions, (item) => item.tryNo),
-    arrayOf(completions.filter((item) => item.isMarked), (item) => item.claimed.deliveryId), // prettier-ignore
-  ])
+  const { rows } = await pool.query<{ late: bigint }>({
+    ...(isFenced ? fenced : COMPLETE_UNFENCED),
+    values: [
+      arrayOf(completions, (item) => item.claimed.deliveryId),
+      arrayOf(completions, (item) => item.claimed.createdAt.toISOString()),
+      arrayOf(completions, (item) => quoted(item.claimed.endpointId)),
+      arrayOf(completions, (item) => item.claimed.attempts + 1),
+      arrayOf(completions, (item) => `"${item.claimed.place}"`),
+      arrayOf(completions, (item) => item.outcome),
+      arrayOf(completions, (item) => item.giveUpReason),
+      arrayOf(completions, (item) => item.delayMs),
+      arrayOf(completions, (item) => item.status),
+      arrayOf(completions, (item) => item.error),
+      arrayOf(completions, (item) => item.errorDetail === undefined ? undefined : quoted(item.errorDetail)), // prettier-ignore
+      arrayOf(completions, (item) => item.firstByteMs),
+      arrayOf(completions, (item) => item.totalMs),
+      arrayOf(completions, (item) => item.remoteAddress),
+      arrayOf(completions, (item) => `"\\\\x${item.responseHead.toString('hex')}"`),
+      arrayOf(completions, (item) => item.responseBytes),
+      workerId,
+      arrayOf(completions, (item) => now - item.endedAt + item.totalMs),
+      arrayOf(completions, (item) => item.isProbe),
+      arrayOf(completions, (item) => item.claimed.probes + (item.isProbe ? 1 : 0)),
+      arrayOf(completions, (item) => item.tryNo),
+      arrayOf(completions.filter((item) => item.isMarked), (item) => item.claimed.deliveryId), // prettier-ignore
+      arrayOf(completions, (item) => item.dnsMs),
+      arrayOf(completions, (item) => item.connectMs),
+      arrayOf(completions, (item) => item.tlsMs),
+      arrayOf(completions, (item) => item.tlsVersion),
+      arrayOf(completions, (item) => item.isReused),
+      arrayOf(completions, (item) => item.responseHeaders === undefined ? undefined : quoted(item.responseHeaders)), // prettier-ignore
+    ],
+  })
   return Number(rows[0]!.late)
 }
 
@@ -197,3 +221,8 @@ function arrayOf<T>(items: readonly T[], valueOf: (item: T) => string | number |
 }
 
 const quoted = (text: string): string => `"${text.replace(/["\\]/g, '\\$&')}"`
+
+/** Of the connections of a worker. Its statements are planned once: they must never be planned to read a whole table, which is
+ * cheapest only while it is empty.
+ */
+export const workerSettings = { enable_seqscan: 'off', plan_cache_mode: 'force_generic_plan' } as const

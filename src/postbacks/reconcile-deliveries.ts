@@ -26,7 +26,9 @@ const CHECKS = {
       FROM endpoints AS e
     ), revisions AS (
       SELECT r.conversion_id, r.revision, r.revised_at, c.advertiser_id, c.affiliate_id, c.campaign_id, c.offer_id, c.type,
-        r.status, r.is_hold_released, b.status AS status_before, b.is_hold_released AS was_hold_released
+        c.click->>'source_id' AS source_id, r.status, r.is_hold_released, b.status AS status_before,
+        b.is_hold_released AS was_hold_released, r.payout_micros <> b.payout_micros AS is_payout_other,
+        r.revenue_micros <> b.revenue_micros AS is_revenue_other
       FROM conversion_revisions AS r JOIN conversions AS c USING (conversion_id)
       LEFT JOIN conversion_revisions AS b ON b.conversion_id = r.conversion_id AND b.revision = r.revision - 1
       WHERE r.revised_at >= $1
@@ -35,7 +37,8 @@ const CHECKS = {
         CASE WHEN status_before IS NULL THEN CASE WHEN status = 'rejected' THEN 'rejected' ELSE type END END,
         CASE WHEN status <> status_before AND status = 'rejected' THEN 'rejected' END,
         CASE WHEN status <> status_before THEN 'status_changed' END,
-        CASE WHEN is_hold_released AND NOT was_hold_released THEN 'hold_released' END
+        CASE WHEN is_hold_released AND NOT was_hold_released THEN 'hold_released' END,
+        CASE WHEN is_payout_other OR is_revenue_other THEN 'payout_changed' END
       ], NULL)) AS trigger FROM revisions
     ), expected AS (
       SELECT DISTINCT s.endpoint_id, r.conversion_id, r.revision
@@ -45,6 +48,9 @@ const CHECKS = {
         AND coalesce(s.scope->>'affiliate_id' = r.affiliate_id, NOT s.scope ? 'affiliate_id')
         AND coalesce(s.scope->>'campaign_id' = r.campaign_id, NOT s.scope ? 'campaign_id')
         AND coalesce(s.scope->>'offer_id' = r.offer_id, NOT s.scope ? 'offer_id')
+        AND coalesce(s.scope->>'source_id' = r.source_id, NOT s.scope ? 'source_id')
+        -- Of a revenue that moved alone an affiliate is not told.
+        AND NOT (f.trigger = 'payout_changed' AND NOT is_payout_other AND s.scope ? 'affiliate_id')
     )
     SELECT e.endpoint_id || ' ' || e.conversion_id || ' revision ' || e.revision AS what FROM expected AS e
     WHERE NOT EXISTS (

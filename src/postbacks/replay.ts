@@ -31,9 +31,9 @@ const replaySql = (mayReplay: string): string => `
     RETURNING delivery_id, created_at, endpoint_id, event_id, replay_no
   ), stored AS (
     INSERT INTO deliveries (delivery_id, created_at, endpoint_id, event_id, replay_no, kind, cause, advertiser_id, affiliate_id,
-      campaign_id, offer_id, click_id, conversion_id, conversion_revision, config_version, method, url, content_type, body)
+      campaign_id, offer_id, click_id, conversion_id, conversion_revision, config_version, method, url, content_type, body, headers)
     SELECT k.delivery_id, k.created_at, endpoint_id, event_id, k.replay_no, 'replay', cause, advertiser_id, affiliate_id,
-      campaign_id, offer_id, click_id, conversion_id, conversion_revision, config_version, method, url, content_type, body
+      campaign_id, offer_id, click_id, conversion_id, conversion_revision, config_version, method, url, content_type, body, headers
     FROM original JOIN key AS k USING (endpoint_id, event_id)
   ), queued AS (
     INSERT INTO delivery_ready (delivery_id, created_at, endpoint_id, run_at, attempts)
@@ -106,6 +106,7 @@ export type TestSend =
       readonly method: 'GET' | 'POST'
       readonly url: string
       readonly contentType: string | undefined
+      readonly headers: Readonly<Record<string, string>> | undefined
       readonly body: string | undefined
       readonly eventId: string
     }
@@ -147,8 +148,8 @@ export async function sendTest(
     at: nowMs,
   }
   const [deliveryId] = await inTransaction(pool, (tx) => storeDeliveries(tx, [delivery], 'test'))
-  const { method, url, contentType, body } = message
-  return { kind: 'enqueued', deliveryId: deliveryId!, eventId, method, url, contentType, body }
+  const { method, url, headers, contentType, body } = message
+  return { kind: 'enqueued', deliveryId: deliveryId!, eventId, method, url, headers, contentType, body }
 }
 
 /** What a test tells of. */
@@ -156,7 +157,7 @@ export type TestSubject = { readonly click: ClickRecord; readonly conversion?: C
 
 function causeOfTest(endpoint: PostbackEndpoint, about: TestSubject | undefined, nowMs: number): DeliveryCause {
   const made = madeUpSale(endpoint, nowMs)
-  if (about === undefined || made.trigger === 'event') return made
+  if (about === undefined || !('conversion' in made)) return made
   const { click, conversion = saleOf(made.conversion, click) } = about
   return { trigger: conversion.type, click, conversion, at: nowMs }
 }
@@ -190,7 +191,7 @@ export function madeUpSale({ scope }: Pick<PostbackEndpoint, 'scope'>, nowMs: nu
     class: 'click',
     outcome: 'redirected',
     external_click_id: 'test-external-id',
-    source_id: 'test-source',
+    source_id: scope.source_id ?? 'test-source',
     country: 'US',
     ip: '192.0.2.1',
     user_agent: 'Mozilla/5.0 (test)',

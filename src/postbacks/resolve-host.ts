@@ -17,14 +17,23 @@ const NAMES_MAX = 10_000
 type Answer = { readonly addresses: readonly string[]; readonly ttlMs: number }
 type Remembered = { readonly answer: Promise<readonly string[]>; expiresAt: number }
 
+export type HostResolverOptions = {
+  /** A clock that only goes forward. */
+  readonly nowMs?: () => number
+  /** `address:port`; default: those of the system. */
+  readonly nameServers?: readonly string[]
+}
+
 /** A resolver that remembers answers and asks once for a name however many wait for it.
  *
  * It speaks DNS itself (c-ares): `dns.lookup` runs in four threads that file access shares, so a few dead name servers would
  * hold everything. Names that DNS does not know (hosts file, search domains) are looked up the old way.
  */
-export function createHostResolver(nowMs: () => number = () => performance.now()): ResolveHost {
+export function createHostResolver(options: HostResolverOptions = {}): ResolveHost {
+  const nowMs = options.nowMs ?? (() => performance.now())
   const names = new Map<string, Remembered>()
   const dns = new Resolver({ timeout: 1_000, tries: 2 })
+  if (options.nameServers !== undefined) dns.setServers(options.nameServers)
   return (hostname) => {
     const known = names.get(hostname)
     if (known !== undefined && known.expiresAt > nowMs()) return known.answer

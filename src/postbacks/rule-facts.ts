@@ -29,6 +29,7 @@ function conversionOf(cause: DeliveryCause): RuleConversion {
     const { type, amount_micros, currency } = cause.event
     return { at: cause.at, click_at, type, goal: type, sale_amount_micros: amount_micros, currency }
   }
+  if (cause.trigger === 'click') return { at: cause.at, click_at, type: 'click' }
   const { type, goal, status, payoutMicros, revenueMicros, saleAmountMicros, currency, createdAt } = cause.conversion
   return {
     at: createdAt.getTime(),

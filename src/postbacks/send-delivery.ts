@@ -1,8 +1,11 @@
 import type { PostbackEndpoint } from '#routing'
 import { decideOutcome } from './decide-outcome.ts'
 import type { Claimed, Completion } from './queue.ts'
-import { refusedExchange, type Exchange, type OutgoingRequest, type Sender } from './send-request.ts'
+import { unsentExchange, type Exchange, type OutgoingRequest, type Sender } from './send-request.ts'
+import { answerRulesOf, classifyAnswer } from './judge-answer.ts'
+import type { AttemptError } from './reasons.ts'
 import { signRequest } from './sign.ts'
+import { signingSecrets } from './signing-secrets.ts'
 
 const USER_AGENT = 'Waypost/1 (+postback)'
 const ERROR_DETAIL_LENGTH_MAX = 500
@@ -15,10 +18,16 @@ export type Surroundings = {
   readonly random: () => number
 }
 
-/** Headers that every request has, whatever it says. */
-export const fixedHeaders = (contentType: string | null): Readonly<Record<string, string>> => ({
+/** The headers of a request but those that sign it.
+ * @param own those of the endpoint
+ */
+export const fixedHeaders = (
+  contentType: string | null,
+  own: Readonly<Record<string, string>> | null | undefined,
+): Readonly<Record<string, string>> => ({
   'user-agent': USER_AGENT,
   accept: '*/*',
+  ...own,
   ...(contentType !== null && { 'content-type': contentType }),
 })
 
@@ -28,14 +37,19 @@ export const fixedHeaders = (contentType: string | null): Readonly<Record<string
 function composeRequest(delivery: Claimed, endpoint: PostbackEndpoint, nowMs: number): OutgoingRequest {
   const { eventId, method, url } = delivery
   const body = delivery.body ?? undefined
-  const signed = signRequest({ eventId, method, url, body, secret: endpoint.secret, nowMs })
+  const secrets = signingSecrets(endpoint, nowMs)
+  const hasMacrosInBody = body !== undefined && /\{(?:sig|ts)\}/i.test(endpoint.body ?? '')
+  const signed = signRequest({ eventId, method, url, body, hasMacrosInBody, secrets, nowMs })
   return {
     url: signed.url,
     method,
-    headers: { ...fixedHeaders(delivery.contentType), ...signed.headers },
-    body,
+    headers: { ...fixedHeaders(delivery.contentType, delivery.headers), ...signed.headers },
+    body: signed.body,
     timeoutMs: endpoint.timeout_ms,
     allowsPrivate: endpoint.allow_private_address,
+    isBodyJudged: answerRulesOf(endpoint).acceptsBody !== undefined,
+    allow: endpoint.postback_allow,
+    viaProxy: endpoint.via_proxy,
   }
 }
 
@@ -51,7 +65,7 @@ export async function sendDelivery(
   try {
     return await sender.send(composeRequest(delivery, endpoint, surroundings.nowMs()))
   } catch (error) {
-    return refusedExchange(error instanceof Error ? error.message : 'the request cannot be composed')
+    return unsentExchange('request_invalid', error instanceof Error ? error.message : 'the request cannot be composed')
   }
 }
 
@@ -71,16 +85,21 @@ export type Try = {
 /** Judges a try and says what is to be recorded. */
 export function judgeTry({ delivery, endpoint, exchange, surroundings, isProbe, isMarked, tryNo }: Try): Completion {
   const nowMs = surroundings.nowMs()
+  // A failure of our own proxy uses up nothing, as a probe does: it is counted with them.
+  const isOurFault = exchange.error === 'proxy_error' && !isProbe
   const outcome = decideOutcome({
     result: exchange.result,
-    attempts: delivery.attempts - delivery.probes + (isProbe ? 0 : 1),
+    attempts: delivery.attempts - delivery.probes + (isProbe || isOurFault ? 0 : 1),
+    tries: delivery.attempts + 1,
     maxAttempts: endpoint.max_attempts,
+    scheduleMs: endpoint.retry?.schedule_seconds.map((seconds) => seconds * 1_000),
+    rules: answerRulesOf(endpoint),
     expiresInMs: delivery.createdAt.getTime() + endpoint.expires_hours * 3_600_000 - nowMs,
     nowMs,
     random: surroundings.random,
   })
   return {
-    claimed: delivery,
+    claimed: isOurFault ? { ...delivery, probes: delivery.probes + 1 } : delivery,
     tryNo,
     isMarked,
     isProbe,
@@ -88,13 +107,27 @@ export function judgeTry({ delivery, endpoint, exchange, surroundings, isProbe, 
     giveUpReason: outcome.kind === 'gave_up' ? outcome.reason : undefined,
     delayMs: outcome.kind === 'retry' ? outcome.delayMs : undefined,
     status: exchange.status,
-    error: exchange.error,
+    error: errorOnRecord(exchange, endpoint),
     errorDetail: exchange.errorDetail?.replaceAll('\0', '').slice(0, ERROR_DETAIL_LENGTH_MAX),
+    dnsMs: exchange.dnsMs,
+    connectMs: exchange.connectMs,
+    tlsMs: exchange.tlsMs,
+    tlsVersion: exchange.tlsVersion,
+    isReused: exchange.isReused,
     firstByteMs: exchange.firstByteMs,
     totalMs: exchange.totalMs,
     endedAt: performance.now(),
     remoteAddress: exchange.remoteAddress,
     responseHead: exchange.responseHead,
+    responseHeaders: exchange.responseHeaders,
     responseBytes: exchange.responseBytes,
   }
+}
+
+/** What the sender saw, seen with the rules of the endpoint: a 200 may be a failure and a 404 a success. */
+function errorOnRecord({ result, error }: Exchange, endpoint: PostbackEndpoint): AttemptError | undefined {
+  if (result.kind === 'failed') return error
+  const isSuccess = classifyAnswer(result, answerRulesOf(endpoint)) === 'success'
+  if (isSuccess) return error === 'redirect' || error === 'http_error' ? undefined : error
+  return error ?? 'answer_not_accepted'
 }

@@ -1,23 +1,22 @@
 import { subscribe } from 'node:diagnostics_channel'
-import type { LookupFunction, Socket } from 'node:net'
-import { Agent, buildConnector, type Dispatcher } from 'undici'
-import { checkDestination, isAllowedAddress } from './check-destination.ts'
-import { classifyError, DestinationRefused } from './classify-error.ts'
+import type { Socket } from 'node:net'
+import type { Agent, Dispatcher } from 'undici'
+import type { PostbackAllow } from '#routing'
+import { allowsHost } from './allow-list.ts'
+import { checkDestination } from './check-destination.ts'
+import { checkRequest } from './check-request.ts'
+import { classifyError } from './classify-error.ts'
+import { createConnections, useConnection, type Connection, type ConnectionOptions } from './connections.ts'
 import type { AttemptResult } from './decide-outcome.ts'
+import { headersForPeople } from './headers-for-people.ts'
 import type { AttemptError } from './reasons.ts'
-import type { ResolveHost } from './resolve-host.ts'
 
-/** A longer answer is cut off: a receiver that never stops talking must not hold memory or a slot. */
+/** A longer answer is cut off: a receiver that never stops talking must not hold memory or a slot. What `success` of an endpoint
+ * asks of the body is asked of this part.
+ */
 export const RESPONSE_BYTES_MAX = 65_536
 /** What is kept of an answer for people to read. */
 export const RESPONSE_HEAD_BYTES = 2_048
-/** No handshake takes longer; the endpoint's deadline usually comes first. */
-const CONNECT_TIMEOUT_MS = 10_000
-/** An idle connection is kept this long; most servers close theirs after 5 s or more. */
-const KEEP_ALIVE_MS = 4_000
-/** A connection is pinned to the address that was checked when it opened; after this it is opened, and checked, again. */
-const CONNECTION_AGE_MS_MAX = 5 * 60_000
-const RESPONSE_HEADER_BYTES_MAX = 16_384
 
 export type OutgoingRequest = {
   readonly url: URL
@@ -27,6 +26,12 @@ export type OutgoingRequest = {
   /** For the whole attempt: name, connection, TLS, request and answer. */
   readonly timeoutMs: number
   readonly allowsPrivate: boolean
+  /** Whether the body of the answer is judged: then all that is read of it is in the result. */
+  readonly isBodyJudged?: boolean
+  /** The advertiser's list of places; undefined: it has none. */
+  readonly allow?: PostbackAllow | undefined
+  /** Undefined: through the proxy where there is one. */
+  readonly viaProxy?: boolean | undefined
 }
 
 /** What was seen of one try. */
@@ -35,9 +40,18 @@ export type Exchange = {
   readonly status: number | undefined
   readonly error: AttemptError | undefined
   readonly errorDetail: string | undefined
+  /** Times of the opening of the connection, milliseconds; undefined: it was open already, or was never opened. */
+  readonly dnsMs?: number | undefined
+  readonly connectMs?: number | undefined
+  readonly tlsMs?: number | undefined
+  readonly tlsVersion?: string | undefined
+  /** The connection had carried a request before; undefined: there was none. */
+  readonly isReused?: boolean | undefined
   readonly firstByteMs: number | undefined
   readonly totalMs: number
   readonly remoteAddress: string | undefined
+  /** Of an answer that is no success: its headers, masked, 2 KiB at most. */
+  readonly responseHeaders?: string | undefined
   readonly responseHead: Buffer
   readonly responseBytes: number
 }
@@ -50,88 +64,41 @@ export type Sender = {
   readonly close: () => Promise<void>
 }
 
-/** A sender with its own connections. Endpoints that may be private have connections of their own: a kept connection to a
- * private address must never serve an endpoint that may not go there.
- */
-export function createSender(options: { readonly resolveHost: ResolveHost }): Sender {
-  const publicAgent = createAgent(options.resolveHost, false)
-  const privateAgent = createAgent(options.resolveHost, true)
+/** A sender with its own connections. What may not be sent is refused before anything is looked up. */
+export function createSender(options: ConnectionOptions): Sender {
+  const connections = createConnections(options)
   const underWay = new Set<Try>()
   return {
     send: (request) => {
-      const wrong = checkDestination(request.url, request.allowsPrivate)
-      if (wrong !== undefined) return Promise.resolve(refusedExchange(wrong))
-      return sendOnce(request.allowsPrivate ? privateAgent : publicAgent, request, underWay)
+      const { url, allowsPrivate, allow, viaProxy } = request
+      const wrong =
+        checkDestination(url, allowsPrivate) ?? (allow && !allowsHost(allow, url) ? 'not_allowed' : undefined)
+      if (wrong !== undefined) return Promise.resolve(unsentExchange('destination_refused', wrong))
+      const invalid = checkRequest(url.pathname + url.search, request.headers)
+      if (invalid !== undefined) return Promise.resolve(unsentExchange('request_invalid', invalid))
+      const isProxied = viaProxy ?? options.proxy !== undefined
+      return sendOnce(
+        connections.agentFor({ allowsPrivate, addresses: allow?.addresses, isProxied }),
+        request,
+        underWay,
+      )
     },
     interrupt: () => underWay.forEach((exchange) => exchange.interrupt()),
-    close: async () => void (await Promise.all([publicAgent.destroy(), privateAgent.destroy()])),
-  }
-}
-
-function createAgent(resolveHost: ResolveHost, allowsPrivate: boolean): Agent {
-  return new Agent({
-    connect: guardedConnector(resolveHost, allowsPrivate),
-    allowH2: false,
-    pipelining: 1,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    clientTtl: CONNECTION_AGE_MS_MAX,
-    maxHeaderSize: RESPONSE_HEADER_BYTES_MAX,
-    // One deadline per attempt covers both.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-  })
-}
-
-/** Opens connections to checked addresses only. The addresses that were checked are those that are connected to, so a name
- * server that answers differently a moment later gains nothing; the socket's own address is checked once more.
- */
-function guardedConnector(resolveHost: ResolveHost, allowsPrivate: boolean): buildConnector.connector {
-  const connect = buildConnector({
-    allowH2: false,
-    timeout: CONNECT_TIMEOUT_MS,
-    minVersion: 'TLSv1.2',
-    lookup: checkedLookup(resolveHost, allowsPrivate),
-  })
-  return (target, callback) => {
-    connect(target, (...outcome) => {
-      const [error, socket] = outcome
-      if (error !== null) return callback(error, null)
-      if (isAllowedAddress(socket.remoteAddress ?? '', allowsPrivate)) return callback(null, socket)
-      socket.destroy()
-      callback(new DestinationRefused(socket.remoteAddress ?? 'unknown'), null)
-    })
-  }
-}
-
-/** Gives all addresses of a name, or none where a single one is not allowed: a mixed answer is an attack or a mistake. */
-function checkedLookup(resolveHost: ResolveHost, allowsPrivate: boolean): LookupFunction {
-  return (hostname, options, callback) => {
-    resolveHost(hostname).then(
-      (addresses) => {
-        const refused = addresses.find((address) => !isAllowedAddress(address, allowsPrivate))
-        if (refused !== undefined) return callback(new DestinationRefused(refused), '')
-        const records = addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }))
-        const [first] = records
-        if (first === undefined) return callback(Object.assign(new Error('no address'), { code: 'ENODATA' }), '')
-        if (options.all === true) return callback(null, records)
-        callback(null, first.address, first.family)
-      },
-      (error: NodeJS.ErrnoException) => callback(error, ''),
-    )
+    close: connections.close,
   }
 }
 
 /** undici writes a request's head right after onRequestStart, in the same turn: whoever started last hears on which socket. */
-let onHeadWritten: ((address: string | undefined) => void) | undefined
+let onHeadWritten: ((socket: Socket) => void) | undefined
 subscribe('undici:client:sendHeaders', (message) => {
-  onHeadWritten?.((message as { socket: Socket }).socket.remoteAddress)
+  onHeadWritten?.((message as { socket: Socket }).socket)
   onHeadWritten = undefined
 })
 
 function sendOnce(agent: Agent, request: OutgoingRequest, underWay: Set<Try>): Promise<Exchange> {
   const { url, method, headers, body } = request
   return new Promise((resolve) => {
-    const exchange = new Try(request.timeoutMs, (seen) => {
+    const exchange = new Try(request, (seen) => {
       underWay.delete(exchange)
       resolve(seen)
     })
@@ -142,10 +109,10 @@ function sendOnce(agent: Agent, request: OutgoingRequest, underWay: Set<Try>): P
 }
 
 /** A try that was not made. */
-export const refusedExchange = (detail: string): Exchange => ({
-  result: { kind: 'failed', error: 'destination_refused' },
+export const unsentExchange = (error: 'destination_refused' | 'request_invalid', detail: string): Exchange => ({
+  result: { kind: 'failed', error },
   status: undefined,
-  error: 'destination_refused',
+  error,
   errorDetail: detail,
   firstByteMs: undefined,
   totalMs: 0,
@@ -162,14 +129,19 @@ class Try implements Dispatcher.DispatchHandler {
   #isSettled = false
   #controller: Dispatcher.DispatchController | undefined
   #status: number | undefined
-  #retryAfter: string | undefined
+  #retryAfter: string | readonly string[] | undefined
+  #isAborted = false
   #firstByteMs: number | undefined
-  #remoteAddress: string | undefined
-  #head: Buffer[] = []
+  #kept: Buffer[] = []
+  readonly #keptMax: number
+  #connection: Connection | undefined
+  #isReused: boolean | undefined
+  #responseHeaders: string | undefined
   #bytes = 0
 
-  constructor(timeoutMs: number, settle: (exchange: Exchange) => void) {
+  constructor({ timeoutMs, isBodyJudged = false }: OutgoingRequest, settle: (exchange: Exchange) => void) {
     this.#settle = settle
+    this.#keptMax = isBodyJudged ? RESPONSE_BYTES_MAX : RESPONSE_HEAD_BYTES
     this.#deadline = setTimeout(() => this.#breakOff('timeout'), timeoutMs)
   }
 
@@ -181,20 +153,27 @@ class Try implements Dispatcher.DispatchHandler {
     // The deadline passed while the connection was being made: the request must not go out any more.
     if (this.#isSettled) return controller.abort(new Error('deadline'))
     this.#controller = controller
-    onHeadWritten = (address) => void (this.#remoteAddress = address)
+    onHeadWritten = (socket) => this.#noteConnection(socket)
+  }
+
+  #noteConnection(socket: Socket): void {
+    const used = useConnection(socket)
+    this.#connection = used?.connection
+    this.#isReused = used && used.requests > 1
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, unknown>): void {
     if (status < 200) return
     this.#status = status
     this.#firstByteMs = this.#elapsedMs()
-    const retryAfter = headers['retry-after']
-    this.#retryAfter = typeof retryAfter === 'string' ? retryAfter : undefined
+    this.#retryAfter = headers['retry-after'] as string | readonly string[] | undefined
+    this.#isAborted = [headers['webhook-delivery']].flat().includes('abort-message')
+    if (status >= 300) this.#responseHeaders = headersForPeople(headers)
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    const kept = Math.min(this.#bytes, RESPONSE_HEAD_BYTES)
-    if (kept < RESPONSE_HEAD_BYTES) this.#head.push(Buffer.from(chunk.subarray(0, RESPONSE_HEAD_BYTES - kept)))
+    const kept = Math.min(this.#bytes, this.#keptMax)
+    if (kept < this.#keptMax) this.#kept.push(Buffer.from(chunk.subarray(0, this.#keptMax - kept)))
     this.#bytes += chunk.length
     if (this.#bytes > RESPONSE_BYTES_MAX) this.#breakOff('body_too_large')
   }
@@ -220,23 +199,39 @@ class Try implements Dispatcher.DispatchHandler {
     if (this.#isSettled) return
     this.#isSettled = true
     clearTimeout(this.#deadline)
+    const body = Buffer.concat(this.#kept)
+    const connection = this.#connection
+    const opened = this.#isReused === false ? connection : undefined
     this.#settle({
-      result: this.#result(error),
+      result: this.#result(error, body),
       status: this.#status,
       error: this.#errorOnRecord(error),
       errorDetail: detail,
       firstByteMs: this.#firstByteMs,
       totalMs: this.#elapsedMs(),
-      remoteAddress: this.#remoteAddress,
-      responseHead: Buffer.concat(this.#head),
+      dnsMs: opened?.dnsMs,
+      connectMs: opened?.connectMs,
+      tlsMs: opened?.tlsMs,
+      tlsVersion: connection?.tlsVersion,
+      isReused: this.#isReused,
+      remoteAddress: connection?.remoteAddress,
+      responseHeaders: this.#responseHeaders,
+      responseHead: body.subarray(0, RESPONSE_HEAD_BYTES),
       responseBytes: this.#bytes,
     })
   }
 
   /** A status once received counts, whatever happens to the rest: the receiver has taken the message, or said that it has not. */
-  #result(error: AttemptError | undefined): AttemptResult {
-    if (this.#status !== undefined) return { kind: 'answered', status: this.#status, retryAfter: this.#retryAfter }
-    return { kind: 'failed', error: error ?? 'protocol_error' }
+  #result(error: AttemptError | undefined, body: Buffer): AttemptResult {
+    if (this.#status === undefined) return { kind: 'failed', error: error ?? 'protocol_error' }
+    return {
+      kind: 'answered',
+      status: this.#status,
+      retryAfter: this.#retryAfter,
+      isAborted: this.#isAborted,
+      ...(this.#keptMax === RESPONSE_BYTES_MAX && { body: body.toString('utf8') }),
+      isBodyWhole: error === undefined || error === 'body_too_large',
+    }
   }
 
   #errorOnRecord(error: AttemptError | undefined): AttemptError | undefined {

@@ -14,15 +14,14 @@ const toSign = (over: Partial<RequestToSign> = {}): RequestToSign => ({
   method: 'GET',
   url: 'https://t.example/pb?cid=1&sum=2.5',
   body: undefined,
-  secret: SECRET,
+  secrets: [SECRET],
   nowMs: NOW,
   ...over,
 })
 
 function receive(request: RequestToSign, over: Partial<ReceivedRequest> = {}): ReceivedRequest {
-  const { url, headers } = signRequest(request)
-  const body = Buffer.from(request.body ?? '')
-  return { method: request.method, requestTarget: url.pathname + url.search, headers, body, ...over }
+  const { url, headers, body = '' } = signRequest(request)
+  return { method: request.method, requestTarget: url.pathname + url.search, headers, body: Buffer.from(body), ...over }
 }
 const verify = (request: ReceivedRequest, secrets: string | string[] = SECRET, nowMs = NOW) => {
   const result = verifySignature(request, secrets, nowMs)
@@ -37,7 +36,7 @@ test('signs the example of Standard Webhooks as their libraries do', () => {
       method: 'POST',
       eventId: 'msg_p5jXN8AQM9LWM0D4loKWxJek',
       body: '{"test": 2432232314}',
-      secret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+      secrets: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
       nowMs: 1_614_265_330_000,
     }),
   )
@@ -67,7 +66,7 @@ test('a URL without a query, and one that ends in ? or &, are signed too', () =>
 })
 
 test('without a secret nothing is signed and nothing is added', () => {
-  const { url, headers } = signRequest(toSign({ secret: undefined }))
+  const { url, headers } = signRequest(toSign({ secrets: [] }))
   assert.equal(url.href, 'https://t.example/pb?cid=1&sum=2.5')
   assert.deepEqual(headers, { 'webhook-id': ID, 'webhook-timestamp': '1700000000' })
 })
@@ -107,6 +106,45 @@ test('during a rotation any of several secrets, and any of several signatures, w
   const post = receive(POST)
   const listed = { ...post.headers, 'webhook-signature': `v1,AAAA ${String(post.headers['webhook-signature'])}` }
   assert.equal(verify({ ...post, headers: listed }), 'valid')
+})
+
+test('while a secret is replaced both sign, and a receiver with either accepts', () => {
+  for (const request of [toSign(), POST, toSign({ url: 'https://t.example/pb?sig={sig}' })]) {
+    const received = receive({ ...request, secrets: [SECRET, OTHER] })
+    const withoutHeaders = { ...received, headers: { 'webhook-id': ID, 'webhook-timestamp': '1700000000' } }
+    for (const secret of [SECRET, OTHER]) {
+      assert.equal(verify(received, secret), 'valid')
+      if (request.method === 'GET') assert.equal(verify(withoutHeaders, secret), 'valid')
+    }
+  }
+  const { headers, url } = signRequest(toSign({ secrets: [SECRET, OTHER] }))
+  assert.match(headers['webhook-signature']!, /^get1,[0-9a-f]{64} get1,[0-9a-f]{64}$/)
+  assert.match(url.searchParams.get('sig')!, /^[0-9a-f]{64}\.[0-9a-f]{64}$/)
+  const post = signRequest({ ...POST, secrets: [SECRET, OTHER] }).headers['webhook-signature']!
+  assert.equal(post.split(' ')[0], signRequest(POST).headers['webhook-signature'])
+})
+
+test('{sig} of a POST covers path, query and body; without the header it is found in the query', () => {
+  const request = { ...POST, url: 'https://t.example/pb?a=1&sig={sig}', body: '{"n":1}' }
+  const received = receive(request)
+  const content = `${ID}.1700000000.POST /pb?a=1&sig=\n{"n":1}`
+  const digits = createHmac('sha256', Buffer.alloc(24, 7)).update(content).digest('hex')
+  assert.equal(received.requestTarget, `/pb?a=1&sig=${digits}`)
+  const bare = { ...received, headers: { 'webhook-id': ID, 'webhook-timestamp': '1700000000' } }
+  assert.equal(verify(bare), 'valid')
+  assert.equal(verify({ ...bare, body: Buffer.from('{"n":2}') }), 'signature_wrong')
+  assert.equal(verify({ ...bare, requestTarget: received.requestTarget.replace('a=1', 'a=2') }), 'signature_wrong')
+})
+
+test('{sig} and {ts} in a body are filled where the template has them, and the header covers the filled body', () => {
+  const request = { ...POST, body: 'a=1&at={ts}&sig={sig}', hasMacrosInBody: true }
+  const received = receive(request)
+  const content = `${ID}.1700000000.POST /pb\na=1&at=1700000000&sig=`
+  const digits = createHmac('sha256', Buffer.alloc(24, 7)).update(content).digest('hex')
+  assert.equal(String(received.body), `a=1&at=1700000000&sig=${digits}`)
+  assert.equal(verify(received), 'valid')
+  const untouched = receive({ ...POST, body: '{"s":"{sig}{ts}"}' })
+  assert.equal(String(untouched.body), '{"s":"{sig}{ts}"}')
 })
 
 test('a signature of the other method does not count', () => {

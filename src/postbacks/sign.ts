@@ -1,11 +1,14 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto'
 
 /** Signatures of outbound postbacks.
  *
  * POST: Standard Webhooks. `webhook-signature: v1,<base64 HMAC-SHA256 of "<id>.<timestamp>.<body>">`.
- * GET has no body to sign: `sig` in the query is the hex HMAC-SHA256 of `<id>.<ts>.GET <request target without the
- * signature's digits>`; the same digits stand in `webhook-signature: get1,<hex>`. `event_id` and `ts` stand in the query too,
+ * GET has no body to sign: `sig` in the query is the hex HMAC-SHA256 of `<id>.<ts>.GET <request target>`, the target without the
+ * value of `sig` itself; the same digits stand in `webhook-signature: get1,<hex>`. `event_id` and `ts` stand in the query too,
  * because many receivers cannot read headers.
+ * `{sig}` in the template of a POST: the hex HMAC-SHA256 of `<id>.<ts>.POST <request target>\n<body>`, both without the value.
+ *
+ * While a secret is being replaced both sign, the new one first: in the header separated by a blank, in `sig` by a point.
  * @see https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
  */
 
@@ -29,11 +32,37 @@ export function parseSecret(secret: string): Buffer | undefined {
   return key.length >= SECRET_BYTES_MIN && key.length <= SECRET_BYTES_MAX ? key : undefined
 }
 
-const hmac = (key: Buffer, content: string | Buffer, encoding: 'base64' | 'hex'): string =>
+/** Secrets that were parsed; few, since an endpoint has one. */
+const keys = new Map<string, KeyObject>()
+const KEYS_MAX = 10_000
+
+/** Parsed once, not for each message. */
+function keyOf(secret: string): KeyObject | undefined {
+  const known = keys.get(secret)
+  if (known !== undefined) return known
+  const bytes = parseSecret(secret)
+  if (bytes === undefined) return undefined
+  if (keys.size >= KEYS_MAX) keys.clear()
+  const key = createSecretKey(bytes)
+  keys.set(secret, key)
+  return key
+}
+
+const hmac = (key: KeyObject, content: string | Buffer, encoding: 'base64' | 'hex'): string =>
   createHmac('sha256', key).update(content).digest(encoding)
 
-const getContent = (id: string, ts: string, target: string): string => `${id}.${ts}.GET ${target}`
-const postContent = (id: string, ts: string, body: Buffer): Buffer => Buffer.concat([Buffer.from(`${id}.${ts}.`), body])
+/** What Standard Webhooks signs. */
+const webhookContent = (id: string, ts: string, body: Buffer): Buffer =>
+  Buffer.concat([Buffer.from(`${id}.${ts}.`), body])
+
+/** What `sig` signs.
+ * @param target path and query, without the value of `sig`
+ * @param body of a POST, without the value of `sig`; undefined: a GET
+ */
+const sigContent = (id: string, ts: string, target: string, body: string | undefined): string =>
+  body === undefined ? `${id}.${ts}.GET ${target}` : `${id}.${ts}.POST ${target}\n${body}`
+
+const SIG_SEPARATOR = '.'
 
 export type RequestToSign = {
   readonly eventId: string
@@ -41,13 +70,19 @@ export type RequestToSign = {
   /** Filled, `{sig}` and `{ts}` still in it. */
   readonly url: string
   readonly body: string | undefined
-  /** `whsec_…`; undefined: unsigned. */
-  readonly secret: string | undefined
+  /** `{sig}` and `{ts}` in the body are macros, and not by chance the text of a value. */
+  readonly hasMacrosInBody?: boolean
+  /** `whsec_…`, the present one first; none: unsigned. */
+  readonly secrets: readonly string[]
   readonly nowMs: number
 }
 
 /** What finally goes out. The URL was parsed once; nothing parses it again. */
-export type SignedRequest = { readonly url: URL; readonly headers: Readonly<Record<string, string>> }
+export type SignedRequest = {
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | undefined
+}
 
 const SIG = '{sig}'
 const requestTarget = (url: URL): string => url.pathname + url.search
@@ -61,28 +96,40 @@ function withSignedQuery(url: string, eventId: string): string {
 }
 
 /** Fills time and signature of one attempt.
- * @throws {TypeError} the URL cannot be parsed or the secret has not the form of parseSecret; both are refused when the
+ * @throws {TypeError} the URL cannot be parsed or a secret has not the form of parseSecret; both are refused when the
  * configuration is applied
  */
 export function signRequest(request: RequestToSign): SignedRequest {
-  const { eventId, method, secret } = request
+  const { eventId, method, hasMacrosInBody = false } = request
+  const keys = keysOf(request.secrets)
   const ts = String(Math.floor(request.nowMs / 1000))
+  const isSignedGet = method === 'GET' && keys.length > 0
+  const url = (isSignedGet ? withSignedQuery(request.url, eventId) : request.url).replaceAll('{ts}', ts)
+  const body = hasMacrosInBody ? request.body?.replaceAll('{ts}', ts) : request.body
+  const emptied = hasMacrosInBody ? body?.replaceAll(SIG, '') : body
+  const isInBody = body !== emptied
+  const isSigUsed = keys.length > 0 && (url.includes(SIG) || isInBody)
+  const digits = isSigUsed ? sigDigits(keys, eventId, ts, url, method === 'GET' ? undefined : (emptied ?? '')) : []
+  const sig = digits.join(SIG_SEPARATOR)
+  const signed = { url: new URL(url.replaceAll(SIG, sig)), body: isInBody ? body!.replaceAll(SIG, sig) : body }
   const headers = { 'webhook-id': eventId, 'webhook-timestamp': ts }
-  const fillTs = (url: string): string => url.replaceAll('{ts}', ts)
-  if (secret === undefined) return { url: new URL(fillTs(request.url).replaceAll(SIG, '')), headers }
-  const key = parseSecret(secret)
-  if (key === undefined) throw new TypeError('The signing secret is not of the form whsec_<base64 of 24 to 64 bytes>.')
-  if (method === 'POST') {
-    const signature = hmac(key, postContent(eventId, ts, Buffer.from(request.body ?? '')), 'base64')
-    return { url: new URL(fillTs(request.url)), headers: { ...headers, 'webhook-signature': `v1,${signature}` } }
-  }
-  const unsigned = fillTs(withSignedQuery(request.url, eventId))
-  const target = requestTarget(new URL(unsigned.replaceAll(SIG, '')))
-  const signature = hmac(key, getContent(eventId, ts, target), 'hex')
-  return {
-    url: new URL(unsigned.replaceAll(SIG, signature)),
-    headers: { ...headers, 'webhook-signature': `get1,${signature}` },
-  }
+  if (keys.length === 0) return { ...signed, headers }
+  const signatures =
+    method === 'GET'
+      ? digits.map((one) => `get1,${one}`)
+      : keys.map((key) => `v1,${hmac(key, webhookContent(eventId, ts, Buffer.from(signed.body ?? '')), 'base64')}`)
+  return { ...signed, headers: { ...headers, 'webhook-signature': signatures.join(' ') } }
+}
+
+function sigDigits(
+  keys: readonly KeyObject[],
+  id: string,
+  ts: string,
+  url: string,
+  body: string | undefined,
+): string[] {
+  const content = sigContent(id, ts, requestTarget(new URL(url.replaceAll(SIG, ''))), body)
+  return keys.map((key) => hmac(key, content, 'hex'))
 }
 
 /** A request as a receiver sees it. */
@@ -121,9 +168,12 @@ export function verifySignature(
   if (id === '') return invalid('id_missing')
   if (!/^\d{1,12}$/.test(ts)) return invalid('timestamp_missing')
   if (Math.abs(nowMs / 1000 - Number(ts)) > TOLERANCE_SECONDS) return invalid('timestamp_expired')
-  const signatures = signaturesOf(request, query)
-  if (signatures.length === 0) return invalid('signature_missing')
-  const isRight = keysOf(secrets).some((key) => signatures.some((text) => isSignature(request, key, id, ts, text)))
+  const claimed = claimOf(request, query, id, ts)
+  if (claimed === undefined) return invalid('signature_missing')
+  const isRight = keysOf(typeof secrets === 'string' ? [secrets] : secrets).some((key) => {
+    const expected = hmac(key, claimed.content, claimed.encoding)
+    return claimed.signatures.some((one) => isEqual(one, expected))
+  })
   return isRight ? { kind: 'valid', id, atSeconds: Number(ts) } : invalid('signature_wrong')
 }
 
@@ -132,29 +182,35 @@ const headerText = (request: ReceivedRequest, name: string): string | undefined 
   return typeof value === 'object' ? value[0] : value
 }
 
-function keysOf(secrets: string | readonly string[]): readonly Buffer[] {
-  return (typeof secrets === 'string' ? [secrets] : secrets).map((secret) => {
-    const key = parseSecret(secret)
-    if (key === undefined) throw new TypeError('A secret is not of the form whsec_<base64 of 24 to 64 bytes>.')
+function keysOf(secrets: readonly string[]): readonly KeyObject[] {
+  return secrets.map((secret) => {
+    const key = keyOf(secret)
+    if (key === undefined) throw new TypeError('A signing secret is not of the form whsec_<base64 of 24 to 64 bytes>.')
     return key
   })
 }
 
-/** Signatures of the version that belongs to the method, without their prefix. */
-function signaturesOf(request: ReceivedRequest, query: URLSearchParams): readonly string[] {
-  const version = request.method === 'GET' ? 'get1,' : 'v1,'
-  const listed = (headerText(request, 'webhook-signature') ?? '').split(' ')
-  const found = listed.filter((text) => text.startsWith(version)).map((text) => text.slice(version.length))
-  const inQuery = request.method === 'GET' ? (query.get('sig') ?? '') : ''
-  return found.length === 0 && inQuery !== '' ? [inQuery] : found
+type Claim = {
+  readonly content: string | Buffer
+  readonly encoding: 'base64' | 'hex'
+  readonly signatures: readonly string[]
 }
 
-function isSignature(request: ReceivedRequest, key: Buffer, id: string, ts: string, signature: string): boolean {
-  const expected =
-    request.method === 'GET'
-      ? hmac(key, getContent(id, ts, request.requestTarget.replaceAll(signature, '')), 'hex')
-      : hmac(key, postContent(id, ts, request.body), 'base64')
-  return isEqual(signature, expected)
+/** What a request says that it is signed with, and over what: by its header, or where it has none by `sig` of its query.
+ * @returns undefined: it is not signed in a way that belongs to its method
+ */
+function claimOf(request: ReceivedRequest, query: URLSearchParams, id: string, ts: string): Claim | undefined {
+  const { method, requestTarget: target, body } = request
+  const version = method === 'GET' ? 'get1,' : 'v1,'
+  const listed = (headerText(request, 'webhook-signature') ?? '').split(' ')
+  const inHeader = listed.filter((text) => text.startsWith(version)).map((text) => text.slice(version.length))
+  if (inHeader.length > 0 && method !== 'GET')
+    return { content: webhookContent(id, ts, body), encoding: 'base64', signatures: inHeader }
+  const sig = inHeader.length > 0 ? inHeader.join(SIG_SEPARATOR) : (query.get('sig') ?? '')
+  if (sig === '') return undefined
+  const without = (text: string): string => text.replaceAll(sig, '')
+  const content = sigContent(id, ts, without(target), method === 'GET' ? undefined : without(body.toString('utf8')))
+  return { content, encoding: 'hex', signatures: sig.split(SIG_SEPARATOR) }
 }
 
 /** Compares in constant time: the time of an early exit would tell an attacker how much of a guess is right. */

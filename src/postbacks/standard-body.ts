@@ -28,7 +28,10 @@ function standardFields(endpoint: PostbackEndpoint, facts: MacroFacts): Readonly
 export function standardBody(endpoint: PostbackEndpoint, facts: MacroFacts): string {
   const data = standardFields(endpoint, facts)
   if (endpoint.content_type === 'application/x-www-form-urlencoded') return new URLSearchParams(data).toString()
-  const subject = facts.conversion === undefined ? 'event' : 'conversion'
-  const verb = facts.conversion === undefined ? data['goal'] : facts.cause.trigger
-  return JSON.stringify({ type: `${subject}.${verb}`, timestamp: new Date(facts.cause.at).toISOString(), data })
+  return JSON.stringify({ type: typeOf(facts), timestamp: new Date(facts.cause.at).toISOString(), data })
+}
+
+function typeOf({ cause }: MacroFacts): string {
+  if (cause.trigger === 'click') return 'click'
+  return cause.trigger === 'event' ? `event.${cause.event.type}` : `conversion.${cause.trigger}`
 }

@@ -8,6 +8,7 @@ import { LADDER_MS } from './decide-outcome.ts'
 import { expireOld } from './housekeeping.ts'
 import { buryDeadWorkers } from './ownership.ts'
 import { reconcileDeliveries } from './reconcile-deliveries.ts'
+import { replayDelivery } from './replay.ts'
 import { RESPONSE_BYTES_MAX, RESPONSE_HEAD_BYTES } from './send-request.ts'
 import { verifySignature } from './sign.ts'
 import { localEndpoint, manyCauses, openBench, TEST_SECRET, type Bench } from './test-bench.ts'
@@ -49,6 +50,30 @@ async function startSocketServer(t: TestContext, serve: (socket: Socket) => void
   })
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
 }
+
+test('sends the headers of the endpoint, filled once, and those of a signature that nobody can replace', async (t) => {
+  const receiver = await startReceiver(t)
+  const headers = {
+    Authorization: 'Bearer {sub1}',
+    'X-Status': '{status:sale=2}',
+    'User-Agent': 'ours/1',
+    'X-None': '{sub9}',
+  }
+  await using bench = await openBench(t, [localEndpoint({ url: receiver.url, method: 'POST', headers })])
+  await bench.start()
+  await bench.enqueue([sampleCause()])
+  await bench.recorded(1)
+  const { headers: arrived } = receiver.arrivals[0]!
+  assert.deepEqual(
+    ['authorization', 'x-status', 'user-agent', 'x-none', 'content-type'].map((name) => arrived[name]),
+    ['Bearer a b&c', '2', 'ours/1', undefined, 'application/json'],
+  )
+  assert.equal(verifySignature(receiver.arrivals[0]!, TEST_SECRET, Date.now()).kind, 'valid')
+  const [{ delivery_id }] = (await bench.rows('SELECT delivery_id FROM deliveries')) as [{ delivery_id: bigint }]
+  assert.equal((await replayDelivery(bench.pool, delivery_id)).kind, 'replayed')
+  await bench.recorded(2)
+  assert.equal(receiver.arrivals[1]!.headers['authorization'], 'Bearer a b&c')
+})
 
 test('delivers a GET with the right values, signed in its query, and records the attempt', async (t) => {
   const receiver = await startReceiver(t)
@@ -128,6 +153,47 @@ test('410 ends a delivery at once', async (t) => {
   const receiver = await startReceiver(t, (response) => void response.writeHead(410).end())
   const attempt = await tryOnce(t, { url: receiver.url })
   assert.deepEqual([attempt['outcome'], attempt['http_status'], attempt['next_at']], ['gave_up', 410, null])
+})
+
+test('200 with an error in its body is a failure where the endpoint says so, and all that is read of it is judged', async (t) => {
+  const receiver = await startReceiver(
+    t,
+    (response) => void response.end(`${' '.repeat(RESPONSE_HEAD_BYTES)}Error: bad`),
+  )
+  const attempt = await tryOnce(t, { url: receiver.url, success: { body: { not_contains: ['error'] } } })
+  assert.deepEqual(
+    [attempt['outcome'], attempt['http_status'], attempt['error']],
+    ['retry', 200, 'answer_not_accepted'],
+  )
+  assert.equal((attempt['response_head'] as Buffer).length, RESPONSE_HEAD_BYTES)
+})
+
+test('a status that the endpoint calls a success is one', async (t) => {
+  const receiver = await startReceiver(t, (response) => void response.writeHead(404).end())
+  const attempt = await tryOnce(t, { url: receiver.url, success: { statuses: ['200-299', '404'] } })
+  assert.deepEqual([attempt['outcome'], attempt['http_status'], attempt['error']], ['delivered', 404, null])
+})
+
+test('webhook-delivery: abort-message ends a delivery, and of two lines of Retry-After the longer wait counts', async (t) => {
+  const headers = { 'webhook-delivery': 'abort-message' }
+  const stopping = await startReceiver(t, (response) => void response.writeHead(500, headers).end())
+  assert.equal((await tryOnce(t, { url: stopping.url }))['outcome'], 'gave_up')
+  const asking = await startReceiver(
+    t,
+    (response) => void response.writeHead(500, ['retry-after', '1', 'retry-after', '900']).end(),
+  )
+  assert.ok(Math.abs(Number((await tryOnce(t, { url: asking.url }))['delay_ms']) - 900_000) < 1_000)
+})
+
+test('while a secret is being replaced a POST is signed with both', async (t) => {
+  const receiver = await startReceiver(t)
+  const other = `whsec_${Buffer.alloc(24, 8).toString('base64')}`
+  const rotation = { secret: other, previous_secret: TEST_SECRET, previous_secret_until: Date.now() + 60_000 }
+  await tryOnce(t, { url: receiver.url, method: 'POST', ...rotation })
+  for (const secret of [other, TEST_SECRET])
+    assert.equal(verifySignature(receiver.arrivals[0]!, secret, Date.now()).kind, 'valid')
+  await tryOnce(t, { url: receiver.url, method: 'POST', ...rotation, previous_secret_until: Date.now() - 1 })
+  assert.equal(verifySignature(receiver.arrivals[1]!, TEST_SECRET, Date.now()).kind, 'invalid')
 })
 
 test('a redirect is a failure and is not followed', async (t) => {
@@ -292,8 +358,9 @@ test('a kept connection of an endpoint that may be private does not serve one th
 test('a secret that cannot be used is a failed try, not a dead worker', async (t) => {
   const receiver = await startReceiver(t)
   const attempt = await tryOnce(t, { url: receiver.url, secret: 'nonsense' })
-  assert.equal(attempt['error'], 'destination_refused')
+  assert.equal(attempt['error'], 'request_invalid')
   assert.match(String(attempt['error_detail']), /signing secret/)
+  assert.doesNotMatch(String(attempt['error_detail']), /nonsense/)
 })
 
 test('an endpoint that hangs does not hold the others, nor more connections than its limit', async (t) => {
@@ -392,12 +459,13 @@ test('a delivery whose worker died is sent by the next one, and set aside after 
   const receiver = await startReceiver(t)
   await using bench = await openBench(t, [localEndpoint({ url: receiver.url })])
   await bench.enqueue(manyCauses(2))
-  // As a killed worker leaves them: leased, one of them for the fifth time.
+  // As a killed worker leaves them: all shards its own, both deliveries marked, one of them by the fifth in a row.
   await bench.pool.query(`
-    WITH taken AS (DELETE FROM delivery_ready RETURNING *)
-    INSERT INTO delivery_inflight
-    SELECT delivery_id, created_at, endpoint_id, 0, (row_number() OVER (ORDER BY delivery_id) = 1)::int * 4,
-      gen_random_uuid(), nextval('delivery_lease_tokens'), now() - interval '1 s' FROM taken`)
+    INSERT INTO delivery_workers VALUES ('01890a5d-ac96-774b-bcce-000000000000', now() - interval '1 s');
+    UPDATE delivery_shards SET worker_id = '01890a5d-ac96-774b-bcce-000000000000';
+    INSERT INTO delivery_marks
+    SELECT delivery_id, endpoint_id, run_at, '01890a5d-ac96-774b-bcce-000000000000',
+      (row_number() OVER (ORDER BY delivery_id) = 1)::int * 3, false FROM delivery_ready`)
   await bench.start({ leaseMs: 80 })
   await bench.recorded(1)
   assert.deepEqual(await bench.rows(FINALS), [
@@ -405,6 +473,7 @@ test('a delivery whose worker died is sent by the next one, and set aside after 
     { state: 'delivered', reason: null, attempts: 1 },
   ])
   assert.equal(receiver.arrivals.length, 1)
+  assert.deepEqual(await bench.rows('SELECT delivery_id FROM delivery_marks'), [])
   assert.deepEqual(await reconcileDeliveries(bench.pool), [])
 })
 
@@ -438,6 +507,7 @@ test('deliveries to an endpoint that was removed end with that reason; those of 
   await bench.enqueue([sampleCause()])
   await bench.start()
   await bench.recorded(1)
+  while ((await bench.rows(FINALS)).length < 2);
   assert.deepEqual(await bench.rows(FINALS), [
     { state: 'gave_up', reason: 'endpoint_removed', attempts: 0 },
     { state: 'delivered', reason: null, attempts: 1 },
@@ -474,7 +544,7 @@ test('stop breaks off what does not answer in time; it is due again at once', as
 test('with every connection cut again and again nothing is lost and the worker goes on', async (t) => {
   const receiver = await startReceiver(t)
   await using bench = await openBench(t, [localEndpoint({ url: receiver.url, max_concurrency: 20 })])
-  await bench.start({ reapIntervalMs: 50 })
+  await bench.start({ leaseMs: 400 })
   // Both on the connection that is left: another one of the pool may be cut and not know it yet.
   const cut = async () => {
     const client = await bench.pool.connect()
@@ -545,10 +615,32 @@ test('what could not be delivered in time is given up, also where nothing is sen
   await bench.pool.query(`
     INSERT INTO delivery_ready VALUES (1, now() - interval '3 hours', 'tracker', now(), 0, 0), (2, now(), 'tracker', now(), 0, 0);
     INSERT INTO delivery_deferred VALUES (3, now() - interval '121 minutes', 'tracker', now() + interval '1 hour', 4)`)
-  assert.equal(await expireOld(bench.pool, [{ endpoint_id: 'tracker', expires_hours: 2 }], 10), 2)
+  assert.equal(await expireOld(bench.pool, [{ endpoint_id: 'tracker', expires_hours: 2 }], 10, []), 2)
   assert.deepEqual(await bench.rows(FINALS), [
     { state: 'gave_up', reason: 'expired', attempts: 0 },
     { state: 'gave_up', reason: 'expired', attempts: 4 },
   ])
   assert.equal((await bench.rows('SELECT FROM delivery_ready')).length, 1)
+})
+
+test("an endpoint on none of its advertiser's lists is refused, by name before anything is looked up and by address after", async (t) => {
+  const receiver = await startReceiver(t)
+  const url = receiver.url.replace('127.0.0.1', 'partner.example')
+  const resolveHost = answering(['127.0.0.1'])
+  const errorWith = async (postback_allow: PostbackEndpoint['postback_allow'] & object): Promise<unknown[]> => {
+    const attempt = await tryOnce(t, { url, postback_allow }, { resolveHost })
+    return [attempt['error'], attempt['error_detail']]
+  }
+  assert.deepEqual(await errorWith({ domains: ['other.example'] }), ['destination_refused', 'not_allowed'])
+  assert.deepEqual(await errorWith({ addresses: ['127.0.0.2'] }), ['destination_refused', 'address 127.0.0.1 is not allowed']) // prettier-ignore
+  assert.equal(receiver.arrivals.length, 0)
+  assert.deepEqual(await errorWith({ domains: ['partner.example'], addresses: ['127.0.0.0/8'] }), [null, null])
+  assert.equal(receiver.arrivals.length, 1)
+})
+
+test('a list of addresses opens nothing: a private address on it is still refused', async (t) => {
+  const receiver = await startReceiver(t)
+  const over = { url: receiver.url, allow_private_address: false, postback_allow: { addresses: ['127.0.0.1'] } }
+  assert.equal((await tryOnce(t, over))['error'], 'destination_refused')
+  assert.equal(receiver.arrivals.length, 0)
 })

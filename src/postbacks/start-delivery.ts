@@ -4,10 +4,12 @@ import type { LogLines } from '#platform/log-lines'
 import type { Pool } from '#platform/postgres'
 import type { Snapshot } from '#routing'
 import { createDeliveryCounters, type AttemptCounts } from './delivery-metrics.ts'
+import { openGate, type Gate } from './gate/gate.ts'
 import { expireOld, findWaitingEndpoints, promoteDue, retireRemoved } from './housekeeping.ts'
 import { LEASE_MS, Membership } from './membership.ts'
 import { listenForDeliveries } from './notices.ts'
 import { shardOf } from './ownership.ts'
+import { parseProxy } from './proxy-tunnel.ts'
 import type { Completion } from './queue.ts'
 import { createRecorder } from './record-tries.ts'
 import { createHostResolver, type ResolveHost } from './resolve-host.ts'
@@ -41,6 +43,8 @@ export type DeliveryOptions = {
   readonly random?: () => number
   /** Default: DNS, remembered for a minute at most. */
   readonly resolveHost?: ResolveHost
+  /** Through which postbacks go that do not say otherwise; default none. */
+  readonly proxy?: URL | undefined
   /** Deliveries under way in this process, integer ≥ 1, default 512. One endpoint holds a quarter of them at most. */
   readonly concurrencyMax?: number
   /** How long stop() waits for answers before it breaks them off; default 10 000. */
@@ -49,6 +53,8 @@ export type DeliveryOptions = {
   readonly leaseMs?: number
   /** False only in the fault run, which must turn red: then a worker that lost its lease decides all the same. */
   readonly isLeaseFenced?: boolean
+  /** How often the health of endpoints is written down; default 2 000. */
+  readonly healthIntervalMs?: number
   /** Called after each commit of outcomes. */
   readonly onRecorded?: (completions: readonly Completion[], lateCount: number) => void
 }
@@ -81,6 +87,7 @@ type Life = {
 class Delivering {
   readonly #options: DeliveryOptions
   readonly #sender: Sender
+  readonly #gate: Gate
   readonly #counters = createDeliveryCounters()
   readonly #loops: readonly Loop[]
   readonly #reading: Loop
@@ -92,9 +99,16 @@ class Delivering {
 
   constructor(options: DeliveryOptions) {
     this.#options = options
-    this.#sender = createSender({ resolveHost: options.resolveHost ?? createHostResolver() })
+    this.#sender = createSender({
+      resolveHost: options.resolveHost ?? createHostResolver(),
+      proxy: options.proxy && parseProxy(options.proxy),
+    })
+    const { pool, logLines, healthIntervalMs } = options
+    this.#gate = openGate({
+      ...{ pool, logLines, nowMs: options.clock.now, onChange: () => this.#life.worker.reconsider() },
+      ...(healthIntervalMs !== undefined && { healthIntervalMs }),
+    })
     this.#lives.push(this.#beginLife())
-    const { pool, logLines } = options
     const leaseMs = options.leaseMs ?? LEASE_MS
     this.#reading = supervise('read', logLines, () => this.#read())
     this.#loops = [
@@ -124,6 +138,7 @@ class Delivering {
     await Promise.all(this.#lives.map((life) => life.worker.drain()))
     clearTimeout(interrupting)
     clearTimeout(abandoning)
+    await this.#gate.stop()
     await this.#sender.close()
     await this.#life.membership.leave().catch((error: unknown) => {
       this.#options.logLines.warn({ error }, 'others take over only when the lease of this worker has run out')
@@ -144,6 +159,7 @@ class Delivering {
       isFenced: this.#options.isLeaseFenced ?? true,
       onRecorded: (completions, lateCount) => {
         this.#counters.count(completions, lateCount)
+        this.#gate.noteEnds(completions)
         this.#options.onRecorded?.(completions, lateCount)
       },
       onSettled: (completions) => worker.settle(completions),
@@ -154,6 +170,7 @@ class Delivering {
       sender: this.#sender,
       recorder,
       surroundings: { nowMs: clock.now, random: random ?? Math.random },
+      gate: this.#gate,
       logLines,
       concurrencyMax: concurrencyMax ?? CONCURRENCY_MAX,
       onWanted: () => this.#reading.wake(),

@@ -4,10 +4,12 @@ import fc from 'fast-check'
 import { subNames, type ClickRecord } from '#records'
 import { compileEndpoints } from './compile-endpoints.ts'
 import { eventIdOf, type DeliveryCause } from './delivery-causes.ts'
+import { macroAliasesByTracker } from './macro-aliases.ts'
 import { macroMeanings, undescribedMacros } from './macro-meanings.ts'
 import { findMacro, postbackMacroNames } from './macros.ts'
 import { macroFactsOf } from './prepare-deliveries.ts'
-import { compileTemplate, renderTemplate, TEMPLATE_LENGTH_MAX, type TemplateKind } from './templates.ts'
+import { postbackLimits } from './limits.ts'
+import { compileTemplate, renderTemplate, type TemplateKind } from './templates.ts'
 import { SAMPLE_AT, SAMPLE_CLICK_ID, sampleCause, sampleClick, sampleSnapshot } from './test-causes.ts'
 
 const endpoints = compileEndpoints(sampleSnapshot([]))
@@ -31,6 +33,11 @@ test('the macros of the first documents and their aliases', () => {
   assert.deepEqual(of(['sub1', 'sub_id_1', 'aff_sub', 'p1', 's1', 'var1', 'cV1', 't1']), new Set(['a+b%26c']))
   assert.deepEqual(of(['external_id', 'externalid', 'ref_id', 'aff_click_id']), new Set(['EXT-1']))
   assert.deepEqual(of(['country', 'geo']), new Set(['TR']))
+  for (const names of Object.values(macroAliasesByTracker))
+    for (const [alias, name] of Object.entries(names)) {
+      assert.equal(alias, alias.toLowerCase())
+      assert.equal(findMacro(alias)?.name, name, alias)
+    }
   assert.equal(fill('{affiliate_id}/{advertiser_id}/{offer_id}/{campaign_id}', 'header'), 'ada/acme/shoes/autumn')
   assert.equal(fill('{affiliate_name}', 'header'), 'Ada & Co')
   assert.equal(fill('{status} {conversion_status} {raw_status} {type} {goal} {txid} {currency}', 'header'),
@@ -52,7 +59,8 @@ test('an inline map translates, ignores case, has a default, and leaves other wo
   assert.equal(of('LEAD=1 Sale=2', 'lead'), '1')
   assert.equal(of('lead=1', 'sale'), 'sale')
   assert.equal(of('lead=1 *=0', 'sale'), '0')
-  assert.deepEqual(problemsOf(`${HOST}/?s={status:lead}`), ['macro_map_invalid'])
+  assert.deepEqual(problemsOf(`${HOST}/?s={status:lead=1 2}`), ['macro_map_invalid'])
+  assert.deepEqual(problemsOf(`${HOST}/?s={status:lead}`), ['macro_function_invalid'])
   assert.deepEqual(problemsOf(`${HOST}/?s={payout:a=b}`), ['macro_map_invalid'])
 })
 
@@ -106,14 +114,20 @@ test('each mistake in a template is refused with its code', () => {
   assert.deepEqual(problemsOf('https://t.example:{sub1}/'), ['macro_in_host'])
   assert.deepEqual(problemsOf('{sub1}'), ['macro_in_host'])
   assert.deepEqual(problemsOf(`${HOST}/#x`), ['url_fragment'])
-  assert.deepEqual(problemsOf('{"s":"{sig}"}', 'json'), ['macro_misplaced'])
+  assert.deepEqual(problemsOf('{"s":{sig}}', 'json'), ['macro_misplaced'])
+  assert.deepEqual(problemsOf('{sig}', 'header'), ['macro_misplaced'])
   assert.deepEqual(problemsOf(`${HOST}/?s={_sig}`), ['macro_misplaced'])
-  assert.deepEqual(problemsOf(`${HOST}/${'x'.repeat(TEMPLATE_LENGTH_MAX)}`), ['template_too_long'])
+  assert.deepEqual(problemsOf(`${HOST}/${'x'.repeat(postbackLimits.templateCharactersMax)}`), ['template_too_long'])
   assert.equal(compileTemplate(`${HOST}/?a={nope}`, 'url').problems[0]!.offset, HOST.length + 4)
 })
 
 test('braces of JSON are not macros', () => {
   assert.deepEqual(JSON.parse(fill('{"a":{"b":[{}]},"c":"\\"{sub1}"}', 'json')), { a: { b: [{}] }, c: '"a b&c' })
+})
+
+test('signature and time stay macros in every body until they are sent, and a value never becomes one', () => {
+  assert.equal(fill('{"s":"{sig}","t":"{TS}","v":"{sub1}"}', 'json', sampleCause({}, { sub1: '{sig}{ts}' })), '{"s":"{sig}","t":"{ts}","v":"\\u007bsig}\\u007bts}"}') // prettier-ignore
+  assert.equal(fill('s={sig}&v={sub1}&w={_sub1}', 'form', sampleCause({}, { sub1: '{sig}' })), 's={sig}&v=%7Bsig%7D&w=%7Bsig%7D') // prettier-ignore
 })
 
 const anyText = fc.oneof(
@@ -150,6 +164,10 @@ test('no macro and no control character ever reaches a URL, a header or a form, 
       const cause: DeliveryCause = { ...sampleCause({ rawStatus, txid: rawStatus }), click }
       for (const [template, kind] of templates) {
         const rendered = renderTemplate(template, factsOf(cause))
+        if (rendered.kind === 'header_invalid') {
+          assert.equal(kind, 'header')
+          continue
+        }
         assert.ok(rendered.kind === 'rendered')
         assert.doesNotMatch(rendered.text, /[\p{Cc}\u2028\u2029]/u)
         assert.ok(rendered.text.isWellFormed())

@@ -1,4 +1,6 @@
-import { findMacro, type Macro, type MacroFacts } from './macros.ts'
+import { postbackLimits } from './limits.ts'
+import { parseFunction, type MacroFunction } from './macro-functions.ts'
+import { findMacro, hasControl, type Macro, type MacroFacts } from './macros.ts'
 
 /** Where a template's text goes, which decides how values are encoded. */
 export type TemplateKind = 'url' | 'json' | 'form' | 'header'
@@ -11,16 +13,14 @@ export const templateProblemCodes = {
   macro_malformed: 'A brace that is no macro: macros are written {name}.',
   macro_map_invalid:
     'The inline map of a macro is not of the form {status:lead=1 sale=2 *=0}, or the macro takes none.',
+  macro_function_invalid: 'What follows the colon of a macro is none of its functions.',
   macro_in_host: 'The host, port and scheme of a URL must not come from a macro.',
-  macro_misplaced: '{sig} and {ts} work in the URL of a signed GET endpoint only.',
+  macro_misplaced: '{sig} and {ts} work in the URL and the body of an endpoint with a secret, in JSON within quotes.',
   macro_confidential: 'An endpoint of an affiliate must not be told this value.',
   url_fragment: 'A URL that is requested has no fragment (#).',
   template_too_long: 'The template is longer than the limit.',
 } as const
 export type TemplateProblemCode = keyof typeof templateProblemCodes
-
-/** Longest template that is accepted, characters. */
-export const TEMPLATE_LENGTH_MAX = 16_384
 
 type Encoder = 'path' | 'query' | 'form' | 'json_string' | 'json_bare' | 'header'
 
@@ -35,17 +35,18 @@ type Part =
   /** Filled at send time; stays in the rendered text as `{sig}` or `{ts}`. */
   | { readonly kind: 'late'; readonly text: LateMacro }
 
-type MacroUse = { readonly isRequired: boolean; readonly map: ReadonlyMap<string, string> | undefined }
+type MacroUse = { readonly isRequired: boolean; readonly fn: MacroFunction | undefined; readonly isHeader: boolean }
 export type LateMacro = '{sig}' | '{ts}'
 
 export type Template = { readonly parts: readonly Part[]; readonly lateMacros: ReadonlySet<LateMacro> }
 
-/** What a template gave for one cause. */
+/** What a template gave for one cause. `header_invalid`: a value would break out of its header. */
 export type Rendered =
-  { readonly kind: 'rendered'; readonly text: string } | { readonly kind: 'macro_empty'; readonly macro: string }
+  | { readonly kind: 'rendered'; readonly text: string }
+  | { readonly kind: 'macro_empty' | 'header_invalid'; readonly macro: string }
 
-/** `{name}`, `{_name}` raw, `{name:map}`, `{name!}` required. */
-const MACRO = /\{(_?)([A-Za-z][A-Za-z0-9_]*)(?::([^{}!]*))?(!?)\}/y
+/** `{name}`, `{_name}` raw, `{name:function}`, `{name!}` required. */
+const MACRO = /\{(_?)([A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)?)(?::([^{}!]*))?(!?)\}/y
 
 /** A path value of dots alone would climb (`..`), encoded or not: URL parsers fold `%2e%2e` too. */
 const encodePath = (value: string): string => (/^\.+$/.test(value) ? '' : encodeURIComponent(value))
@@ -55,18 +56,26 @@ const encodeRawUrl = (value: string): string =>
   encodeURI(value).replaceAll('%25', '%').replaceAll('#', '%23').replaceAll('\\', '%5C')
 
 const JSON_NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/
-const encodeJsonString = (value: string): string => JSON.stringify(value).slice(1, -1)
 
-function encodeBareJson(macro: Macro, value: string): string {
+/** What looks like a macro that is filled at send time must stay the text that it is. */
+const LATE_BRACE = /\{(?=(?:sig|ts)\})/g
+const toJson = (value: string): string => JSON.stringify(value).replaceAll(LATE_BRACE, '\\u007b')
+const encodeJsonString = (value: string): string => toJson(value).slice(1, -1)
+
+function encodeBareJson(value: string, isNumber: boolean): string {
   if (value === '') return 'null'
-  return macro.isNumber && JSON_NUMBER.test(value) ? value : JSON.stringify(value)
+  return isNumber && JSON_NUMBER.test(value) ? value : toJson(value)
 }
+
+const NUMBERS: ReadonlySet<Macro['kind']> = new Set(['number', 'money'])
+const isNumber = ({ kind }: Macro, fn: MacroFunction | undefined): boolean =>
+  fn === undefined ? NUMBERS.has(kind) : fn.keepsNumber
 
 /** Visible ASCII and single spaces inside; everything else percent-encoded. */
 const encodeHeader = (value: string): string =>
   value.trim().replace(/[^\u0020-\u007e]+/gu, (rest) => encodeURIComponent(rest))
 
-function encoderOf(encoder: Encoder, macro: Macro, isRaw: boolean): (value: string) => string {
+function encoderOf(encoder: Encoder, isNumeric: boolean, isRaw: boolean): (value: string) => string {
   switch (encoder) {
     case 'path':
       return isRaw ? encodeRawUrl : encodePath
@@ -77,9 +86,9 @@ function encoderOf(encoder: Encoder, macro: Macro, isRaw: boolean): (value: stri
     case 'json_string':
       return encodeJsonString
     case 'json_bare':
-      return (value) => encodeBareJson(macro, value)
+      return (value) => encodeBareJson(value, isNumeric)
     case 'header':
-      return encodeHeader
+      return isRaw ? (value) => value : encodeHeader
     default:
       return encoder satisfies never
   }
@@ -128,13 +137,6 @@ class Reader {
   }
 }
 
-/** Reads `lead=1 sale=2 *=0`; keys ignore case. */
-function parseMap(source: string): ReadonlyMap<string, string> | undefined {
-  const pairs = source.trim().split(/\s+/).map((pair) => /^([^=]+)=([^=]*)$/.exec(pair)) // prettier-ignore
-  if (pairs.some((pair) => pair === null)) return undefined
-  return new Map(pairs.map((pair) => [pair![1]!.toLowerCase(), pair![2]!]))
-}
-
 /** A problem with the message of its code. */
 export const problemOf = (code: TemplateProblemCode, offset: number, detail = ''): TemplateProblem => ({
   code,
@@ -151,8 +153,9 @@ export function compileTemplate(
 ): { readonly template: Template; readonly problems: readonly TemplateProblem[] } {
   const problems: TemplateProblem[] = []
   const parts: Part[] = []
-  if (template.length > TEMPLATE_LENGTH_MAX) {
-    return { template: toTemplate([]), problems: [problemOf('template_too_long', TEMPLATE_LENGTH_MAX)] }
+  const { templateCharactersMax } = postbackLimits
+  if (template.length > templateCharactersMax) {
+    return { template: toTemplate([]), problems: [problemOf('template_too_long', templateCharactersMax)] }
   }
   const reader = new Reader(template, kind)
   let literal = ''
@@ -182,27 +185,19 @@ function toTemplate(parts: readonly Part[]): Template {
 }
 
 function readMacro(match: RegExpExecArray, offset: number, kind: TemplateKind, reader: Reader): Part | TemplateProblem {
-  const [whole, underscore, name, mapSource, exclamation] = match as unknown as [
-    string,
-    string,
-    string,
-    string?,
-    string?,
-  ]
+  const [whole, underscore, name, source, exclamation] = match as unknown as [string, string, string, string?, string?]
   if (reader.isInHost(offset)) return problemOf('macro_in_host', offset, whole)
   const late = `{${name.toLowerCase()}}`
   if (late === '{sig}' || late === '{ts}') {
-    const isPlain = kind === 'url' && whole.length === late.length
+    const isPlain = whole.length === late.length && !['header', 'json_bare'].includes(reader.encoder())
     return isPlain ? { kind: 'late', text: late } : problemOf('macro_misplaced', offset, whole)
   }
   const macro = findMacro(name)
   if (macro === undefined) return problemOf('macro_unknown', offset, whole)
-  const map = mapSource === undefined ? undefined : parseMap(mapSource)
-  if (mapSource !== undefined && (map === undefined || !macro.takesMap)) {
-    return problemOf('macro_map_invalid', offset, whole)
-  }
-  const encode = encoderOf(reader.encoder(), macro, underscore === '_')
-  return { kind: 'macro', macro, encode, use: { isRequired: exclamation === '!', map } }
+  const fn = source === undefined ? undefined : parseFunction(macro, source)
+  if (fn !== undefined && 'code' in fn) return problemOf(fn.code, offset, `${whole} ${fn.expected}`)
+  const encode = encoderOf(reader.encoder(), isNumber(macro, fn), underscore === '_')
+  return { kind: 'macro', macro, encode, use: { isRequired: exclamation === '!', fn, isHeader: kind === 'header' } }
 }
 
 function checkLiteral(
@@ -220,14 +215,9 @@ function checkLiteral(
   return isForeign ? [problemOf('macro_malformed', offset)] : []
 }
 
-function readValue(macro: Macro, use: MacroUse, facts: MacroFacts): string {
-  const value = macro.read(facts)
-  if (use.map === undefined) return value
-  return use.map.get(value.toLowerCase()) ?? use.map.get('*') ?? value
-}
-
-/** Fills a compiled template. A macro without a value becomes empty, unless it is required (`{name!}`).
- * @returns macro_empty with the macro's name: such a message is not sent
+/** Fills a compiled template. A macro without a value becomes empty, unless it is required (`{name!}`). Control characters are taken out
+ * of values, but in a header, where nobody means well by them, they are a reason not to send.
+ * @returns macro_empty or header_invalid with the macro's name: such a message is not sent
  */
 export function renderTemplate(template: Template, facts: MacroFacts): Rendered {
   let text = ''
@@ -236,8 +226,11 @@ export function renderTemplate(template: Template, facts: MacroFacts): Rendered 
       text += part.text
       continue
     }
-    const value = readValue(part.macro, part.use, facts)
-    if (value === '' && part.use.isRequired) return { kind: 'macro_empty', macro: part.macro.name }
+    const { macro, use } = part
+    if (use.isHeader && hasControl(macro.readRaw(facts))) return { kind: 'header_invalid', macro: macro.name }
+    const given = macro.read(facts)
+    const value = use.fn === undefined ? given : use.fn.apply(given, facts)
+    if (value === '' && use.isRequired) return { kind: 'macro_empty', macro: macro.name }
     text += part.encode(value)
   }
   return { kind: 'rendered', text }
@@ -246,3 +239,6 @@ export function renderTemplate(template: Template, facts: MacroFacts): Rendered 
 /** The confidential macros that a template uses. */
 export const confidentialMacros = (template: Template): readonly string[] =>
   template.parts.flatMap((part) => (part.kind === 'macro' && part.macro.isConfidential ? [part.macro.name] : []))
+
+/** Whether a template differs from message to message. */
+export const hasMacros = ({ parts }: Template): boolean => parts.some((part) => part.kind !== 'text')

@@ -40,11 +40,11 @@ test('a body that is no JSON when filled is refused', () => {
   assert.deepEqual(codesOf({ method: 'POST', body: '{"a":{click_id}' }), ['body: body_invalid'])
 })
 
-test('a signature macro needs a signed GET', () => {
+test('a signature macro needs a secret', () => {
+  const body = '{"s":"{sig}"}'
   assert.deepEqual(codesOf({ url: 'https://t.example/?s={sig}' }), ['url: macro_misplaced'])
-  assert.deepEqual(codesOf({ url: 'https://t.example/?s={sig}', method: 'POST', secret: SECRET }), [
-    'url: macro_misplaced',
-  ])
+  assert.deepEqual(codesOf({ method: 'POST', body }), ['body: macro_misplaced'])
+  assert.deepEqual(codesOf({ url: 'https://t.example/?s={sig}', method: 'POST', body, secret: SECRET }), [])
 })
 
 test('what the advertiser pays is not for endpoints of an affiliate', () => {
@@ -55,4 +55,5 @@ test('what the advertiser pays is not for endpoints of an affiliate', () => {
 
 test('a secret must be one of Standard Webhooks', () => {
   assert.deepEqual(codesOf({ secret: 'hunter2' }), ['secret: secret_invalid'])
+  assert.deepEqual(codesOf({ secret: SECRET, previous_secret: 'hunter2' }), ['previous_secret: secret_invalid'])
 })

@@ -1,6 +1,7 @@
 import type { PostbackEndpoint } from '#routing'
 import { checkDestination } from './check-destination.ts'
 import { bodyKindOf, compileEndpoint } from './compile-endpoints.ts'
+import { compileHeaders, headerProblems } from './headers.ts'
 import { eventIdOf } from './delivery-causes.ts'
 import { macroFactsOf } from './prepare-deliveries.ts'
 import { madeUpSale } from './replay.ts'
@@ -8,6 +9,7 @@ import { parseSecret } from './sign.ts'
 import {
   compileTemplate,
   confidentialMacros,
+  hasMacros,
   problemOf,
   renderTemplate,
   type Template,
@@ -15,8 +17,11 @@ import {
 } from './templates.ts'
 
 export type EndpointProblem = {
-  readonly field: 'url' | 'body' | 'secret'
-  readonly code: TemplateProblem['code'] | 'url_invalid' | 'body_invalid' | 'secret_invalid'
+  readonly field: 'url' | 'body' | 'secret' | 'previous_secret' | 'headers' | 'batch'
+  /** Which of the headers. */
+  readonly header?: string
+  readonly code:
+    TemplateProblem['code'] | 'url_invalid' | 'body_invalid' | 'secret_invalid' | 'header_invalid' | 'batch_invalid'
   readonly message: string
   /** Characters from the start of the field. */
   readonly offset: number
@@ -24,7 +29,16 @@ export type EndpointProblem = {
 
 type Candidate = Pick<
   PostbackEndpoint,
-  'scope' | 'method' | 'url' | 'body' | 'content_type' | 'secret' | 'allow_private_address'
+  | 'scope'
+  | 'method'
+  | 'url'
+  | 'body'
+  | 'content_type'
+  | 'headers'
+  | 'batch'
+  | 'secret'
+  | 'previous_secret'
+  | 'allow_private_address'
 >
 
 /** Everything that would keep an endpoint from being sent to, found when the configuration is applied and not when the first
@@ -39,7 +53,13 @@ export function validateEndpoint(endpoint: Candidate): readonly EndpointProblem[
     ...(body?.problems ?? []).map((problem) => ({ field: 'body' as const, ...problem })),
     ...misusedMacros(endpoint, 'url', url.template),
     ...(body === undefined ? [] : misusedMacros(endpoint, 'body', body.template)),
+    ...headerProblems(endpoint.headers, endpoint.scope.affiliate_id !== undefined).map(({ name, ...problem }) => ({
+      field: 'headers' as const,
+      header: name,
+      ...problem,
+    })),
     ...checkSecret(endpoint),
+    ...checkBatch(endpoint, url.template),
   ]
   return problems.length > 0 ? problems : checkFilled(endpoint as PostbackEndpoint)
 }
@@ -47,18 +67,36 @@ export function validateEndpoint(endpoint: Candidate): readonly EndpointProblem[
 /** What an affiliate must not see, and signatures where there are none. */
 function misusedMacros(endpoint: Candidate, field: 'url' | 'body', template: Template): readonly EndpointProblem[] {
   const confidential = endpoint.scope.affiliate_id === undefined ? [] : confidentialMacros(template)
-  const isSignedGet = endpoint.method === 'GET' && endpoint.secret !== undefined
-  const misplaced = isSignedGet ? [] : [...template.lateMacros]
+  const misplaced = endpoint.secret === undefined ? [...template.lateMacros] : []
   return [
     ...confidential.map((name) => ({ field, ...problemOf('macro_confidential', 0, `{${name}}`) })),
     ...misplaced.map((name) => ({ field, ...problemOf('macro_misplaced', 0, name) })),
   ]
 }
 
-function checkSecret({ secret }: Candidate): readonly EndpointProblem[] {
-  if (secret === undefined || parseSecret(secret) !== undefined) return []
+/** One request has one address and one set of headers, whatever the messages in it are about. */
+function checkBatch(endpoint: Candidate, url: Template): readonly EndpointProblem[] {
+  if (endpoint.batch === undefined) return []
+  const wrong = (field: EndpointProblem['field'], message: string): EndpointProblem => ({
+    ...{ field, code: 'batch_invalid', message, offset: 0 },
+  })
+  const problems: EndpointProblem[] = []
+  if (endpoint.method !== 'POST' || bodyKindOf(endpoint) !== 'json')
+    problems.push(wrong('batch', 'Many messages go in one request only as JSON by POST.'))
+  if (hasMacros(url)) problems.push(wrong('url', 'The URL of many messages has no macros: they may differ.'))
+  for (const [name, template] of compileHeaders(endpoint.headers))
+    if (hasMacros(template))
+      problems.push({ ...wrong('headers', 'A header of many messages has no macros: they may differ.'), header: name })
+  return problems
+}
+
+function checkSecret(endpoint: Candidate): readonly EndpointProblem[] {
   const message = 'The secret is not of the form whsec_<base64 of 24 to 64 bytes>.'
-  return [{ field: 'secret', code: 'secret_invalid', message, offset: 0 }]
+  return (['secret', 'previous_secret'] as const).flatMap((field) => {
+    const secret = endpoint[field]
+    const isRight = secret === undefined || parseSecret(secret) !== undefined
+    return isRight ? [] : [{ field, code: 'secret_invalid' as const, message, offset: 0 }]
+  })
 }
 
 /** Fills the templates with a made-up sale and looks at the result as a sender would. */

@@ -1,6 +1,7 @@
 import type { LogLines } from '#platform/log-lines'
 import type { Pool } from '#platform/postgres'
 import type { PostbackEndpoint, Snapshot } from '#routing'
+import type { Gate } from './gate/gate.ts'
 import { Backlog, countOf, type KnownReceiver, type Line, type Look } from './backlog.ts'
 import { markUnderWay, shardOf } from './ownership.ts'
 import { readDue, type Claimed, type Completion } from './queue.ts'
@@ -12,7 +13,7 @@ import { judgeTry, sendDelivery, type Surroundings } from './send-delivery.ts'
 import type { Sender } from './send-request.ts'
 
 /** Deliveries under way to one host at most, so that many endpoints on a small server do not overrun it together. */
-export const PER_HOST_MAX = 128
+export const PER_HOST_MAX = 64
 /** Endpoints that the scheduler is asked about at once. */
 const CANDIDATES_MAX = 256
 /** Who could not be sent to is asked about again after this long, whatever happens. */
@@ -26,6 +27,7 @@ export type WorkerOptions = {
   readonly sender: Sender
   readonly recorder: Recorder
   readonly surroundings: Surroundings
+  readonly gate: Pick<Gate, 'admit' | 'start'>
   readonly logLines: LogLines
   /** Deliveries under way at most. */
   readonly concurrencyMax: number
@@ -36,8 +38,9 @@ export type WorkerOptions = {
 /** A delivery that was given to the sender. */
 type Started = {
   readonly line: Line
-  /** As it was then: the configuration may change meanwhile. */
-  readonly receiver: KnownReceiver
+  /** As they were then: the configuration may change meanwhile. */
+  readonly host: string
+  readonly endpoint: PostbackEndpoint
   readonly delivery: Claimed
   readonly isProbe: boolean
   readonly isMarked: boolean
@@ -52,8 +55,12 @@ export class Worker {
   readonly #backlog = new Backlog()
   /** Lines with something to send by host, those served last at the end of each. */
   readonly #hosts = new Map<string, Set<Line>>()
-  /** Lines with something to send that were not given anything: a breaker, a rate or a limit of their own stands in the way. */
+  /** Lines with something to send that were not given anything: the gate, a breaker, a rate or a limit of their own stands in the way. */
   readonly #aside = new Set<Line>()
+  /** How much the gate lets through to those that it limits, as it said last. */
+  readonly #room = new WeakMap<Line, number>()
+  /** When the gate opens for the first of those that it stopped, on performance.now(). */
+  #opensAt = Number.POSITIVE_INFINITY
   readonly #suspectTo = new Map<number, bigint>()
   /** Sent and not on record. */
   readonly #unsettled = new Map<bigint, Line>()
@@ -65,6 +72,8 @@ export class Worker {
   #tries = 0
   #onDrained: (() => void) | undefined
   #timer: NodeJS.Timeout | undefined
+  /** When the timer asks about those that were set aside, on performance.now(). */
+  #retryAt = Number.POSITIVE_INFINITY
 
   constructor(options: WorkerOptions) {
     this.#options = options
@@ -87,7 +96,7 @@ export class Worker {
 
   /** Endpoints that it sends to. */
   get endpointIds(): readonly string[] {
-    return [...this.#backlog.lines].map((line) => line.receiver.endpointId)
+    return [...this.#backlog.lines].map((line) => line.endpointId)
   }
 
   own(shards: readonly { readonly shard: number; readonly suspectTo: bigint }[]): void {
@@ -122,6 +131,11 @@ export class Worker {
       if (line !== undefined) this.#backlog.want(line, why)
     }
     if (this.#backlog.isWanting) this.#options.onWanted()
+  }
+
+  /** The gate was opened or closed. */
+  reconsider(): void {
+    this.#enlistAside()
   }
 
   /** Reads ahead once.
@@ -159,13 +173,14 @@ export class Worker {
     if (this.#snapshot === undefined) return
     const byId = receiversOf(this.#snapshot)
     for (const line of [...this.#backlog.lines]) {
-      const receiver = byId.get(line.receiver.endpointId)
+      const receiver = byId.get(line.endpointId)
       if (receiver === undefined || !this.#mayServe(receiver)) this.#close(line)
     }
     for (const receiver of byId.values()) {
       if (!this.#mayServe(receiver)) continue
-      const hostBefore = this.#backlog.lineOf(receiver.endpointId)?.receiver.host
-      const line = this.#backlog.open(receiver, this.#suspectTo.get(shardOf(receiver.endpointId))!)
+      const hostBefore = this.#backlog.lineOf(receiver.endpointId)?.host
+      const shard = shardOf(receiver.endpointId)
+      const line = this.#backlog.open(receiver, shard, this.#suspectTo.get(shard)!)
       if (hostBefore === undefined || hostBefore === receiver.host) continue
       this.#hosts.get(hostBefore)?.delete(line)
       if (countOf(line) > 0) this.#enlist(line)
@@ -180,12 +195,12 @@ export class Worker {
 
   #close(line: Line): void {
     this.#backlog.close(line)
-    this.#hosts.get(line.receiver.host)?.delete(line)
+    this.#hosts.get(line.host)?.delete(line)
     this.#aside.delete(line)
   }
 
   #enlist(line: Line): void {
-    const { host } = line.receiver
+    const { host } = line
     const lines = this.#hosts.get(host)
     this.#aside.delete(line)
     if (lines === undefined) this.#hosts.set(host, new Set([line]))
@@ -202,54 +217,76 @@ export class Worker {
   #send(): void {
     this.#isSendingSoon = false
     const asked = new Set<Line>()
+    this.#opensAt = Number.POSITIVE_INFINITY
     let nextAt: number | undefined
     while (!this.#isStopping && !this.#scheduler.isFull && !this.#options.recorder.isFull()) {
       const candidates = this.#nextCandidates(asked)
       if (candidates.length === 0) break
-      const plan = this.#scheduler.plan(candidates.map((line) => line.receiver), performance.now(), this.#countOf) // prettier-ignore
+      const plan = this.#scheduler.plan(candidates, performance.now(), this.#countOf)
       const marking: Started[] = []
-      for (const { receiver, count } of plan.shares)
-        this.#startSome(this.#backlog.lineOf(receiver.endpointId)!, count, marking)
+      for (const { receiver, count } of plan.shares) this.#startSome(receiver, count, marking)
       if (marking.length > 0) void this.#markAndTry(marking)
-      for (const { endpointId } of plan.blocked) this.#setAside(this.#backlog.lineOf(endpointId)!)
+      for (const line of plan.blocked) this.#setAside(line)
       if (plan.nextAt !== undefined) nextAt = Math.min(nextAt ?? Infinity, plan.nextAt)
     }
-    if (this.#aside.size > 0) this.#retryAside(nextAt)
+    if (this.#aside.size > 0) this.#retryAside(Math.min(nextAt ?? Infinity, this.#opensAt))
     if (this.#backlog.isWanting) this.#options.onWanted()
   }
 
-  /** From each host as many as it has room for, and some more since not each of them can take one. */
+  /** From each host as many as it has room for. */
   #nextCandidates(asked: Set<Line>): readonly Line[] {
     const candidates: Line[] = []
     for (const [host, lines] of this.#hosts) {
       if (lines.size === 0) this.#hosts.delete(host)
-      if (this.#scheduler.isHostFull(host)) continue
+      let room = this.#scheduler.roomOn(host)
       for (const line of lines) {
-        if (candidates.length === CANDIDATES_MAX || asked.has(line)) break
+        if (room <= 0 || candidates.length === CANDIDATES_MAX || asked.has(line)) break
         asked.add(line)
         lines.delete(line)
-        if (countOf(line) === 0) continue
+        if (countOf(line) === 0 || !this.#isAdmitted(line)) continue
         lines.add(line)
         candidates.push(line)
+        room -= 1
       }
     }
     return candidates
   }
 
-  readonly #countOf = ({ endpointId }: KnownReceiver): number => countOf(this.#backlog.lineOf(endpointId)!)
+  /** Asks the gate; whom it stops is set aside. */
+  #isAdmitted(line: Line): boolean {
+    const admission = this.#options.gate.admit(line.endpoint)
+    if (admission.kind === 'open') {
+      this.#room.set(line, admission.countMax)
+      return true
+    }
+    this.#aside.add(line)
+    const waitMs = (admission.untilMs ?? Infinity) - this.#options.surroundings.nowMs()
+    this.#opensAt = Math.min(this.#opensAt, performance.now() + waitMs)
+    return false
+  }
+
+  readonly #countOf = (line: Line): number => Math.min(countOf(line), this.#room.get(line) ?? Infinity)
 
   #setAside(line: Line): void {
-    this.#hosts.get(line.receiver.host)?.delete(line)
+    this.#hosts.get(line.host)?.delete(line)
     this.#aside.add(line)
   }
 
-  #retryAside(nextAt: number | undefined): void {
+  /** What others do in the meantime must not put it off.
+   * @param nextAt on performance.now()
+   */
+  #retryAside(nextAt: number): void {
+    const now = performance.now()
+    const at = Math.min(now + ASIDE_MS_MAX, Math.max(now + 1, nextAt))
+    if (this.#isStopping || at >= this.#retryAt) return
+    this.#retryAt = at
     clearTimeout(this.#timer)
-    const waitMs = Math.min(ASIDE_MS_MAX, Math.max(1, (nextAt ?? Infinity) - performance.now()))
-    this.#timer = setTimeout(() => this.#enlistAside(), waitMs)
+    this.#timer = setTimeout(() => this.#enlistAside(), at - now)
   }
 
   #enlistAside(): void {
+    clearTimeout(this.#timer)
+    this.#retryAt = Number.POSITIVE_INFINITY
     for (const line of this.#aside) this.#enlist(line)
     this.#sendSoon()
   }
@@ -257,12 +294,12 @@ export class Worker {
   #startSome(line: Line, count: number, marking: Started[]): void {
     for (let left = Math.min(count, countOf(line)); left > 0; left -= 1) {
       const delivery = this.#backlog.take(line)
-      const { isProbe } = this.#scheduler.start(line.receiver, performance.now())
-      const shard = shardOf(line.receiver.endpointId)
+      const asksReceiver = this.#scheduler.start(line, performance.now()).isProbe
+      const isProbe = this.#options.gate.start(line.endpoint).isProbe || asksReceiver
       this.#unsettled.set(delivery.deliveryId, line)
-      this.#unsettledOfShard.set(shard, (this.#unsettledOfShard.get(shard) ?? 0) + 1)
+      this.#unsettledOfShard.set(line.shard, (this.#unsettledOfShard.get(line.shard) ?? 0) + 1)
       const isMarked = delivery.deliveryId <= line.suspectTo
-      const started = { line, receiver: line.receiver, delivery, isProbe, isMarked }
+      const started = { line, host: line.host, endpoint: line.endpoint, delivery, isProbe, isMarked }
       if (isMarked) marking.push(started)
       else void this.#try(started)
     }
@@ -290,16 +327,20 @@ export class Worker {
 
   async #try(started: Started): Promise<void> {
     const { sender, recorder, surroundings } = this.#options
-    const { delivery, isProbe, isMarked } = started
-    const { endpoint } = started.receiver
+    const { delivery, endpoint, isProbe, isMarked } = started
     const exchange = await sendDelivery(sender, delivery, endpoint, surroundings)
     this.#end(started, { sign: signOf(exchange), tookMs: exchange.totalMs })
     this.#tries += 1
     recorder.record(judgeTry({ delivery, endpoint, exchange, surroundings, isProbe, isMarked, tryNo: this.#tries }))
   }
 
-  #end({ line, receiver }: Started, ending: Ending): void {
-    this.#scheduler.end(receiver, ending, performance.now(), this.#options.surroundings.random)
+  #end({ line, host }: Started, ending: Ending): void {
+    this.#scheduler.end(
+      { endpointId: line.endpointId, host },
+      ending,
+      performance.now(),
+      this.#options.surroundings.random,
+    )
     if (this.#aside.has(line)) this.#enlist(line)
     if ((ending.tookMs ?? 0) > SLOW_MS && this.#aside.size > 0) this.#enlistAside()
     else this.#sendSoon()
@@ -310,8 +351,7 @@ export class Worker {
     if (line === undefined) return
     this.#unsettled.delete(deliveryId)
     this.#backlog.forget(line, deliveryId)
-    const shard = shardOf(line.receiver.endpointId)
-    this.#unsettledOfShard.set(shard, this.#unsettledOfShard.get(shard)! - 1)
+    this.#unsettledOfShard.set(line.shard, this.#unsettledOfShard.get(line.shard)! - 1)
     if (this.#unsettled.size === 0) this.#onDrained?.()
   }
 }

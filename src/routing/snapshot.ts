@@ -47,6 +47,7 @@ export type Advertiser = {
   /** Hosts of its pages: allowed as CORS origins for events. `*.example.com` covers every subdomain. */
   readonly domains: readonly string[]
   readonly fallback_url?: string
+  readonly postback_allow?: PostbackAllow
 }
 
 export type Affiliate = {
@@ -232,7 +233,16 @@ export type Link = {
 }
 
 /** What an outbound postback may be sent for. */
-export type PostbackTrigger = 'lead' | 'sale' | 'rejected' | 'hold_released' | 'status_changed' | 'event'
+export type PostbackTrigger =
+  'click' | 'lead' | 'sale' | 'rejected' | 'hold_released' | 'status_changed' | 'payout_changed' | 'event'
+
+/** The only places that the endpoints of an advertiser may send to. A list that is left out allows everything public. */
+export type PostbackAllow = {
+  /** Hosts; `*.example.com` is every subdomain. */
+  readonly domains?: readonly string[]
+  /** Addresses or CIDR blocks: every address of the host must lie in one. */
+  readonly addresses?: readonly string[]
+}
 
 /** A receiver of outbound postbacks. */
 export type PostbackEndpoint = {
@@ -245,26 +255,77 @@ export type PostbackEndpoint = {
     readonly affiliate_id?: string
     readonly campaign_id?: string
     readonly offer_id?: string
+    /** Traffic source: `source_id` of the click. */
+    readonly source_id?: string
   }
   readonly triggers: readonly PostbackTrigger[]
   /** Which of them it wants to hear of; left out: all. */
   readonly rule?: Rule
+  /** Sent only where no endpoint of a narrower scope inside its own takes the same. */
+  readonly yields?: true
+  /** The ready-made template that it was filled from, for people. */
+  readonly template?: string
   readonly method: 'GET' | 'POST'
   /** URL with macros. */
   readonly url: string
   /** POST: a JSON or form template with macros; left out: a standard JSON body. */
   readonly body?: string
   readonly content_type?: 'application/json' | 'application/x-www-form-urlencoded'
+  /** Values with macros, by the name of the header. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Many messages in one request; left out: one request each. */
+  readonly batch?: PostbackBatch
   /** Signing secret, `whsec_…` of Standard Webhooks; left out: unsigned. */
   readonly secret?: string
+  /** The secret before the last rotation: signs too, until `previous_secret_until`. */
+  readonly previous_secret?: string
+  /** Milliseconds since the epoch. */
+  readonly previous_secret_until?: number
   /** Milliseconds for the whole attempt. */
   readonly timeout_ms: number
   readonly max_concurrency: number
   readonly max_attempts: number
   /** Attempts; left out: as fast as it answers. */
   readonly max_per_minute?: number
+  /** Tries in a period of the calendar; what is above waits for the next one. */
+  readonly quota?: { readonly count: number; readonly per: 'hour' | 'day' | 'month'; readonly zone: string }
+  /** Waits after the first, second, … attempt instead of the usual ones; left out: 70 hours. */
+  readonly retry?: { readonly schedule_seconds: readonly number[] }
+  /** What an answer must be to count as a success; left out: any 2xx. */
+  readonly success?: {
+    /** `202` and `200-299`. */
+    readonly statuses?: readonly string[]
+    readonly body?: {
+      /** One of them. */
+      readonly contains?: readonly string[]
+      /** None of them. */
+      readonly not_contains?: readonly string[]
+      /** RE2. */
+      readonly matches?: string
+    }
+    readonly json?: { readonly path: string; readonly equals: string }
+    /** What happens where the status was good and the rest was not; left out: `retry`. */
+    readonly otherwise?: 'retry' | 'retry_briefly' | 'give_up'
+  }
+  /** Statuses after which nothing is tried again, as `success.statuses`. */
+  readonly final_statuses?: readonly string[]
   /** What could not be delivered by then is given up. */
   readonly expires_hours: number
   /** Lets this endpoint be on a private or loopback address; off unless the operator says so. */
   readonly allow_private_address: boolean
+  /** Whether it goes through the installation's proxy; left out: where there is one. True without one: it is not sent. */
+  readonly via_proxy?: boolean
+  /** That of its advertiser, put here when the snapshot is compiled. */
+  readonly postback_allow?: PostbackAllow
+}
+
+/** How messages are put together into one request. A request goes out as soon as one of the three is reached. */
+export type PostbackBatch = {
+  readonly max_events: number
+  /** Longest time that the first message waits for others. */
+  readonly max_wait_ms: number
+  readonly max_bytes: number
+  /** `json_array`: `[…]`, `ndjson`: a line each, `wrapped`: `{"<wrapper_key>":[…]}`. */
+  readonly format: 'json_array' | 'ndjson' | 'wrapped'
+  readonly wrapper_key: string
 }

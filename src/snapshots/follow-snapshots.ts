@@ -1,9 +1,11 @@
 import { isDeepStrictEqual } from 'node:util'
 
 import type { Clock } from '#platform/clock'
+import { WaypostError } from '#platform/errors'
 import type { LogLines } from '#platform/log-lines'
 import { createPool, type Pool, type Tx } from '#platform/postgres'
 import type { LearnedOverlay, Snapshot } from '#routing'
+import { openSnapshot, sealSnapshot } from '#secrets'
 import { readSnapshotFile, writeSnapshotFile } from './snapshot-file.ts'
 import { readNewestLearned, readNewestVersion, type LearnedRow, type VersionKey, type VersionRow } from './store.ts'
 
@@ -59,7 +61,7 @@ export function followSnapshots({ databaseUrl, cacheFile, logLines, clock }: Fol
       knownLearned = { version: learnedRow.version, created_at: learnedRow.created_at }
       learned = { version: learnedRow.version, weights: learnedRow.weights }
     }
-    const snapshot = row?.snapshot ?? current
+    const snapshot = row === undefined ? current : openSnapshot(row.snapshot)
     if (snapshot === undefined) return
     const before = current
     const next = withLearned(snapshot, learned)
@@ -83,8 +85,11 @@ export function followSnapshots({ databaseUrl, cacheFile, logLines, clock }: Fol
   }
 
   /** At a start the database may still be on its way: that is no failure yet. */
-  function reportOutage({ message }: Error): void {
-    if (confirmedAt === Number.NEGATIVE_INFINITY)
+  function reportOutage(failure: Error): void {
+    const { message } = failure
+    if (failure instanceof WaypostError)
+      logLines.error({ reason: message }, 'The configuration cannot be read; the last one stays.') // prettier-ignore
+    else if (confirmedAt === Number.NEGATIVE_INFINITY)
       logLines.info({ reason: message }, 'The configuration is read as soon as the database answers.')
     else logLines.warn({ reason: message }, 'The database does not answer; the last configuration stays.')
   }
@@ -156,7 +161,7 @@ async function withListener(
 }
 
 function readKept(cacheFile: string, logLines: LogLines): Snapshot | undefined {
-  const kept = readSnapshotFile(cacheFile)
+  const kept = readSnapshotFile(cacheFile, openSnapshot)
   if (kept.kind === 'read') return kept.snapshot
   if (kept.kind === 'broken') logLines.error({ file: cacheFile, why: kept.why }, 'The kept configuration is ignored.')
   return undefined
@@ -164,7 +169,7 @@ function readKept(cacheFile: string, logLines: LogLines): Snapshot | undefined {
 
 async function keep(cacheFile: string, snapshot: Snapshot, logLines: LogLines): Promise<void> {
   try {
-    await writeSnapshotFile(cacheFile, snapshot)
+    await writeSnapshotFile(cacheFile, sealSnapshot(snapshot))
   } catch (error) {
     logLines.error({ err: error, file: cacheFile }, 'The configuration could not be kept on the disk.')
   }

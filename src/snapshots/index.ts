@@ -1,4 +1,5 @@
 export { relayedSnapshots } from './relayed-snapshots.ts'
 export type { RelayedSnapshots } from './relayed-snapshots.ts'
+export { resealSnapshotFile } from './snapshot-file.ts'
 export { followSnapshots } from './follow-snapshots.ts'
 export type { FollowOptions, SnapshotFollower } from './follow-snapshots.ts'

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { after, type TestContext } from 'node:test'
 
 import { testPostgresUrl } from '#config'
+import { givenSecretKeys, useSecretKeys } from '#secrets'
 import { createPool, type Pool, type Tx } from '#platform/postgres'
 
 import {
@@ -11,6 +12,9 @@ import {
   TEMPLATE_DATABASE,
   type TestPostgres,
 } from './test-postgres.ts'
+
+// What the code under test keeps in a database it seals, as everywhere.
+useSecretKeys(givenSecretKeys([Buffer.alloc(32, 'test').toString('base64')]))
 
 /** Opened at the first need, once per test process. */
 let ownServer: Promise<TestPostgres> | undefined

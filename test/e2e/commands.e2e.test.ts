@@ -235,8 +235,8 @@ test('the commands that ask of routing and of versions', async (t) => {
     const endpoint =
       'endpoints: { crm: { advertiser_id: acme, url: "https://crm.example/?c={click_id}", status: paused } }'
     await waypost('apply', file('crm.yaml', endpoint))
-    assert.match(succeeded(await waypost('endpoints')), /^ENDPOINT.*\ncrm +paused +0 +0 +- +0/)
-    assert.match(succeeded(await waypost('endpoints', 'crm')), /"last_hour"/)
+    assert.match(succeeded(await waypost('endpoints', 'show')), /^ENDPOINT.*\ncrm +paused +0 +0 +- +0/)
+    assert.match(succeeded(await waypost('endpoints', 'show', 'crm')), /"last_hour"/)
     assert.match(succeeded(await waypost('deliveries', '--endpoint', 'crm', '--since', '1d')), /^DELIVERY/)
     assert.match(succeeded(await waypost('why-not', '--click', clickId)), /^WHEN/)
     const counted = succeeded(await waypost('replay', '--since', '1d', '--endpoint', 'crm', '--state', 'gave_up'))
@@ -248,7 +248,7 @@ test('the commands that ask of routing and of versions', async (t) => {
     await Promise.all([
       failed(waypost('replay'), /--since takes a span/, 2),
       failed(waypost('deliveries', '--state', 'lost'), /Correct --state\./, 2),
-      failed(waypost('endpoints', 'test'), /There is nothing at this address|endpoints takes/),
+      failed(waypost('endpoints', 'test'), /endpoints knows show/, 2),
       failed(waypost('endpoints', 'test', 'crm'), /endpoint_paused/),
     ])
   })

@@ -6,6 +6,7 @@ import { faultGuards, type FaultGuard } from '#config'
 import { mustBeZero, type Comparison } from './compare-with-journal.ts'
 import { runCrashScenario, type CrashOutcome, type CrashPlan } from './crash-scenario.ts'
 import { runFullDiskScenario, type FullDiskOutcome } from './full-disk-scenario.ts'
+import { run as runSsrf } from './ssrf.ts'
 
 /** `npm run faults`: breaks an installation of its own at random moments and compares every promise with what it holds.
  *
@@ -13,9 +14,11 @@ import { runFullDiskScenario, type FullDiskOutcome } from './full-disk-scenario.
  *   --seed N           the same moments and traffic again (processes still run as the machine lets them)
  *   --without GUARD    one guard off: the run must go red (flush, token, position, fence, outbox)
  *   --prove            every guard off in turn; exits 0 only when each run went red
+ *   t6                 not that, but everything that could lead a postback to where it may not go; takes --seed
  *   --keep             leaves data, logs and journal where they are; a run that goes red against all guards leaves them anyway
  */
-const { values: options } = parseArgs({
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     short: { type: 'boolean', default: false },
     seed: { type: 'string' },
@@ -152,6 +155,14 @@ function printFullDisk(outcome: FullDiskOutcome): void {
   )
 }
 
+function runAsked(): Promise<number> {
+  const [name, ...rest] = positionals
+  if (rest.length > 0 || (name !== undefined && name !== 't6'))
+    stopWith(`${positionals.join(' ')}: the one test by name is t6.`)
+  if (name === 't6') return runSsrf({ seed })
+  return options.prove ? prove(seed) : runOnce(seed, readGuard(options.without))
+}
+
 function readInteger(name: string, text: string): number {
   const value = Number(text)
   if (!Number.isInteger(value) || value < 0) stopWith(`${name} ${text}: must be a whole number.`)
@@ -169,6 +180,6 @@ function stopWith(message: string): never {
 }
 
 const seed = options.seed === undefined ? Math.floor(Math.random() * 1_000_000) : readInteger('--seed', options.seed)
-const exitCode = options.prove ? await prove(seed) : await runOnce(seed, readGuard(options.without))
+const exitCode = await runAsked()
 // A connection that some kill left half open must not keep a finished run waiting.
 process.exit(exitCode)

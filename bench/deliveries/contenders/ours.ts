@@ -2,7 +2,7 @@
 import { inTransaction, createPool, type Pool } from '#platform/postgres'
 import { systemClock } from '#platform/clock'
 import { createLogLines } from '#platform/log-lines'
-import { startDelivery, type Delivery } from '#postbacks'
+import { startDelivery, workerSettings, type Delivery } from '#postbacks'
 import type { Snapshot } from '#routing'
 import { answerParent } from '../answering-process.ts'
 import { timeClaims, type ClaimTimes } from '../claim-times.ts'
@@ -48,7 +48,7 @@ async function start(): Promise<void> {
 const answers = {
   open: async ({ databaseUrl, profileDir: dir }: Pick<ContenderInput, 'databaseUrl' | 'profileDir'>) => {
     profileDir = dir
-    pool = createPool(databaseUrl)
+    pool = createPool(databaseUrl, { settings: workerSettings })
     takeClaimTimes = timeClaims(pool)
     configured = await readSnapshot(pool)
     snapshot = configured

@@ -13,6 +13,7 @@ import {
   maskRequest,
   replayDelivery,
   searchWhyNot,
+  waitReasons,
   whyNotReasons,
 } from '#postbacks'
 
@@ -23,6 +24,7 @@ import { attemptJson, deliveryJson, whyNotJson } from '../deliveries-json.ts'
 import { RequestError } from '../errors.ts'
 import { apiLimits } from '../limits.ts'
 import { decodeCursor, toPage } from '../paging.ts'
+import { waitingJson, waitingOf } from '../waiting-json.ts'
 import {
   answers,
   idText,
@@ -69,6 +71,9 @@ const deliveryProperties = {
   method: Type.String(),
   url: Type.String({ description: 'As it is sent, before the signature is added; secrets are masked' }),
   content_type: nullable(Type.String()),
+  headers: nullable(
+    Type.Record(Type.String(), Type.String(), { description: 'Those of the endpoint, secrets masked' }),
+  ),
   body: nullable(Type.String()),
   state: oneWord(deliveryStates, 'Where it stands, see docs/states/delivery.md'),
   reason: nullable(Type.String({ description: 'Why it was given up' })),
@@ -77,6 +82,10 @@ const deliveryProperties = {
   last_http_status: nullable(Type.Integer({ description: 'Answer to the last try' })),
   last_error: nullable(Type.String({ description: 'What went wrong in the last try, see docs/reasons.md' })),
   next_at: nullable(instantText('Next try')),
+  waits_for: nullable(
+    oneWord(Object.keys(waitReasons), 'What it waits for besides its time, see docs/states/delivery.md'),
+  ),
+  waits_until: nullable(instantText('When that ends by itself')),
   finished_at: nullable(instantText('When it ended')),
 }
 
@@ -118,11 +127,12 @@ export function addDeliveryRoutes(plain: FastifyInstance, api: Api): void {
       const tenant = principalOf(request)
       const wanted = { ...ownIds(tenant), ...filter }
       const rows = await asTenant(api.pool, tenant, (tx) => listDeliveries(tx, wanted, after, limit))
+      const waiting = await waitingOf(api, rows)
       return toPage(
         rows,
         limit,
         (row) => ({ atMs: row.created_at.getTime(), id: String(row.delivery_id) }),
-        deliveryJson,
+        (row) => ({ ...deliveryJson(row), ...waitingJson(row, waiting) }),
       ) as never
     },
   )
@@ -144,14 +154,21 @@ export function addDeliveryRoutes(plain: FastifyInstance, api: Api): void {
         ),
       },
     },
-    async (request) =>
-      asTenant(api.pool, principalOf(request), async (tx) => {
+    async (request) => {
+      const { row, tries } = await asTenant(api.pool, principalOf(request), async (tx) => {
         const row = await findDelivery(tx, BigInt(request.params.delivery_id))
         if (row === undefined) throw new WaypostError('not_found')
-        const tries = await listAllAttempts(tx, archiveOf(api), [row])
-        const endpoint = api.snapshots.current()?.endpoints.find((one) => one.endpoint_id === row.endpoint_id)
-        return { ...deliveryJson(row), request: maskRequest(row, endpoint), tries: tries.map(attemptJson) } as never
-      }),
+        return { row, tries: await listAllAttempts(tx, archiveOf(api), [row]) }
+      })
+      const waits = waitingJson(row, await waitingOf(api, [row]))
+      const endpoint = api.snapshots.current()?.endpoints.find((one) => one.endpoint_id === row.endpoint_id)
+      return {
+        ...deliveryJson(row),
+        ...waits,
+        request: maskRequest(row, endpoint),
+        tries: tries.map(attemptJson),
+      } as never
+    },
   )
 
   server.post(

@@ -6,6 +6,7 @@ import { createLogLines } from '#platform/log-lines'
 import { followSnapshots } from '#snapshots'
 
 import { dataPaths } from '../data-directory.ts'
+import { openSecretKeys } from '../open-secret-keys.ts'
 import { withFreePort } from '../ports.ts'
 import { onStopRequest } from '../signals.ts'
 import type { EdgeMessage, MainMessage } from './edge-process.ts'
@@ -59,6 +60,7 @@ function tellMain(message: EdgeMessage): Promise<void> {
 async function openEdge(config: Config): Promise<ListeningEdge> {
   const paths = dataPaths(config.dataDir)
   const logLines = createLogLines('edge', config.logLevel)
+  openSecretKeys(config, paths)
   const snapshots = followSnapshots({
     ...(config.databaseUrl === undefined ? {} : { databaseUrl: config.databaseUrl }),
     cacheFile: paths.snapshot,

@@ -61,6 +61,12 @@ export const errorCatalogue = {
     status: 500,
     is_retryable: false,
   },
+  secret_key_missing: {
+    message: 'A secret in the database is sealed with a key that is not here. Put the key back from a backup.',
+    status: 500,
+    is_retryable: false,
+  },
+  secret_damaged: { message: 'A sealed secret in the database cannot be opened.', status: 500, is_retryable: false },
   position_fenced: { message: 'Another consumer took over this partition.', status: 500, is_retryable: false },
   internal: { message: 'Something went wrong on our side.', status: 500, is_retryable: true },
 } as const satisfies Record<string, CatalogueEntry>

@@ -27,15 +27,22 @@ const parseBigintArray = (text: string): (bigint | null)[] =>
  * @param url postgres://user:password@host:port/database
  * @param options.max connections, default 10
  * @param options.statementTimeoutMs default 30 000; 0 for none
+ * @param options.settings of each connection, by name
  */
 export function createPool(
   url: string,
-  options: { max?: number; applicationName?: string; statementTimeoutMs?: number } = {},
+  options: {
+    max?: number
+    applicationName?: string
+    statementTimeoutMs?: number
+    settings?: Readonly<Record<string, string>>
+  } = {},
 ): Pool {
   const pool = new pg.Pool({
     connectionString: url,
     max: options.max ?? 10,
     application_name: options.applicationName ?? 'waypost',
+    options: Object.entries(options.settings ?? {}).map(([name, value]) => `-c ${name}=${value}`).join(' '), // prettier-ignore
     types: typeParsers,
     keepAlive: true,
     connectionTimeoutMillis: 5_000,

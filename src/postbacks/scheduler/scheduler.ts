@@ -70,8 +70,12 @@ export class Scheduler {
     return this.#occupied >= this.#options.slots
   }
 
-  isHostFull(host: string): boolean {
-    return (this.#runningOnHost.get(host) ?? 0) >= this.#options.perHostMax
+  /** How many more may be under way to a host. */
+  roomOn(host: string): number {
+    return Math.min(
+      this.#options.perHostMax - (this.#runningOnHost.get(host) ?? 0),
+      this.#options.slots - this.#occupied,
+    )
   }
 
   breakerOf(endpointId: string): Breaker | undefined {
@@ -123,7 +127,12 @@ export class Scheduler {
   /** The receiver has answered, or never will: another delivery may go there.
    * @param random uniform in [0, 1)
    */
-  end({ endpointId, host }: Receiver, { sign, tookMs }: Ending, now: number, random: () => number): void {
+  end(
+    { endpointId, host }: Pick<Receiver, 'endpointId' | 'host'>,
+    { sign, tookMs }: Ending,
+    now: number,
+    random: () => number,
+  ): void {
     const standing = this.#standingOf(endpointId, now)
     const wasSlow = isSlow(standing)
     standing.running -= 1

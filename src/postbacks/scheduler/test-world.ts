@@ -11,13 +11,13 @@ export type WorldReport = Readonly<Record<Sight, number>>
 /** What a run may show. A law that was never put to the test proves nothing. */
 export const sights = [
   'breaker_opened', 'probe_failed', 'breaker_closed', 'slow_start', 'rate_waited', 'slow_endpoint', 'host_full',
-  'worker_died', 'lease_stolen', 'fence_rejected', 'retries_exhausted', 'expired', 'quarantined', 'delivered_twice', 'delivered',
+  'worker_died', 'taken_over', 'fence_rejected', 'marked', 'retries_exhausted', 'expired', 'quarantined', 'delivered_twice', 'delivered',
 ] as const // prettier-ignore
 type Sight = (typeof sights)[number]
 
 const LADDER_ATTEMPTS = 6
-const CRASHES_MAX = 5
-const LEASE_MARGIN_MS = 15_000
+const CRASHES_MAX = 4
+const LEASE_MS = 6_000
 const TIMEOUT_MS = 10_000
 const EXPIRES_MS = 120 * 3_600_000
 const SLOTS = 16
@@ -27,7 +27,14 @@ const FAULTS_END_MS = 3_600_000
 const WORLD_ENDS_MS = 10 * 86_400_000
 
 type Behaviour = 'answers' | 'fails' | 'times_out' | 'slow'
-type Endpoint = Receiver & { behaviour: Behaviour; readonly starts: number[]; readonly successes: Map<number, number> }
+type Endpoint = Receiver & {
+  behaviour: Behaviour
+  owner: WorkerState | undefined
+  /** Deliveries up to this one are marked before they are sent. */
+  suspectTo: number
+  readonly starts: number[]
+  readonly successes: Map<number, number>
+}
 
 /** One row of the queue. It is in exactly one place at any time. */
 type Row = {
@@ -36,21 +43,24 @@ type Row = {
   readonly createdAt: number
   /** Whoever touches it dies. */
   readonly isPoison: boolean
-  place: 'ready' | 'inflight' | 'deferred' | 'final'
+  place: 'ready' | 'deferred' | 'final'
   runAt: number
   attempts: number
   probes: number
-  crashes: number
-  token: number
-  leaseUntil: number
+  mark: { worker: WorkerState | undefined; crashes: number } | undefined
   finals: string[]
-  readonly logged: { readonly attemptNo: number; readonly token: number; readonly isFenced: boolean }[]
+  readonly logged: { readonly attemptNo: number; readonly isFenced: boolean }[]
 }
 
 type WorkerState = {
   readonly scheduler: Scheduler
   readonly running: Map<string, number>
+  /** What it has taken and not recorded. */
+  readonly underWay: Set<Row>
   isAlive: boolean
+  /** Others took it for dead: whatever it still records decides nothing. */
+  isBuried: boolean
+  leaseUntil: number
   stalledUntil: number
   /** When it looks at the queue next. */
   claimsAt: number
@@ -75,7 +85,6 @@ class World {
   readonly #workers: WorkerState[] = []
   #now = 0
   #order = 0
-  #tokens = 0
 
   constructor(seed: number, isFenced: boolean) {
     this.#random = randomOf(seed)
@@ -88,7 +97,7 @@ class World {
       this.#at(this.#pick(FAULTS_END_MS), () => this.#changeBehaviour())
     for (let count = 0; count < this.#pick(5); count += 1) this.#at(this.#pick(FAULTS_END_MS), () => this.#hurtWorker())
     this.#at(FAULTS_END_MS, () => this.#heal())
-    this.#every(5_000, () => this.#reap())
+    this.#every(LEASE_MS / 4, () => this.#keepMembership())
     this.#every(600_000, () => this.#expire())
   }
 
@@ -117,6 +126,8 @@ class World {
       concurrencyMax: 1 + this.#pick(6),
       rate: this.#pick(3) === 0 ? { perSecond, burst: 1 + this.#pick(3) } : undefined,
       behaviour: (['answers', 'fails', 'times_out', 'slow'] as const)[this.#pick(4)]!,
+      owner: undefined,
+      suspectTo: -1,
       starts: [],
       successes: new Map(),
     }
@@ -124,7 +135,10 @@ class World {
 
   #startWorker(): void {
     const scheduler = new Scheduler({ slots: SLOTS, perHostMax: PER_HOST_MAX })
-    const worker: WorkerState = { scheduler, running: new Map(), isAlive: true, stalledUntil: 0, claimsAt: Infinity }
+    const worker: WorkerState = {
+      scheduler, running: new Map(), underWay: new Set(), isAlive: true, isBuried: false,
+      leaseUntil: this.#now + LEASE_MS, stalledUntil: 0, claimsAt: Infinity,
+    } // prettier-ignore
     this.#workers.push(worker)
     this.#claimAt(worker, this.#now + this.#pick(1_000))
   }
@@ -133,7 +147,7 @@ class World {
     this.#rows.push({
       id,
       endpoint: this.#endpoints[this.#pick(this.#endpoints.length)]!,
-      isPoison: this.#pick(150) === 0, createdAt: this.#now, place: 'ready', runAt: this.#now, attempts: 0, probes: 0, crashes: 0, token: 0, leaseUntil: 0, finals: [], logged: [],
+      isPoison: this.#pick(150) === 0, createdAt: this.#now, place: 'ready', runAt: this.#now, attempts: 0, probes: 0, mark: undefined, finals: [], logged: [],
     }) // prettier-ignore
     this.#wake()
   }
@@ -143,7 +157,7 @@ class World {
     endpoint.behaviour = (['answers', 'answers', 'fails', 'times_out', 'slow'] as const)[this.#pick(5)]!
   }
 
-  /** Half of the time it dies and another starts, else it stands still past its leases. */
+  /** Half of the time it dies and another starts, else it stands still past its lease. */
   #hurtWorker(): void {
     const worker = this.#workers[this.#pick(this.#workers.length)]!
     if (!worker.isAlive) return
@@ -178,12 +192,15 @@ class World {
     worker.claimsAt = Infinity
     this.#promote()
     const due = (receiver: Endpoint): readonly Row[] =>
-      this.#rows.filter((row) => row.place === 'ready' && row.endpoint === receiver && row.runAt <= this.#now)
-    const waiting = this.#endpoints.filter((receiver) => due(receiver).length > 0)
-    const { shares, nextAt } = worker.scheduler.plan(waiting, this.#now)
+      this.#rows.filter(
+        (row) =>
+          row.place === 'ready' && row.endpoint === receiver && row.runAt <= this.#now && !worker.underWay.has(row),
+      )
+    const waiting = this.#endpoints.filter((receiver) => receiver.owner === worker && due(receiver).length > 0)
+    const { shares, nextAt } = worker.scheduler.plan(waiting, this.#now, (receiver) => due(receiver).length)
     if (nextAt !== undefined) this.#noteBlocked(worker, waiting)
     for (const { receiver, count } of shares)
-      for (const row of due(receiver).slice(0, count)) if (worker.isAlive) this.#lease(worker, row)
+      for (const row of due(receiver).slice(0, count)) if (worker.isAlive) this.#start(worker, row)
     const times = this.#rows.flatMap(({ place, runAt }) => (place === 'deferred' ? [runAt] : []))
     const next = Math.min(nextAt ?? Infinity, ...times)
     if (next < Infinity) this.#claimAt(worker, Math.max(this.#now + 1, next))
@@ -196,11 +213,17 @@ class World {
     if (isRateLimited) this.report.rate_waited += 1
   }
 
-  #lease(worker: WorkerState, row: Row): void {
+  #start(worker: WorkerState, row: Row): void {
     const { endpoint } = row
-    row.place = 'inflight'
-    row.token = this.#tokens += 1
-    row.leaseUntil = this.#now + TIMEOUT_MS + LEASE_MARGIN_MS
+    assertLaw(
+      !this.#workers.some((other) => other.isAlive && !other.isBuried && other.underWay.has(row)),
+      `delivery ${row.id} was sent by two workers at once`,
+    )
+    worker.underWay.add(row)
+    if (row.id <= endpoint.suspectTo) {
+      row.mark = { worker, crashes: row.mark?.crashes ?? 0 }
+      this.report.marked += 1
+    }
     const before = worker.scheduler.breakerOf(endpoint.endpointId)
     assertLaw(
       before?.kind !== 'open' || before.probeAt <= this.#now,
@@ -213,8 +236,7 @@ class World {
     this.#count(worker, row, 1)
     if (row.isPoison) return this.#kill(worker)
     const { result, tookMs, sign } = this.#call(endpoint, row)
-    const token = row.token
-    this.#later(tookMs, () => this.#answer(worker, row, { token, isProbe, result, tookMs, sign }))
+    this.#later(tookMs, () => this.#answer(worker, row, { isProbe, result, tookMs, sign }))
   }
 
   /** What the receiver does: it may take the message although nobody hears of it. */
@@ -252,11 +274,12 @@ class World {
 
   #record(worker: WorkerState, row: Row, seen: Seen): void {
     if (this.#isGone(worker, () => this.#record(worker, row, seen))) return
-    worker.scheduler.release()
+    worker.underWay.delete(row)
     this.#wake()
-    const isHolder = !this.#isFenced || (row.place === 'inflight' && row.token === seen.token)
+    const isHolder = !this.#isFenced || (row.place === 'ready' && !worker.isBuried)
     const attemptNo = row.attempts + 1
-    row.logged.push({ attemptNo, token: seen.token, isFenced: !isHolder })
+    row.logged.push({ attemptNo, isFenced: !isHolder })
+    if (row.mark?.worker === worker) row.mark = undefined
     if (!isHolder) {
       this.report.fence_rejected += 1
       return
@@ -276,7 +299,6 @@ class World {
         runAt: this.#now + outcome.delayMs,
         attempts: attemptNo,
         probes,
-        crashes: 0,
       })
       return
     }
@@ -298,23 +320,52 @@ class World {
     for (const row of this.#rows) if (row.place === 'deferred' && row.runAt <= this.#now) row.place = 'ready'
   }
 
-  #reap(): void {
-    for (const row of this.#rows) {
-      if (row.place !== 'inflight' || row.leaseUntil >= this.#now) continue
-      this.report.lease_stolen += 1
-      row.crashes += 1
-      if (row.crashes >= CRASHES_MAX) {
-        this.report.quarantined += 1
-        this.#end(row, 'quarantined')
-      } else Object.assign(row, { place: 'ready', runAt: this.#now })
-      this.#wake()
+  /** Who can renews its lease; the dead are buried by the living, and what they owned is taken by those who have least. */
+  #keepMembership(): void {
+    const awake = this.#workers.filter((worker) => worker.isAlive && worker.stalledUntil <= this.#now)
+    for (const worker of awake) {
+      if (worker.isBuried) continue
+      worker.leaseUntil = this.#now + LEASE_MS
     }
+    if (awake.length === 0) return
+    for (const worker of this.#workers) if (!worker.isBuried && worker.leaseUntil < this.#now) this.#bury(worker)
+    for (const endpoint of this.#endpoints) if (endpoint.owner === undefined) this.#giveTo(endpoint, awake)
+  }
+
+  #bury(worker: WorkerState): void {
+    worker.isBuried = true
+    const owned = this.#endpoints.filter((endpoint) => endpoint.owner === worker)
+    for (const endpoint of owned) {
+      endpoint.owner = undefined
+      endpoint.suspectTo = this.#rows.length
+      this.report.taken_over += 1
+    }
+    for (const row of this.#rows) if (row.mark?.worker === worker) this.#accuse(row, row.mark)
+    // One that only stood still begins another life beside what it has under way.
+    if (worker.isAlive) this.#startWorker()
+  }
+
+  #accuse(row: Row, mark: NonNullable<Row['mark']>): void {
+    mark.worker = undefined
+    mark.crashes += 1
+    if (mark.crashes < CRASHES_MAX || row.place !== 'ready') return
+    this.report.quarantined += 1
+    this.#end(row, 'quarantined')
+  }
+
+  #giveTo(endpoint: Endpoint, awake: readonly WorkerState[]): void {
+    const living = awake.filter((worker) => !worker.isBuried)
+    const owns = (worker: WorkerState): number => this.#endpoints.filter((one) => one.owner === worker).length
+    const [taker] = living.toSorted((a, b) => owns(a) - owns(b))
+    endpoint.owner = taker
+    if (taker !== undefined) this.#claimAt(taker, this.#now + 1)
   }
 
   /** What nobody could be told for days is ended, also behind a breaker that stays open. */
   #expire(): void {
     for (const row of this.#rows) {
-      if ((row.place !== 'ready' && row.place !== 'deferred') || this.#now - row.createdAt < EXPIRES_MS) continue
+      if (row.place === 'final' || this.#now - row.createdAt < EXPIRES_MS) continue
+      if (this.#workers.some((worker) => worker.underWay.has(row))) continue
       this.report.expired += 1
       this.#end(row, 'expired')
     }
@@ -340,10 +391,6 @@ class World {
     assertLaw(
       held.every((no, index) => no === index + 1),
       `tries of ${row.id} are numbered ${held.join()}`,
-    )
-    assertLaw(
-      new Set(row.logged.map(({ token }) => token)).size === row.logged.length,
-      `a lease of ${row.id} has two tries`,
     )
     const times = row.endpoint.successes.get(row.id) ?? 0
     assertLaw(row.finals[0] !== 'delivered' || times > 0, `delivery ${row.id} counts as delivered and never came`)
@@ -402,7 +449,6 @@ class World {
 }
 
 type Seen = {
-  readonly token: number
   readonly isProbe: boolean
   readonly result: AttemptResult
   readonly tookMs: number
@@ -415,8 +461,10 @@ function assertLaw(holds: boolean, broken: string): void {
   if (!holds) throw new Error(broken)
 }
 
-const hideEndpoint = (key: string, value: unknown): unknown =>
-  key === 'endpoint' ? (value as Endpoint).endpointId : value
+const hideEndpoint = (key: string, value: unknown): unknown => {
+  if (key === 'mark') return undefined
+  return key === 'endpoint' ? (value as Endpoint).endpointId : value
+}
 
 /** Mulberry32: small, and the same everywhere. */
 function randomOf(seed: number): () => number {

@@ -3,7 +3,7 @@ import type { Pool, Tx } from '#platform/postgres'
 import { supervise } from './supervise.ts'
 
 /** What waits for an endpoint. */
-export type Waiting = {
+export type QueueLength = {
   readonly endpoint_id: string
   /** For its first try, or for one that is due. */
   readonly ready: number
@@ -14,7 +14,7 @@ export type Waiting = {
 }
 
 /** By endpoint, the longest queue first, as it was at one moment. */
-export type WaitingSample = { readonly at: Date; readonly endpoints: ReadonlyMap<string, Waiting> }
+export type QueueLengths = { readonly at: Date; readonly endpoints: ReadonlyMap<string, QueueLength> }
 
 const SAMPLE = `
   SELECT endpoint_id, count(*) FILTER (WHERE is_ready)::float8 AS ready, count(*) FILTER (WHERE NOT is_ready)::float8 AS deferred,
@@ -25,8 +25,8 @@ const SAMPLE = `
   ) AS w GROUP BY endpoint_id ORDER BY count(*) DESC`
 
 /** Counts what waits. Reads the hot tables once: its cost is what waits, never what was sent. */
-export async function readWaiting(db: Pool | Tx): Promise<WaitingSample> {
-  const { rows } = await db.query<Waiting>(SAMPLE)
+export async function readQueueLengths(db: Pool | Tx): Promise<QueueLengths> {
+  const { rows } = await db.query<QueueLength>(SAMPLE)
   return { at: new Date(), endpoints: new Map(rows.map((row) => [row.endpoint_id, row])) }
 }
 
@@ -35,14 +35,14 @@ const INTERVAL_MS_MIN = 10_000
 const INTERVAL_SHARE = 20
 
 /** Counts what waits again and again, so that whoever asks reads memory. */
-export function watchWaiting(options: { readonly pool: Pool; readonly logLines: LogLines }): {
-  readonly current: () => WaitingSample | undefined
+export function watchQueueLengths(options: { readonly pool: Pool; readonly logLines: LogLines }): {
+  readonly current: () => QueueLengths | undefined
   readonly stop: () => Promise<void>
 } {
-  let sample: WaitingSample | undefined
-  const loop = supervise('waiting', options.logLines, async () => {
+  let sample: QueueLengths | undefined
+  const loop = supervise('queue lengths', options.logLines, async () => {
     const startedAt = performance.now()
-    sample = await readWaiting(options.pool)
+    sample = await readQueueLengths(options.pool)
     return Math.max(INTERVAL_MS_MIN, (performance.now() - startedAt) * INTERVAL_SHARE)
   })
   return { current: () => sample, stop: loop.stop }

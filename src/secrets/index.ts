@@ -1,0 +1,5 @@
+export { keptSecretKeys } from './key-file.ts'
+export type { KeptSecretKeys } from './key-file.ts'
+export { isSecretName, openSecrets, openSnapshot, sealSecrets, sealSnapshot } from './secret-fields.ts'
+export { givenSecretKeys, secretKeys, useSecretKeys } from './secret-keys.ts'
+export type { SecretKeys } from './secret-keys.ts'
