@@ -8,6 +8,7 @@ import { stringify } from 'yaml'
 
 import type { Pool } from '#platform/postgres'
 import type { Snapshot } from '#routing'
+import { openSnapshot } from '#secrets'
 import { withDatabase } from '#test-kit'
 
 import { applyConfiguration, ensureConfiguration, printApplication, type Application, type Change } from './index.ts'
@@ -33,7 +34,7 @@ async function newest(pool: Pool): Promise<Snapshot> {
   const { rows } = await pool.query<{ snapshot: Snapshot }>(
     'SELECT snapshot FROM config_versions ORDER BY version DESC LIMIT 1',
   )
-  return rows[0]!.snapshot
+  return openSnapshot(rows[0]!.snapshot)
 }
 
 const sale = { type: 'sale', payout: '5.00', revenue: '8.00' }

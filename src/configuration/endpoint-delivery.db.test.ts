@@ -5,6 +5,7 @@ import { stringify } from 'yaml'
 
 import type { Pool } from '#platform/postgres'
 import type { PostbackEndpoint, Snapshot } from '#routing'
+import { openSnapshot } from '#secrets'
 import { withDatabase } from '#test-kit'
 
 import { applyConfiguration, maskSnapshot, printApplication, rotateSecret, type Application } from './index.ts'
@@ -33,7 +34,7 @@ async function issuesOf(pool: Pool, more: object): Promise<readonly string[]> {
 
 const NEWEST = 'SELECT snapshot FROM config_versions ORDER BY version DESC LIMIT 1'
 const newest = async (pool: Pool): Promise<Snapshot> =>
-  (await pool.query<{ snapshot: Snapshot }>(NEWEST)).rows[0]!.snapshot
+  openSnapshot((await pool.query<{ snapshot: Snapshot }>(NEWEST)).rows[0]!.snapshot)
 const endpointOf = async (pool: Pool): Promise<PostbackEndpoint> => (await newest(pool)).endpoints[0]!
 
 test('how an endpoint is sent to comes from the file, and the same file changes nothing the second time', async (t) => {

@@ -4,9 +4,9 @@ import type { Receiver } from './scheduler/scheduler.ts'
 
 /** Read by one statement at most: rows, and endpoints. */
 const ROWS_MAX = 512
-const LINES_MAX = 128
+const LINES_MAX = 64
 /** Read ahead for one endpoint at least and at most. */
-const AHEAD_MIN = 4
+const AHEAD_MIN = 16
 const AHEAD_MAX = 128
 /** Characters of messages in memory at most; from here on nothing more is read ahead. */
 const CHARACTERS_MAX = 32_000_000
@@ -100,7 +100,7 @@ export class Backlog {
         lines.push(line)
         if (lines.length === LINES_MAX) break
       }
-    const share = Math.max(AHEAD_MIN, Math.floor(ROWS_MAX / Math.max(1, lines.length)))
+    const share = Math.max(1, Math.floor(ROWS_MAX / Math.max(1, lines.length)))
     return { lines, readings: lines.map((line) => this.#beginReading(line, share)) }
   }
 

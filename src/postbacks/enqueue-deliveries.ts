@@ -17,8 +17,8 @@ const ENQUEUE = `
     ) AS g(endpoint_id, event_id, cause, advertiser_id, affiliate_id, campaign_id, offer_id, click_id, conversion_id,
       conversion_revision, config_version, method, url, content_type, body, headers)
   ), fresh AS (
-    INSERT INTO delivery_keys (endpoint_id, event_id, replay_no, delivery_id, created_at)
-    SELECT endpoint_id, event_id, 0, nextval('delivery_ids'), date_trunc('milliseconds', now()) FROM given
+    INSERT INTO delivery_keys (endpoint_id, event_id, replay_no, delivery_id, created_at, clicked_on)
+    SELECT endpoint_id, event_id, 0, nextval('delivery_ids'), date_trunc('milliseconds', now()), delivery_key_day(click_id) FROM given
     ON CONFLICT DO NOTHING
     RETURNING endpoint_id, event_id, delivery_id, created_at
   ), stored AS (

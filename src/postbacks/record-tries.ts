@@ -6,6 +6,9 @@ import { createWake } from './wake.ts'
 
 /** Rows per statement at most. */
 const BATCH_MAX = 500
+/** A group that follows another waits for so many, but no longer than this: many small commits would cost more than they save. */
+const BATCH_WANTED = 256
+const GATHER_MS = 5
 /** Statements at once at most: one more begins only when a whole group waits. */
 const WRITERS_MAX = 2
 /** Outcomes in memory at most; from here on nothing new is sent. */
@@ -39,6 +42,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
   let writers = 0
   let isAbandoned = false
   const pause = createWake()
+  const gathering = createWake()
 
   const writeBatch = async (batch: readonly Completion[]): Promise<void> => {
     for (let failures = 0; !isAbandoned;) {
@@ -55,6 +59,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
       await writeBatch(batch)
       unwritten -= batch.length
       options.onSettled(batch)
+      if (pending.length > 0 && pending.length < BATCH_WANTED && !isAbandoned) await gathering.wait(GATHER_MS)
     }
     writers -= 1
   }
@@ -62,6 +67,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
     record: (completion) => {
       pending.push(completion)
       unwritten += 1
+      if (pending.length === BATCH_WANTED) gathering.signal()
       if (writers === 0 || (writers < WRITERS_MAX && pending.length >= BATCH_MAX)) void write()
     },
     isFull: () => unwritten >= PENDING_MAX,

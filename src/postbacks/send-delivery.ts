@@ -18,6 +18,19 @@ export type Surroundings = {
   readonly random: () => number
 }
 
+/** The headers of a request but those that sign it.
+ * @param own those of the endpoint
+ */
+export const fixedHeaders = (
+  contentType: string | null,
+  own: Readonly<Record<string, string>> | null | undefined,
+): Readonly<Record<string, string>> => ({
+  'user-agent': USER_AGENT,
+  accept: '*/*',
+  ...own,
+  ...(contentType !== null && { 'content-type': contentType }),
+})
+
 /** The request of one try: the stored message, signed for this moment.
  * @throws {TypeError} the URL or the secret cannot be used
  */
@@ -27,11 +40,10 @@ function composeRequest(delivery: Claimed, endpoint: PostbackEndpoint, nowMs: nu
   const secrets = signingSecrets(endpoint, nowMs)
   const hasMacrosInBody = body !== undefined && /\{(?:sig|ts)\}/i.test(endpoint.body ?? '')
   const signed = signRequest({ eventId, method, url, body, hasMacrosInBody, secrets, nowMs })
-  const contentType = delivery.contentType === null ? {} : { 'content-type': delivery.contentType }
   return {
     url: signed.url,
     method,
-    headers: { 'user-agent': USER_AGENT, accept: '*/*', ...delivery.headers, ...contentType, ...signed.headers },
+    headers: { ...fixedHeaders(delivery.contentType, delivery.headers), ...signed.headers },
     body: signed.body,
     timeoutMs: endpoint.timeout_ms,
     allowsPrivate: endpoint.allow_private_address,

@@ -410,8 +410,9 @@ test('several workers share the queue and none sends what another has', async (t
 /** Lets workers lose their leases, as if they had been stopped for too long. */
 const EXPIRE_LEASES = "UPDATE delivery_workers SET lease_until = now() - interval '1 s'"
 const expireLeases = async (bench: Bench): Promise<void> => {
-  await bench.pool.query(EXPIRE_LEASES)
-  await buryDeadWorkers(bench.pool, 0)
+  // A worker that renews its lease in between is alive.
+  do await bench.pool.query(EXPIRE_LEASES)
+  while ((await buryDeadWorkers(bench.pool, 0)) === 0)
 }
 
 test('a lost lease is taken over, and the late answer of the first worker decides nothing', async (t) => {
