@@ -298,7 +298,7 @@ async function startDeliveryRole(
     applicationName: 'waypost delivery',
     settings: workerSettings,
   })
-  parts.add('connections of deliveries', () => own.end())
+  parts.add('delivery connections', () => own.end())
   const delivery = await startDelivery({
     pool: own,
     snapshots,
