@@ -6,6 +6,7 @@ import type { PostbackEndpoint } from '#routing'
 import { listAttempts } from './deliveries.ts'
 import { LADDER_MS } from './decide-outcome.ts'
 import { expireOld } from './housekeeping.ts'
+import { readWaiting } from './gate/waiting.ts'
 import { buryDeadWorkers } from './ownership.ts'
 import { reconcileDeliveries } from './reconcile-deliveries.ts'
 import { replayDelivery } from './replay.ts'
@@ -579,6 +580,11 @@ test('a receiver that is down is left alone, then asked with one delivery at a t
   await bench.recorded(10)
   // The tenth failure opens the breaker: twenty wait, and none of them is tried for five seconds.
   assert.equal(receiver.arrivals.length, 10)
+  const waitsFor = async () => (await readWaiting(bench.pool, bench.snapshot().endpoints, Date.now())).get('tracker')
+  while ((await waitsFor()) === undefined);
+  const { reason, until } = (await waitsFor())!
+  assert.equal(reason, 'receiver_down')
+  assert.ok(until!.getTime() - Date.now() > 1_000 && until!.getTime() - Date.now() <= 5_100)
   await bench.recorded(11)
   assert.equal(receiver.arrivals.length, 11)
   const rows = await bench.rows('SELECT delivery_id FROM deliveries')
@@ -594,6 +600,7 @@ test('a receiver that is down is left alone, then asked with one delivery at a t
   assert.deepEqual(await bench.rows('SELECT state, count(*)::int FROM delivery_ends GROUP BY state'), [
     { state: 'delivered', count: 30 },
   ])
+  while ((await waitsFor()) !== undefined);
 })
 
 test('an endpoint gets no more per minute than it wants', async (t) => {

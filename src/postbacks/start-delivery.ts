@@ -4,6 +4,7 @@ import type { LogLines } from '#platform/log-lines'
 import type { Pool } from '#platform/postgres'
 import type { Snapshot } from '#routing'
 import { createDatabaseClock, type DatabaseClock } from './database-clock.ts'
+import { BreakerNotes } from './breaker-notes.ts'
 import { createDeliveryCounters, type AttemptCounts } from './delivery-metrics.ts'
 import { openGate, type Gate } from './gate/gate.ts'
 import { expireOld, findWaitingEndpoints, promoteDue, retireRemoved } from './housekeeping.ts'
@@ -28,6 +29,8 @@ const LOOK_INTERVAL_MS = 1_000
 const LOOK_PARTS = 5
 /** From the very beginning, for what a transaction committed later than any look goes back. */
 const WHOLE_LOOK_INTERVAL_MS = 60_000
+/** Open breakers are written down for people this late at most. */
+const BREAKERS_INTERVAL_MS = 1_000
 /** Pause of the read loop where nothing is wanted; a notice ends it early. */
 const IDLE_MS = 1_000
 /** Rows moved by one housekeeping statement. */
@@ -85,6 +88,7 @@ export async function startDelivery(options: DeliveryOptions): Promise<Delivery>
 type Life = {
   readonly worker: Worker
   readonly membership: Membership
+  readonly breakers: BreakerNotes
   readonly abandon: () => void
 }
 
@@ -132,6 +136,10 @@ class Delivering {
         return moved >= MOVE_MAX ? 0 : PROMOTE_INTERVAL_MS
       }),
       supervise('expire', logLines, () => this.#expire()),
+      supervise('breakers', logLines, async () => {
+        await this.#life.breakers.write(this.#life.worker.probes)
+        return BREAKERS_INTERVAL_MS
+      }),
       supervise('look', logLines, () => this.#look()),
       listen(pool, logLines, (endpointIds) => this.#life.worker.look(endpointIds, 'notice')),
     ]
@@ -187,7 +195,8 @@ class Delivering {
     })
     const leaseMs = this.#options.leaseMs ?? LEASE_MS
     const membership = new Membership({ pool, workerId, worker, leaseMs, logLines })
-    return { worker, membership, abandon: recorder.abandon }
+    const breakers = new BreakerNotes({ pool, workerId })
+    return { worker, membership, breakers, abandon: recorder.abandon }
   }
 
   async #keepMembership(): Promise<void> {
