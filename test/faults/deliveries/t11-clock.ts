@@ -7,6 +7,7 @@ import type { FaultTest } from './fault-test.ts'
 import { openFaultSite } from './site.ts'
 
 const TWO_HOURS_MS = 2 * 3_600_000
+const SHIFTS_MS = [TWO_HOURS_MS, -TWO_HOURS_MS, 0, -TWO_HOURS_MS, TWO_HOURS_MS, 0]
 const REST_SECONDS_MAX = 60
 /** Shorter than the jumps: a worker that believed its own clock would give everything up at once, or never. */
 const ENDPOINTS = { hour: { expires_hours: 1, timeout_ms: 1_000 }, days: { timeout_ms: 1_000 } }
@@ -17,13 +18,14 @@ export const clockJumps: FaultTest = {
   run: async (settings) => {
     const seconds = settings.seconds ?? (settings.isShort ? 8 : 60)
     const random = createSeededRandom(settings.seed)
+    const answers = createSeededRandom(settings.seed + 1)
     await using site = await openFaultSite({
       ...settings,
       affiliateIds: ['ada'],
       endpoints: ENDPOINTS,
       answer: (_arrival, nth) => ({
-        status: nth === 1 && random.chance(0.1) ? 500 : 204,
-        delayMs: random.integer(0, 60),
+        status: nth === 1 && answers.chance(0.1) ? 500 : 204,
+        delayMs: answers.integer(0, 60),
       }),
     })
     const preload = new URL('./shifting-clock.ts', import.meta.url)
@@ -31,8 +33,10 @@ export const clockJumps: FaultTest = {
     await Promise.all(workers.map(({ ready }) => ready))
     const producer = site.startProducer({ perSecond: 60 })
     const jumps = { forward: 0, back: 0 }
+    let turn = settings.seed
     for (const end = performance.now() + seconds * 1000; performance.now() < end;) {
-      const shiftMs = random.pick([-TWO_HOURS_MS, 0, TWO_HOURS_MS])
+      // In turns rather than by chance, so that a short run has seen each.
+      const shiftMs = SHIFTS_MS[(turn += 1) % SHIFTS_MS.length]!
       random.pick(workers).setClock(shiftMs)
       if (shiftMs > 0) jumps.forward += 1
       if (shiftMs < 0) jumps.back += 1
