@@ -58,7 +58,7 @@ const SET_ASIDE = `
     DELETE FROM delivery_marks WHERE worker_id IS NULL AND (crashes >= $1 OR is_once) RETURNING *
   ), gone AS (
     DELETE FROM delivery_ready AS r USING pills AS p
-    WHERE r.endpoint_id = p.endpoint_id AND r.run_at = p.run_at AND r.delivery_id = p.delivery_id
+    WHERE r.endpoint_id = p.endpoint_id AND r.attempts >= 0 AND r.run_at = p.run_at AND r.delivery_id = p.delivery_id
     RETURNING r.*, p.is_once
   ), ended AS (
     INSERT INTO delivery_finals (delivery_id, created_at, endpoint_id, state, reason, attempts, finished_at)

@@ -78,13 +78,16 @@ export function createRecorder(options: RecorderOptions): Recorder {
   }
 }
 
+/** A statement that took too long, as on a disk that stands still: nothing is wrong with its rows. */
+const isTimeout = (error: unknown): boolean => (error as { readonly code?: unknown } | undefined)?.code === '57014'
+
 /** @returns false while the database cannot be reached: the same group is tried again */
 async function tryToWrite(options: RecorderOptions, batch: readonly Completion[], failures: number): Promise<boolean> {
   try {
     await writeTogether(options, batch, failures > 0)
     return true
   } catch (error) {
-    if (!isConnectionFailure(error)) return writeOneByOne(options, batch)
+    if (!isConnectionFailure(error) && !isTimeout(error)) return writeOneByOne(options, batch)
     if (failures === 0)
       options.logLines.warn({ error, waiting: batch.length }, 'outcomes of deliveries wait for PostgreSQL')
     return false
@@ -103,7 +106,7 @@ async function writeOneByOne(options: RecorderOptions, batch: readonly Completio
     try {
       await writeTogether(options, [completion], true)
     } catch (error) {
-      if (isConnectionFailure(error)) return false
+      if (isConnectionFailure(error) || isTimeout(error)) return false
       options.logLines.error(
         { error, delivery_id: String(completion.claimed.deliveryId) },
         'an attempt cannot be recorded',
