@@ -1,5 +1,6 @@
 import { postbackLimits } from './limits.ts'
 import type { MacroFacts } from './macros.ts'
+import { replaceHeaderPlaceholders } from './secret-placeholders.ts'
 import {
   compileTemplate,
   confidentialMacros,
@@ -95,7 +96,8 @@ export function fillHeaders(compiled: CompiledHeaders, facts: MacroFacts): Fille
     if (rendered.kind !== 'rendered') return { kind: rendered.kind, detail: `${name}: ${rendered.macro}` }
     const value = rendered.text.trim()
     if (value === '') continue
-    if (!VALUE.test(value)) return { kind: 'header_invalid', detail: name }
+    if (!VALUE.test(template.secrets.size === 0 ? value : replaceHeaderPlaceholders(value, () => '')))
+      return { kind: 'header_invalid', detail: name }
     headers[name] = value
     bytes += name.length + value.length + 4
   }
