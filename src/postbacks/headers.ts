@@ -4,6 +4,7 @@ import { replaceHeaderPlaceholders } from './secret-placeholders.ts'
 import {
   compileTemplate,
   confidentialMacros,
+  hasMacros,
   problemOf,
   renderTemplate,
   type Template,
@@ -86,9 +87,19 @@ function valueProblems(name: string, text: string, isOfAffiliate: boolean): read
   ]
 }
 
-/** Fills the headers for one message. A header without a value is left out. */
+const constantByCompiled = new WeakMap<CompiledHeaders, FilledHeaders>()
+
+/** Fills the headers for one message. A header without a value is left out. Without macros all messages share what was filled once. */
 export function fillHeaders(compiled: CompiledHeaders, facts: MacroFacts): FilledHeaders {
   if (compiled.size === 0) return { kind: 'filled', headers: undefined }
+  const known = constantByCompiled.get(compiled)
+  if (known !== undefined) return known
+  const filled = fillEach(compiled, facts)
+  if (!compiled.values().some(hasMacros)) constantByCompiled.set(compiled, filled)
+  return filled
+}
+
+function fillEach(compiled: CompiledHeaders, facts: MacroFacts): FilledHeaders {
   const headers: Record<string, string> = {}
   let bytes = 0
   for (const [name, template] of compiled) {
