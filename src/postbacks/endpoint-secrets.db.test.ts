@@ -59,7 +59,7 @@ test('a key goes out in URL, body and header, signed, and is in no table, though
   assert.match(stored, /\{secret\.key\}/)
   assert.ok(hidesKey(stored))
   const [attempt] = await bench.rows('SELECT response_head, response_headers FROM delivery_attempts')
-  assert.match(String(attempt!['response_head']), /\(secret\).*Bearer \(secret\)/)
+  assert.match(String(attempt!['response_head']), /\/\(secret\)\/in\?k=\(secret\).* \(secret\) \{/)
   assert.match(String(attempt!['response_headers']), /location: \/\(secret\)/)
   const [row] = await listDeliveries(bench.pool, {}, undefined, 10)
   assert.deepEqual(maskHeaders(row!.headers!), { authorization: '(secret)', 'x-partner': '{secret.key}', 'x-said': '{secret.key}' }) // prettier-ignore

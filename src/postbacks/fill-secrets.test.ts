@@ -100,15 +100,18 @@ test('what a receiver repeats of a secret is not kept, in whatever way it is wri
   const secrets = { key: 'k/ü-Zq81 "x' }
   const written = ['k/ü-Zq81 "x', 'k%2F%C3%BC-Zq81%20%22x', 'k%2F%C3%BC-Zq81+%22x', 'k/ü-Zq81 \\"x']
   for (const text of written) {
-    const hidden = hideSecrets(answer(`é ${text} é`, { responseHeaders: `location: /${text}`, errorDetail: text }), { secrets }) // prettier-ignore
+    const hidden = hideSecrets(answer(`é ${text} é`, { responseHeaders: `location: /${text}`, errorDetail: text }), { secrets }, null) // prettier-ignore
     assert.equal(String(hidden.responseHead), 'é (secret) é')
     assert.deepEqual([hidden.responseHeaders, hidden.errorDetail], ['location: /(secret)', '(secret)'])
   }
-  const cut = hideSecrets(answer('no: k/ü-Zq8', { responseBytes: 5_000 }), { secrets })
+  const cut = hideSecrets(answer('no: k/ü-Zq8', { responseBytes: 5_000 }), { secrets }, null)
   assert.equal(String(cut.responseHead), 'no: (secret)')
   const other = answer('nothing of it')
-  assert.equal(hideSecrets(other, { secrets }).responseHead, other.responseHead)
-  assert.equal(hideSecrets(other, {}), other)
+  assert.equal(hideSecrets(other, { secrets }, null).responseHead, other.responseHead)
+  assert.equal(hideSecrets(other, {}, null), other)
+  const headers = { authorization: 'Bearer of-ours', 'x-api-key': 'key-of-ours', 'x-status': 'sale' }
+  const named = hideSecrets(answer('Bearer of-ours; of-ours; key-of-ours; sale'), {}, headers)
+  assert.equal(String(named.responseHead), '(secret); (secret); (secret); sale')
 })
 
 test('a value that could not be sent, or would climb out of a path, is none', () => {

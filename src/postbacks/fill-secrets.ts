@@ -1,4 +1,5 @@
 import type { PostbackEndpoint } from '#routing'
+import { sensitiveValues } from './headers.ts'
 import { HEADERS_LENGTH_MAX } from './headers-for-people.ts'
 import {
   hasHeaderPlaceholder,
@@ -85,26 +86,36 @@ function fillHeaderSecrets(
 const HIDDEN_LENGTH_MIN = 4
 const HIDDEN = '(secret)'
 
-const hiddenBySecrets = new WeakMap<Secrets, readonly string[]>()
+const formsBySecrets = new WeakMap<Secrets, readonly string[]>()
 
-/** Every way in which a secret may stand in a text, the longest first. Bytes as Latin-1, as the texts that are searched. */
+/** Every way in which a secret may stand in a text. */
 function formsOf(secrets: Secrets): readonly string[] {
-  const known = hiddenBySecrets.get(secrets)
+  const known = formsBySecrets.get(secrets)
   if (known !== undefined) return known
   const { url, form, json, header } = encodedOf(secrets)
-  const texts = [Object.values(secrets), ...[url, form, json, header].map((encoded) => [...encoded.values()])].flat()
-  const forms = [...new Set(texts)]
-    .filter((text) => text.length >= HIDDEN_LENGTH_MIN)
-    .map((text) => Buffer.from(text).toString('latin1'))
-    .toSorted((a, b) => b.length - a.length)
-  hiddenBySecrets.set(secrets, forms)
+  const forms = [Object.values(secrets), ...[url, form, json, header].map((encoded) => [...encoded.values()])].flat()
+  formsBySecrets.set(secrets, forms)
   return forms
 }
 
-/** What was seen of a try without the secrets of its endpoint: receivers repeat in errors and redirects what they were sent. */
-export function hideSecrets(exchange: Exchange, { secrets }: Pick<PostbackEndpoint, 'secrets'>): Exchange {
-  if (secrets === undefined) return exchange
-  const forms = formsOf(secrets)
+/** The longest first. Bytes as Latin-1, as the texts that are searched. */
+const toSearch = (texts: readonly string[]): readonly string[] =>
+  [...new Set(texts)]
+    .filter((text) => text.length >= HIDDEN_LENGTH_MIN)
+    .map((text) => Buffer.from(text).toString('latin1'))
+    .toSorted((a, b) => b.length - a.length)
+
+/** What was seen of a try without the secrets of its endpoint: receivers repeat in errors and redirects what they were sent.
+ * @param headers as they were sent; null: the endpoint has none of its own
+ */
+export function hideSecrets(
+  exchange: Exchange,
+  { secrets }: Pick<PostbackEndpoint, 'secrets'>,
+  headers: Readonly<Record<string, string>> | null,
+): Exchange {
+  if (secrets === undefined && headers === null) return exchange
+  const forms = toSearch([...(secrets === undefined ? [] : formsOf(secrets)), ...sensitiveValues(headers ?? {})])
+  if (forms.length === 0) return exchange
   const isCut = exchange.responseBytes > exchange.responseHead.length
   const head = exchange.responseHead.toString('latin1')
   const hidden = hideForms(isCut ? dropBeginning(head, forms) : head, forms)

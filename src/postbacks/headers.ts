@@ -118,6 +118,12 @@ function fillEach(compiled: CompiledHeaders, facts: MacroFacts): FilledHeaders {
 
 const SENSITIVE = /auth|cookie|token|secret|password|signature|key/
 
+/** What a door-opening header holds, for a text in which it must not stand: the whole value, and the credentials without their scheme. */
+export const sensitiveValues = (headers: Readonly<Record<string, string>>): readonly string[] =>
+  Object.entries(headers).flatMap(([name, value]) =>
+    SENSITIVE.test(name) ? [value, value.slice(value.indexOf(' ') + 1)] : [],
+  )
+
 /** Headers as people may see them. A name alone does not tell what is secret, so that a doubt is masked. */
 export const maskHeaders = (headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, SENSITIVE.test(name) ? '(secret)' : value]))

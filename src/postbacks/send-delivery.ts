@@ -71,7 +71,8 @@ export async function sendDelivery(
   surroundings: Surroundings,
 ): Promise<Exchange> {
   try {
-    return hideSecrets(await sender.send(composeRequest(delivery, endpoint, surroundings.nowMs())), endpoint)
+    const request = composeRequest(delivery, endpoint, surroundings.nowMs())
+    return hideSecrets(await sender.send(request), endpoint, delivery.headers === null ? null : request.headers)
   } catch (error) {
     return unsentExchange('request_invalid', error instanceof Error ? error.message : 'the request cannot be composed')
   }
