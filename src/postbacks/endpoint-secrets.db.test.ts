@@ -97,7 +97,7 @@ test('headers are stored sealed; those of before are sent and shown as they are'
   await bench.pool.query('UPDATE deliveries SET headers = $1 WHERE delivery_id = $2', [JSON.stringify(plain), one!['delivery_id']]) // prettier-ignore
   await bench.start()
   await bench.recorded(2)
-  assert.deepEqual(receiver.arrivals.map(({ headers }) => headers['authorization']).toSorted(), [`Bearer ${KEY}`, 'Bearer of-before'].toSorted()) // prettier-ignore
+  assert.deepEqual(new Set(receiver.arrivals.map(({ headers }) => headers['authorization'])), new Set([`Bearer ${KEY}`, 'Bearer of-before'])) // prettier-ignore
   assert.deepEqual((await findDelivery(bench.pool, one!['delivery_id'] as bigint))!.headers, plain)
 })
 
