@@ -34,6 +34,7 @@ import {
   startDelivery,
   watchQueueLengths,
   watchTries,
+  workerSettings,
 } from '#postbacks'
 import { followSnapshots, type SnapshotFollower } from '#snapshots'
 
@@ -173,6 +174,7 @@ async function startEdge({ config, paths, parts, program, databaseUrl, logLines 
 
 /** Connections of the main process: with those of the edge and of short commands below the 60 of the embedded server. */
 const CONNECTIONS_MAX = 24
+const DELIVERY_CONNECTIONS_MAX = 10
 
 type Database = { readonly pool: Pool; readonly serverPid: number | undefined; readonly configVersion: number }
 
@@ -284,15 +286,21 @@ async function startRoles(start: Start, shared: Shared): Promise<number | undefi
 type MetricsText = () => string | Promise<string>
 
 async function startDeliveryRole(
-  { config, parts, logLines }: Start,
+  { config, parts, logLines, databaseUrl }: Start,
   { pool, snapshots }: Shared,
 ): Promise<MetricsText> {
   const isLeaseFenced = !config.faultGuardsOff.has('fence')
   const tries = watchTries({ pool, logLines })
   const { onRecorded } = tries
   const proxy = config.postbackProxy
+  const own = createPool(databaseUrl, {
+    max: DELIVERY_CONNECTIONS_MAX,
+    applicationName: 'waypost delivery',
+    settings: workerSettings,
+  })
+  parts.add('delivery connections', () => own.end())
   const delivery = await startDelivery({
-    pool,
+    pool: own,
     snapshots,
     clock: systemClock,
     logLines,

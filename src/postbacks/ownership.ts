@@ -41,6 +41,8 @@ const BURY = `
   ), freed AS (
     UPDATE delivery_shards AS s SET worker_id = NULL, suspect_to = (SELECT last_value FROM delivery_ids)
     FROM dead WHERE s.worker_id = dead.worker_id
+  ), closed AS (
+    DELETE FROM endpoint_breakers AS b USING dead WHERE b.worker_id = dead.worker_id
   ), accused AS (
     UPDATE delivery_marks AS m SET worker_id = NULL, crashes = m.crashes + 1 FROM dead WHERE m.worker_id = dead.worker_id
   )
@@ -103,6 +105,8 @@ const LEAVE = `
     DELETE FROM delivery_workers WHERE worker_id = $1
   ), unmarked AS (
     UPDATE delivery_marks SET worker_id = NULL WHERE worker_id = $1
+  ), closed AS (
+    DELETE FROM endpoint_breakers WHERE worker_id = $1
   )
   UPDATE delivery_shards SET worker_id = NULL WHERE worker_id = $1`
 

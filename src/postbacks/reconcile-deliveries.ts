@@ -1,4 +1,4 @@
-import type { Pool } from '#platform/postgres'
+import type { Pool, Tx } from '#platform/postgres'
 
 /** Checks that must find nothing; each finding is a lost, doubled or stuck message.
  * @see docs/states/delivery.md
@@ -80,7 +80,7 @@ const CHECKS = {
     SELECT 'worker ' || w.worker_id AS what FROM delivery_workers AS w
     WHERE w.lease_until < now() - interval '60 seconds' AND w.lease_until >= $1
       AND EXISTS (SELECT FROM delivery_workers AS o WHERE o.lease_until > now())`,
-  /** Called delivered or given up without a try on record. */
+  /** Called delivered or given up without a try on record. What was removed or too old may never have been tried. */
   end_without_attempt: `
     SELECT 'delivery ' || f.delivery_id AS what FROM delivery_ends AS f
     WHERE f.created_at >= $1 AND f.state IN ('delivered', 'gave_up')
@@ -123,7 +123,10 @@ const REMEMBERED_SINCE = `SELECT greatest($1::timestamptz, delivery_kept_from('d
  * @param since only what happened after it, so that an old installation need not be read whole
  * @returns a finding for each check that failed; empty when all is well. May take seconds: it reads history.
  */
-export async function reconcileDeliveries(pool: Pool, since: Date = new Date(0)): Promise<readonly DeliveryFinding[]> {
+export async function reconcileDeliveries(
+  pool: Pool | Tx,
+  since: Date = new Date(0),
+): Promise<readonly DeliveryFinding[]> {
   const findings: DeliveryFinding[] = []
   const remembered = (await pool.query<{ since: Date }>(REMEMBERED_SINCE, [since])).rows[0]!.since
   for (const check of Object.keys(CHECKS) as DeliveryCheck[]) {

@@ -94,6 +94,11 @@ export class Worker {
     return [...this.#unsettled.keys()]
   }
 
+  /** Receivers that are left alone, and when each is asked again, on performance.now(). */
+  get probes(): ReadonlyMap<string, number> {
+    return this.#scheduler.probes
+  }
+
   /** Endpoints that it sends to. */
   get endpointIds(): readonly string[] {
     return [...this.#backlog.lines].map((line) => line.endpointId)

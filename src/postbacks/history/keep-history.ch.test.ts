@@ -281,9 +281,11 @@ test('a delivery shows its tries and its state wherever they are kept, each try 
   assert.deepEqual(await read(), before)
   // One of the tries is in both places.
   await pool.query(
-    `INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, total_ms, response_head, response_bytes, worker_id, try_no, is_fenced)
-     VALUES ($1, $2, 'tracker', 1, $3, 'retry', 5, '', 0, gen_random_uuid(), 1, false)`,
-    [before.delivery.delivery_id, before.delivery.created_at, before.tries[0]!.attempted_at],
+    `INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, http_status, total_ms, response_head, response_bytes, worker_id, try_no, is_fenced)
+     VALUES ($1, $2, 'tracker', 2, $3, 'delivered', 200, 5, '', 0, gen_random_uuid(), 1, false)`,
+    [before.delivery.delivery_id, before.delivery.created_at, before.tries[1]!.attempted_at],
   )
-  assert.equal((await read()).tries.length, 2)
+  const after = await read()
+  assert.equal(after.delivery.delivery_id, before.delivery.delivery_id)
+  assert.equal(after.tries.length, 2)
 })
