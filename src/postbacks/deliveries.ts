@@ -1,5 +1,6 @@
 import type { Pool, Tx } from '#platform/postgres'
 import type { DeliveryKind } from './enqueue-deliveries.ts'
+import { showHeaders, type StoredHeaders } from './stored-headers.ts'
 
 /** What a delivery is doing: `ready` while it is due or being tried, `deferred` to its next try, or how it ended. */
 export const deliveryStates = ['ready', 'deferred', 'delivered', 'gave_up', 'quarantined', 'cancelled'] as const
@@ -28,7 +29,7 @@ export type DeliveryRow = {
   readonly url: string
   readonly content_type: string | null
   readonly body: string | null
-  /** Those of the endpoint, filled. */
+  /** Those of the endpoint, filled, but for its secrets: for people once maskHeaders has been over them. */
   readonly headers: Readonly<Record<string, string>> | null
   readonly state: DeliveryState
   /** A give-up reason, where it ended without success. */
@@ -40,6 +41,9 @@ export type DeliveryRow = {
   readonly next_at: Date | null
   readonly finished_at: Date | null
 }
+
+type StoredRow = Omit<DeliveryRow, 'headers'> & { readonly headers: StoredHeaders | null }
+const openRow = (row: StoredRow): DeliveryRow => ({ ...row, headers: showHeaders(row.headers) })
 
 /** One HTTP try. */
 export type AttemptRow = {
@@ -169,7 +173,7 @@ export async function listDeliveries(
   after: DeliveryCursor | undefined,
   limit: number,
 ): Promise<readonly DeliveryRow[]> {
-  const { rows } = await db.query<DeliveryRow>(LIST, [
+  const { rows } = await db.query<StoredRow>(LIST, [
     filter.advertiser_id,
     filter.affiliate_id,
     filter.campaign_id,
@@ -187,15 +191,15 @@ export async function listDeliveries(
     after?.id,
     limit + 1,
   ])
-  return rows
+  return rows.map(openRow)
 }
 
 const ONE = `SELECT * FROM (${SEEN}) AS seen WHERE delivery_id = $1`
 
 /** @returns undefined when there is none of that id, or it is another tenant's */
 export async function findDelivery(db: Tx | Pool, deliveryId: bigint): Promise<DeliveryRow | undefined> {
-  const { rows } = await db.query<DeliveryRow>(ONE, [deliveryId])
-  return rows[0]
+  const { rows } = await db.query<StoredRow>(ONE, [deliveryId])
+  return rows[0] && openRow(rows[0])
 }
 
 /** Rows shown of one click or page of deliveries. */

@@ -3,6 +3,7 @@ import type { Snapshot } from '#routing'
 import type { DeliveryCause } from './delivery-causes.ts'
 import { noticeOf, NOTIFY_OWNERS } from './notices.ts'
 import { prepareDeliveries, type PreparedDelivery, type WhyNot } from './prepare-deliveries.ts'
+import { sealHeaders } from './stored-headers.ts'
 
 export type DeliveryKind = 'auto' | 'replay' | 'test'
 
@@ -78,7 +79,7 @@ export async function storeDeliveries(
   const { rows } = await tx.query<{ delivery_id: bigint }>(ENQUEUE, [
     ...deliveryColumns(sorted),
     kind,
-    sorted.map(({ headers }) => (headers === undefined ? null : JSON.stringify(headers))),
+    sorted.map(({ headers }) => (headers === undefined ? null : sealHeaders(headers))),
   ])
   if (rows.length > 0) await tx.query(NOTIFY_OWNERS, [noticeOf(deliveries.map((row) => row.endpointId))])
   return rows.map((row) => row.delivery_id)

@@ -16,6 +16,7 @@ for (const [url, masked] of [
   ['https://t.example/a1b2c3d4e5/postback?subid=x', 'https://t.example/***/postback?subid=x'],
   [`https://t.example/v1/${ID}/s2s`, `https://t.example/v1/${ID}/s2s`],
   ['https://t.example/pb?ts={ts}&sig={sig}', 'https://t.example/pb?ts={ts}&sig={sig}'],
+  ['https://t.example/{secret.key}/pb?token={secret.token}', 'https://t.example/{secret.key}/pb?token={secret.token}'],
   ['https://t.example', 'https://t.example'],
   ['https://t1.example42.com/?monkey=1&keyword=2&passenger=3', 'https://t1.example42.com/?monkey=1&keyword=2&passenger=3'],
 ] as const)

@@ -2,6 +2,7 @@ import type { PostbackEndpoint } from '#routing'
 import type { DeliveryRow } from './deliveries.ts'
 import { maskHeaders } from './headers.ts'
 import { fixedHeaders } from './send-delivery.ts'
+import { showHeaders } from './stored-headers.ts'
 
 /** Requests for people to read: what is a secret, or looks like one, stands as `***`.
  *
@@ -15,6 +16,8 @@ const SECRET_NAME =
   /(?:token|secret|passw|pwd|api[-_]?key|auth|credential|signature|cookie)|^(?:key|sig|hash|pass|pw|[\w-]*[-_]key)$/i
 const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i
 const KEY_LIKE = /^(?=.*\d)(?=.*[a-z])[\w.~-]{6,}$/i
+
+const LATE_VALUE = /=\{(?:sig|secret\.\w+)\}$/
 
 const isSecretName = (name: string): boolean => SECRET_NAME.test(name)
 const maskSegment = (segment: string): string => (KEY_LIKE.test(segment) && !UUID.test(segment) ? MASK : segment)
@@ -34,8 +37,8 @@ export const maskQuery = (query: string): string =>
     .split('&')
     .map((pair) => {
       const at = pair.indexOf('=')
-      // Our own signature is not filled yet.
-      if (at === -1 || pair.endsWith('={sig}') || !isSecretName(decodeName(pair.slice(0, at)))) return pair
+      // What is filled at send time is not there yet.
+      if (at === -1 || LATE_VALUE.test(pair) || !isSecretName(decodeName(pair.slice(0, at)))) return pair
       return `${pair.slice(0, at)}=${MASK}`
     })
     .join('&')
@@ -83,7 +86,7 @@ export function maskRequest(
     method,
     url: maskUrl(url),
     headers: maskHeaders({
-      ...fixedHeaders(content_type, message.headers),
+      ...fixedHeaders(content_type, showHeaders(message.headers)),
       'webhook-id': message.event_id,
       'webhook-timestamp': '{now}',
       ...(endpoint?.secret !== undefined && { 'webhook-signature': MASK }),

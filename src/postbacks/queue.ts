@@ -1,5 +1,6 @@
 import type { Pool } from '#platform/postgres'
 import type { AttemptError, GiveUpReason } from './reasons.ts'
+import type { StoredHeaders } from './stored-headers.ts'
 
 /** The queue in PostgreSQL. States and moves:
  *
@@ -45,8 +46,8 @@ export type Claimed = {
   readonly method: 'GET' | 'POST'
   readonly url: string
   readonly contentType: string | null
-  /** Of the endpoint, by name in lower case. */
-  readonly headers: Readonly<Record<string, string>> | null
+  /** Of the endpoint, by name in lower case; sealed. */
+  readonly headers: StoredHeaders | null
   readonly body: string | null
 }
 

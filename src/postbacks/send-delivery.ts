@@ -1,11 +1,13 @@
 import type { PostbackEndpoint } from '#routing'
 import { decideOutcome } from './decide-outcome.ts'
+import { fillSecrets, hideSecrets } from './fill-secrets.ts'
 import type { Claimed, Completion } from './queue.ts'
 import { unsentExchange, type Exchange, type OutgoingRequest, type Sender } from './send-request.ts'
 import { answerRulesOf, classifyAnswer } from './judge-answer.ts'
 import type { AttemptError } from './reasons.ts'
 import { signRequest } from './sign.ts'
 import { signingSecrets } from './signing-secrets.ts'
+import { openHeaders } from './stored-headers.ts'
 
 const USER_AGENT = 'Waypost/1 (+postback)'
 const ERROR_DETAIL_LENGTH_MAX = 500
@@ -31,19 +33,25 @@ export const fixedHeaders = (
   ...(contentType !== null && { 'content-type': contentType }),
 })
 
-/** The request of one try: the stored message, signed for this moment.
- * @throws {TypeError} the URL or the secret cannot be used
+/** The request of one try: the stored message with the present secrets, signed for this moment.
+ * @throws {TypeError} the URL or a secret cannot be used
+ * @throws {WaypostError} the headers are sealed with a key that is not here
  */
 function composeRequest(delivery: Claimed, endpoint: PostbackEndpoint, nowMs: number): OutgoingRequest {
-  const { eventId, method, url } = delivery
-  const body = delivery.body ?? undefined
+  const { eventId, method, contentType } = delivery
+  const stored = {
+    ...{ url: delivery.url, body: delivery.body ?? undefined, contentType },
+    headers: openHeaders(delivery.headers),
+  }
+  // What is signed is what goes out.
+  const { url, body, headers } = fillSecrets(stored, endpoint)
   const secrets = signingSecrets(endpoint, nowMs)
   const hasMacrosInBody = body !== undefined && /\{(?:sig|ts)\}/i.test(endpoint.body ?? '')
   const signed = signRequest({ eventId, method, url, body, hasMacrosInBody, secrets, nowMs })
   return {
     url: signed.url,
     method,
-    headers: { ...fixedHeaders(delivery.contentType, delivery.headers), ...signed.headers },
+    headers: { ...fixedHeaders(contentType, headers), ...signed.headers },
     body: signed.body,
     timeoutMs: endpoint.timeout_ms,
     allowsPrivate: endpoint.allow_private_address,
@@ -63,7 +71,8 @@ export async function sendDelivery(
   surroundings: Surroundings,
 ): Promise<Exchange> {
   try {
-    return await sender.send(composeRequest(delivery, endpoint, surroundings.nowMs()))
+    const request = composeRequest(delivery, endpoint, surroundings.nowMs())
+    return hideSecrets(await sender.send(request), endpoint, delivery.headers === null ? null : request.headers)
   } catch (error) {
     return unsentExchange('request_invalid', error instanceof Error ? error.message : 'the request cannot be composed')
   }
