@@ -5,6 +5,8 @@ import type { Receiver } from './scheduler/scheduler.ts'
 /** Read by one statement at most: rows, and endpoints. */
 const ROWS_MAX = 512
 const LINES_MAX = 64
+/** So many endpoints, or one that has nothing left, are worth a statement at once; fewer wait for others for a few milliseconds. */
+const LINES_WORTH_READING = 32
 /** Read ahead for one endpoint at least and at most. */
 const AHEAD_MIN = 16
 const AHEAD_MAX = 128
@@ -46,14 +48,18 @@ export class Backlog {
   readonly #lines = new Map<string, Line>()
   /** Lines that want to be read, who wanted first at the front. */
   readonly #needy = new Set<Line>()
+  /** Those of them with nothing left to send. */
+  readonly #urgent = new Set<Line>()
   #characters = 0
 
   get lines(): Iterable<Line> {
     return this.#lines.values()
   }
 
-  get isWanting(): boolean {
-    return this.#needy.size > 0
+  /** Something is to be read: at once, or when more has gathered. */
+  get wants(): 'nothing' | 'soon' | 'now' {
+    if (this.#needy.size === 0) return 'nothing'
+    return this.#urgent.size > 0 || this.#needy.size >= LINES_WORTH_READING ? 'now' : 'soon'
   }
 
   lineOf(endpointId: string): Line | undefined {
@@ -82,13 +88,23 @@ export class Backlog {
     line.waiting = []
     line.head = 0
     this.#needy.delete(line)
+    this.#urgent.delete(line)
     this.#lines.delete(line.endpointId)
   }
 
   /** Something may have become due. */
   want(line: Line, why: Look): void {
+    // What comes behind is read anyway, and what came late is found by a look when there is no more.
+    if (line.wanted === 'more' && why !== 'whole') return
     if (line.wanted !== 'whole') line.wanted = line.wanted === 'look' && why === 'notice' ? 'look' : why
-    if (countOf(line) <= aheadOf(line) / 2) this.#needy.add(line)
+    this.#need(line)
+  }
+
+  #need(line: Line): void {
+    const count = countOf(line)
+    if (count > aheadOf(line) / 2) return
+    this.#needy.add(line)
+    if (count === 0) this.#urgent.add(line)
   }
 
   /** What to read next, and for whom; empty where nothing is wanted or no more fits into memory. */
@@ -106,6 +122,7 @@ export class Backlog {
 
   #beginReading(line: Line, share: number): Reading {
     this.#needy.delete(line)
+    this.#urgent.delete(line)
     line.isReading = true
     const { wanted } = line
     line.wanted = undefined
@@ -147,7 +164,7 @@ export class Backlog {
       if (line.isClosed) continue
       const isMore = (counts.get(line.endpointId) ?? 0) >= readings[index]!.count
       if (isMore) line.wanted ??= 'more'
-      if (line.wanted !== undefined && countOf(line) <= aheadOf(line) / 2) this.#needy.add(line)
+      if (line.wanted !== undefined) this.#need(line)
     }
     return [...filled]
   }
@@ -169,7 +186,7 @@ export class Backlog {
       line.waiting = line.waiting.slice(line.head)
       line.head = 0
     }
-    if (line.wanted !== undefined && !line.isReading && countOf(line) <= aheadOf(line) / 2) this.#needy.add(line)
+    if (line.wanted !== undefined && !line.isReading) this.#need(line)
     return delivery
   }
 

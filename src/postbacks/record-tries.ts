@@ -8,7 +8,7 @@ import { createWake } from './wake.ts'
 const BATCH_MAX = 500
 /** A group that follows another waits for so many, but no longer than this: many small commits would cost more than they save. */
 const BATCH_WANTED = 256
-const GATHER_MS = 5
+const GATHER_MS = 10
 /** Statements at once at most: one more begins only when a whole group waits. */
 const WRITERS_MAX = 2
 /** Outcomes in memory at most; from here on nothing new is sent. */

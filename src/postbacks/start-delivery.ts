@@ -33,6 +33,8 @@ const WHOLE_LOOK_INTERVAL_MS = 60_000
 const BREAKERS_INTERVAL_MS = 1_000
 /** Pause of the read loop where nothing is wanted; a notice ends it early. */
 const IDLE_MS = 1_000
+/** Endpoints that have something left to send wait so long for others to be read with. */
+const READ_GATHER_MS = 5
 /** Rows moved by one housekeeping statement. */
 const MOVE_MAX = 5_000
 /** Under way in one process by default: bounds sockets and memory. */
@@ -102,6 +104,7 @@ class Delivering {
   readonly #reading: Loop
   /** The last one is at work; those before were taken for dead and end what they have under way, without effect. */
   readonly #lives: Life[] = []
+  #gathering: NodeJS.Timeout | undefined
   #part = 0
   #wholeLookAt = 0
   #lookedAt: { readonly snapshot: Snapshot | undefined; readonly shards: number } = { snapshot: undefined, shards: 0 }
@@ -191,7 +194,7 @@ class Delivering {
       gate: this.#gate,
       logLines,
       concurrencyMax: concurrencyMax ?? CONCURRENCY_MAX,
-      onWanted: () => this.#reading.wake(),
+      onWanted: (when) => this.#readSoon(when),
     })
     const leaseMs = this.#options.leaseMs ?? LEASE_MS
     const membership = new Membership({ pool, workerId, worker, leaseMs, logLines })
@@ -218,7 +221,16 @@ class Delivering {
     const { worker } = this.#life
     const snapshot = this.#options.snapshots.current()
     if (snapshot !== undefined) worker.configure(snapshot)
-    return (await worker.read()) ? 0 : IDLE_MS
+    const wants = await worker.read()
+    return wants === 'now' ? 0 : wants === 'soon' ? READ_GATHER_MS : IDLE_MS
+  }
+
+  #readSoon(when: 'soon' | 'now'): void {
+    if (when === 'now') return this.#reading.wake()
+    this.#gathering ??= setTimeout(() => {
+      this.#gathering = undefined
+      this.#reading.wake()
+    }, READ_GATHER_MS)
   }
 
   /** Also takes a new configuration over, and ends what waits for endpoints that it no longer has. */

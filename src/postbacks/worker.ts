@@ -32,7 +32,7 @@ export type WorkerOptions = {
   /** Deliveries under way at most. */
   readonly concurrencyMax: number
   /** Called when something is to be read. */
-  readonly onWanted: () => void
+  readonly onWanted: (when: 'soon' | 'now') => void
 }
 
 /** A delivery that was given to the sender. */
@@ -135,7 +135,7 @@ export class Worker {
       const line = this.#backlog.lineOf(endpointId)
       if (line !== undefined) this.#backlog.want(line, why)
     }
-    if (this.#backlog.isWanting) this.#options.onWanted()
+    this.#askToRead()
   }
 
   /** The gate was opened or closed. */
@@ -143,13 +143,18 @@ export class Worker {
     this.#enlistAside()
   }
 
+  #askToRead(): void {
+    const { wants } = this.#backlog
+    if (wants !== 'nothing') this.#options.onWanted(wants)
+  }
+
   /** Reads ahead once.
-   * @returns whether there was anything to read
+   * @returns whether more is to be read
    * @throws what the database throws; the same is then read again
    */
-  async read(): Promise<boolean> {
+  async read(): Promise<Backlog['wants']> {
     const { lines, readings } = this.#backlog.nextReadings()
-    if (lines.length === 0) return false
+    if (lines.length === 0) return 'nothing'
     try {
       const rows = await readDue(this.#options.pool, readings)
       for (const line of this.#backlog.endReadings(lines, readings, rows, this.#unsettled)) this.#enlist(line)
@@ -158,7 +163,7 @@ export class Worker {
       throw error
     }
     this.#sendSoon()
-    return true
+    return this.#backlog.wants
   }
 
   /** The outcomes are on record, or another worker will try. */
@@ -191,7 +196,7 @@ export class Worker {
       if (countOf(line) > 0) this.#enlist(line)
     }
     this.#sendSoon()
-    if (this.#backlog.isWanting) this.#options.onWanted()
+    this.#askToRead()
   }
 
   #mayServe({ endpoint }: KnownReceiver): boolean {
@@ -235,7 +240,7 @@ export class Worker {
       if (plan.nextAt !== undefined) nextAt = Math.min(nextAt ?? Infinity, plan.nextAt)
     }
     if (this.#aside.size > 0) this.#retryAside(Math.min(nextAt ?? Infinity, this.#opensAt))
-    if (this.#backlog.isWanting) this.#options.onWanted()
+    this.#askToRead()
   }
 
   /** From each host as many as it has room for. */
