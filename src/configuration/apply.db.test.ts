@@ -346,6 +346,8 @@ test('an endpoint keeps its template, headers, batch and scope, and its headers 
       url: 'https://warehouse.example/',
       headers: { Authorization: 'Bearer very-secret' },
       batch: { max_events: 100, format: 'wrapped' },
+      at_most_once: true,
+      ordered: true,
     },
   }
   await applied(pool, { ...world, endpoints })
@@ -357,6 +359,7 @@ test('an endpoint keeps its template, headers, batch and scope, and its headers 
   assert.match(tracker?.url ?? '', /^https:\/\/k\.example\/\{secret\.key\}\/postback\?subid=\{external_id!\}/)
   assert.deepEqual(tracker?.secrets, { key: 'a1b2c3' })
   assert.deepEqual(warehouse?.headers, { Authorization: 'Bearer very-secret' })
+  assert.deepEqual([tracker?.at_most_once, warehouse?.at_most_once, warehouse?.ordered], [undefined, true, true])
   assert.deepEqual(warehouse?.batch, {
     max_events: 100,
     max_wait_ms: 1_000,

@@ -809,6 +809,19 @@ const endpoint = Type.Object(
       }),
     ),
     batch: Type.Optional(batch),
+    at_most_once: Type.Optional(
+      Type.Boolean({
+        description:
+          'Rather not at all than twice: what may have arrived and was not answered is given up as `outcome_unknown`.',
+        default: false,
+      }),
+    ),
+    ordered: Type.Optional(
+      Type.Boolean({
+        description: 'Messages of one click are sent one after the other: none before the one before it has ended.',
+        default: false,
+      }),
+    ),
     secret: Type.Optional(
       Type.String({
         maxLength: 200,

@@ -52,6 +52,8 @@ export function readEndpoint(
     body: file.body,
     content_type: sent?.method === 'POST' ? (file.content_type ?? 'application/json') : undefined,
     headers: file.headers && { ...file.headers },
+    at_most_once: file.at_most_once === true ? true : undefined,
+    ordered: file.ordered === true ? true : undefined,
     batch: file.batch && readBatch(file.batch, reading),
     secret: file.secret,
     secrets: readSecrets(file, sent, reading),

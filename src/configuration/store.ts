@@ -54,6 +54,7 @@ const tables: Readonly<
       'advertiser_id', 'name', 'status', 'scope', 'triggers', 'rule', 'method', 'url', 'body', 'content_type', 'secret', 'secrets', 'timeout_ms',
       'max_concurrency', 'max_attempts', 'max_per_minute', 'expires_hours', 'allow_private_address', 'yields', 'template', 'headers', 'batch',
       'previous_secret', 'previous_secret_until', 'quota', 'retry', 'success', 'final_statuses', 'via_proxy',
+      'at_most_once', 'ordered',
     ], // prettier-ignore
   },
 }

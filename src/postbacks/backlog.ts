@@ -137,6 +137,7 @@ export class Backlog {
 
   /** Takes what was read.
    * @param underWay deliveries that are being tried: their rows go when their outcome is on record
+   * @param admitted those of endpoints with an order whose turn it is
    * @returns the lines that have something to send
    */
   endReadings(
@@ -144,6 +145,7 @@ export class Backlog {
     readings: readonly Reading[],
     rows: readonly Claimed[],
     underWay: { readonly has: (deliveryId: bigint) => boolean },
+    admitted: ReadonlySet<bigint>,
   ): readonly Line[] {
     const counts = new Map<string, number>()
     const filled = new Set<Line>()
@@ -152,7 +154,8 @@ export class Backlog {
       const line = this.#lines.get(delivery.endpointId)
       if (line === undefined || !line.isReading) continue
       const { deliveryId } = delivery
-      if (!line.known.has(deliveryId) && !line.lately.has(deliveryId) && !underWay.has(deliveryId)) {
+      const isNew = !line.known.has(deliveryId) && !line.lately.has(deliveryId) && !underWay.has(deliveryId)
+      if (isNew && (line.endpoint.ordered !== true || admitted.has(deliveryId))) {
         this.#add(line, delivery)
         filled.add(line)
       }

@@ -189,3 +189,16 @@ test('what the endpoint calls final and what the receiver breaks off is given up
   assert.deepEqual(decide(aborted), { kind: 'gave_up', reason: 'aborted_by_receiver' })
   assert.deepEqual(decide({ ...aborted, status: 200 }), { kind: 'delivered' })
 })
+
+test('what may arrive once, may have arrived and was not answered is given up; what was refused is tried again', () => {
+  const rules = compileAnswerRules({ success: { body: { contains: ['fine'] } } })
+  const once = (result: AttemptResult): Outcome =>
+    decideOutcome({ result, rules, mustNotRepeat: true, attempts: 1, maxAttempts: 12, expiresInMs: undefined, nowMs: NOW, random: () => 0.5 }) // prettier-ignore
+  const unknown = { kind: 'gave_up', reason: 'outcome_unknown' }
+  for (const error of ['timeout', 'connection_reset', 'protocol_error', 'interrupted'] as const)
+    assert.deepEqual(once(failed(error)), unknown)
+  const good = { kind: 'answered', status: 200, retryAfter: undefined, body: 'fi' } as const
+  assert.deepEqual(once({ ...good, isBodyWhole: false }), unknown)
+  assert.equal(once({ ...good, isBodyWhole: true }).kind, 'retry')
+  assert.equal(once({ ...good, status: 503, isBodyWhole: false }).kind, 'retry')
+})

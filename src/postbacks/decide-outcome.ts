@@ -44,6 +44,8 @@ const PROXY_STEPS = 4
 
 export type Decision = {
   readonly result: AttemptResult
+  /** It may arrive once at most and may have arrived: without an answer that can be judged nothing is tried again. */
+  readonly mustNotRepeat?: boolean
   /** Attempts that count, this one included; integer ≥ 0. A failed probe is none: it only asked whether the receiver is back. */
   readonly attempts: number
   /** All tries, those that used up nothing too: how long to wait while our own proxy is away. Left out: as `attempts`. */
@@ -67,12 +69,14 @@ export type Decision = {
  * the endpoint calls final: gave up. 408, 409, 425, 429, 5xx, failures of the network and bodies that are not accepted: the
  * ladder of three days or that of the endpoint. Other 4xx, 3xx and a refused destination or request: the short ladder. An
  * attempt that we broke off ourselves is repeated at once and never the last; one that our own proxy broke waits and is not
- * counted.
+ * counted. What may arrive once at most, may have arrived and was not answered: gave up.
  * @see docs/states/delivery.md
  */
 export function decideOutcome(decision: Decision): Outcome {
   const { result, rules = USUAL_RULES, scheduleMs = LADDER_MS } = decision
+  const { mustNotRepeat = false } = decision
   if (result.kind === 'failed') {
+    if (mustNotRepeat) return { kind: 'gave_up', reason: 'outcome_unknown' }
     if (result.error === 'interrupted') return { kind: 'retry', delayMs: 0 }
     if (result.error === 'proxy_error') return waitForProxy(decision)
     if (result.error === 'request_invalid') return climb(decision, SHORT_LADDER_MS, 'request_invalid')
@@ -84,6 +88,7 @@ export function decideOutcome(decision: Decision): Outcome {
     case 'success':
       return { kind: 'delivered' }
     case 'retry':
+      if (mustNotRepeat && isGoodInPart(result, rules)) return { kind: 'gave_up', reason: 'outcome_unknown' }
       return climb(decision, scheduleMs, 'attempts_exhausted')
     case 'retry_briefly':
       return climb(decision, SHORT_LADDER_MS, 'refused_by_receiver')
@@ -97,6 +102,10 @@ export function decideOutcome(decision: Decision): Outcome {
       return answer satisfies never
   }
 }
+
+/** A good status whose words, which decide, broke off: the receiver may have taken it. */
+const isGoodInPart = ({ status, isBodyWhole }: Answer, { isSuccessStatus }: AnswerRules): boolean =>
+  isBodyWhole === false && isSuccessStatus(status)
 
 /** However long our proxy is away, nothing is given up for it but what has expired. */
 function waitForProxy(decision: Decision): Outcome {

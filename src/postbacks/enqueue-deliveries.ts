@@ -8,18 +8,23 @@ import { sealHeaders } from './stored-headers.ts'
 export type DeliveryKind = 'auto' | 'replay' | 'test'
 
 /** Takes the key first: only rows whose key is new become deliveries, so a repeat changes nothing. The rows come sorted by key,
- * so that two transactions that insert the same keys wait for each other instead of deadlocking.
+ * so that two transactions that insert the same keys wait for each other instead of deadlocking. Numbered they are in the order in
+ * which they were made, which is the order of the messages of a click.
  */
 const ENQUEUE = `
   WITH given AS (
     SELECT * FROM unnest(
       $1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::uuid[], $9::uuid[],
-      $10::int[], $11::int[], $12::text[], $13::text[], $14::text[], $15::text[], $17::jsonb[]
-    ) AS g(endpoint_id, event_id, cause, advertiser_id, affiliate_id, campaign_id, offer_id, click_id, conversion_id,
-      conversion_revision, config_version, method, url, content_type, body, headers)
+      $10::int[], $11::int[], $12::text[], $13::text[], $14::text[], $15::text[], $17::jsonb[], $18::int[]
+    ) WITH ORDINALITY AS g(endpoint_id, event_id, cause, advertiser_id, affiliate_id, campaign_id, offer_id, click_id, conversion_id,
+      conversion_revision, config_version, method, url, content_type, body, headers, made_no, key_no)
+  ), numbered AS MATERIALIZED (
+    SELECT endpoint_id, event_id, click_id, key_no, nextval('delivery_ids') AS delivery_id
+    FROM (SELECT * FROM given ORDER BY made_no) AS g
   ), fresh AS (
     INSERT INTO delivery_keys (endpoint_id, event_id, replay_no, delivery_id, created_at, clicked_on)
-    SELECT endpoint_id, event_id, 0, nextval('delivery_ids'), date_trunc('milliseconds', now()), delivery_key_day(click_id) FROM given
+    SELECT endpoint_id, event_id, 0, delivery_id, date_trunc('milliseconds', now()), delivery_key_day(click_id)
+    FROM numbered ORDER BY key_no
     ON CONFLICT DO NOTHING
     RETURNING endpoint_id, event_id, delivery_id, created_at
   ), stored AS (
@@ -30,7 +35,7 @@ const ENQUEUE = `
     FROM fresh JOIN given USING (endpoint_id, event_id)
   ), queued AS (
     INSERT INTO delivery_ready (delivery_id, created_at, endpoint_id, run_at, attempts)
-    SELECT delivery_id, created_at, endpoint_id, clock_timestamp(), 0 FROM fresh
+    SELECT delivery_id, created_at, endpoint_id, clock_timestamp(), 0 FROM fresh ORDER BY delivery_id
   )
   SELECT delivery_id FROM fresh`
 
@@ -75,11 +80,12 @@ export async function storeDeliveries(
   kind: DeliveryKind,
 ): Promise<readonly bigint[]> {
   if (deliveries.length === 0) return []
-  const sorted = deliveries.toSorted((a, b) => compareKeys(a, b))
+  const sorted = deliveries.map((row, madeNo) => ({ ...row, madeNo })).toSorted(compareKeys)
   const { rows } = await tx.query<{ delivery_id: bigint }>(ENQUEUE, [
     ...deliveryColumns(sorted),
     kind,
     sorted.map(({ headers }) => (headers === undefined ? null : sealHeaders(headers))),
+    sorted.map(({ madeNo }) => madeNo),
   ])
   if (rows.length > 0) await tx.query(NOTIFY_OWNERS, [noticeOf(deliveries.map((row) => row.endpointId))])
   return rows.map((row) => row.delivery_id)

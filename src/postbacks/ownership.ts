@@ -115,20 +115,25 @@ export async function leave(pool: Pool, workerId: string): Promise<void> {
   await pool.query(LEAVE, [workerId])
 }
 
+/** A mark of a dead worker on what may arrive once at most is not taken over: that delivery is about to be set aside. */
 const MARK = `
   INSERT INTO delivery_marks (delivery_id, endpoint_id, run_at, worker_id, is_once)
   SELECT delivery_id, endpoint_id, to_timestamp(micros / 1000000), $5, is_once
   FROM unnest($1::bigint[], $2::text[], $3::float8[], $4::bool[]) AS g(delivery_id, endpoint_id, micros, is_once)
   WHERE EXISTS (SELECT FROM delivery_workers WHERE worker_id = $5 FOR KEY SHARE)
-  ON CONFLICT (delivery_id) DO UPDATE SET worker_id = excluded.worker_id, run_at = excluded.run_at
-    WHERE delivery_marks.worker_id IS NULL
+  ON CONFLICT (delivery_id) DO UPDATE SET worker_id = excluded.worker_id, run_at = excluded.run_at, is_once = excluded.is_once
+    WHERE (delivery_marks.worker_id IS NULL AND NOT delivery_marks.is_once)
+      OR (delivery_marks.worker_id = $5 AND delivery_marks.delivery_id = ANY($6::bigint[]))
   RETURNING delivery_id`
 
 export type Mark = {
   readonly deliveryId: bigint
   readonly endpointId: string
   readonly runAtMicros: number
+  /** It may arrive once at most. */
   readonly isOnce: boolean
+  /** An earlier statement may have marked it for this worker, which has not tried it since. */
+  readonly isRepeat: boolean
 }
 
 /** Writes down that a worker is about to try these. @returns those that it may try */
@@ -139,6 +144,7 @@ export async function markUnderWay(pool: Pool, workerId: string, marks: readonly
     marks.map((mark) => mark.runAtMicros),
     marks.map((mark) => mark.isOnce),
     workerId,
+    marks.filter((mark) => mark.isRepeat).map((mark) => mark.deliveryId),
   ])
   return new Set(rows.map((row) => row.delivery_id))
 }

@@ -58,6 +58,7 @@ function composeRequest(delivery: Claimed, endpoint: PostbackEndpoint, nowMs: nu
     isBodyJudged: answerRulesOf(endpoint).acceptsBody !== undefined,
     allow: endpoint.postback_allow,
     viaProxy: endpoint.via_proxy,
+    isOnce: endpoint.at_most_once,
   }
 }
 
@@ -98,6 +99,7 @@ export function judgeTry({ delivery, endpoint, exchange, surroundings, isProbe, 
   const isOurFault = exchange.error === 'proxy_error' && !isProbe
   const outcome = decideOutcome({
     result: exchange.result,
+    mustNotRepeat: endpoint.at_most_once === true && exchange.wasSent,
     attempts: delivery.attempts - delivery.probes + (isProbe || isOurFault ? 0 : 1),
     tries: delivery.attempts + 1,
     maxAttempts: endpoint.max_attempts,

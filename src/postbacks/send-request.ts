@@ -34,11 +34,15 @@ export type OutgoingRequest = {
   readonly allow?: PostbackAllow | undefined
   /** Undefined: through the proxy where there is one. */
   readonly viaProxy?: boolean | undefined
+  /** It must not be written a second time, also not by a client that opens another connection for it. */
+  readonly isOnce?: boolean | undefined
 }
 
 /** What was seen of one try. */
 export type Exchange = {
   readonly result: AttemptResult
+  /** The receiver may have seen it: its head was given to a connection. */
+  readonly wasSent: boolean
   readonly status: number | undefined
   readonly error: AttemptError | undefined
   readonly errorDetail: string | undefined
@@ -113,6 +117,7 @@ function sendOnce(agent: Agent, request: OutgoingRequest, underWay: Set<Try>): P
 /** A try that was not made. */
 export const unsentExchange = (error: 'destination_refused' | 'request_invalid', detail: string): Exchange => ({
   result: { kind: 'failed', error },
+  wasSent: false,
   status: undefined,
   error,
   errorDetail: detail,
@@ -136,14 +141,19 @@ class Try implements Dispatcher.DispatchHandler {
   #firstByteMs: number | undefined
   #kept: Buffer[] = []
   readonly #keptMax: number
+  readonly #isOnce: boolean
   #connection: Connection | undefined
   #isReused: boolean | undefined
   #responseHeaders: string | undefined
   #bytes = 0
   #informational = 0
 
-  constructor({ timeoutMs, isBodyJudged = false }: OutgoingRequest, settle: (exchange: Exchange) => void) {
+  constructor(
+    { timeoutMs, isBodyJudged = false, isOnce = false }: OutgoingRequest,
+    settle: (exchange: Exchange) => void,
+  ) {
     this.#settle = settle
+    this.#isOnce = isOnce
     this.#keptMax = isBodyJudged ? RESPONSE_BYTES_MAX : RESPONSE_HEAD_BYTES
     this.#deadline = setTimeout(() => this.#breakOff('timeout'), timeoutMs)
   }
@@ -155,6 +165,7 @@ class Try implements Dispatcher.DispatchHandler {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     // The deadline passed while the connection was being made: the request must not go out any more.
     if (this.#isSettled) return controller.abort(new Error('deadline'))
+    if (this.#isOnce && this.#controller !== undefined) return controller.abort(new Error('sent before'))
     this.#controller = controller
     onHeadWritten = (socket) => this.#noteConnection(socket)
   }
@@ -212,6 +223,7 @@ class Try implements Dispatcher.DispatchHandler {
     const opened = this.#isReused === false ? connection : undefined
     this.#settle({
       result: this.#result(error, body),
+      wasSent: this.#controller !== undefined,
       status: this.#status,
       error: this.#errorOnRecord(error),
       errorDetail: detail,

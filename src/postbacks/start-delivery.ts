@@ -77,7 +77,7 @@ export type Delivery = {
 
 /** Starts to deliver what is queued: reads ahead fairly by endpoint, signs, sends, records one row per try, puts off or gives up.
  *
- * At least once, with the same `webhook-id` in every try; no order is promised. Several workers may run at once: each endpoint is
+ * At least once, with the same `webhook-id` in every try, in no order; an endpoint may ask for at most once, and for order per click. Several workers may run at once: each endpoint is
  * served by one of them. While PostgreSQL is away nothing is read, what is under way finishes, and outcomes wait in memory; it
  * never exits.
  */
@@ -250,6 +250,7 @@ class Delivering {
     if (isWhole) {
       this.#wholeLookAt = performance.now() + WHOLE_LOOK_INTERVAL_MS
       await this.#retire(snapshot)
+      await worker.sweepOrder()
     }
     return LOOK_INTERVAL_MS
   }

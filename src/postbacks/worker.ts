@@ -11,6 +11,7 @@ import { Scheduler, type Ending } from './scheduler/scheduler.ts'
 import { signOf } from './scheduler/sign-of.ts'
 import { judgeTry, sendDelivery, type Surroundings } from './send-delivery.ts'
 import type { Sender } from './send-request.ts'
+import { Turns } from './turns.ts'
 
 /** Deliveries under way to one host at most, so that many endpoints on a small server do not overrun it together. */
 export const PER_HOST_MAX = 64
@@ -53,6 +54,7 @@ export class Worker {
   readonly #options: WorkerOptions
   readonly #scheduler: Scheduler
   readonly #backlog = new Backlog()
+  readonly #turns: Turns
   /** Lines with something to send by host, those served last at the end of each. */
   readonly #hosts = new Map<string, Set<Line>>()
   /** Lines with something to send that were not given anything: the gate, a breaker, a rate or a limit of their own stands in the way. */
@@ -64,7 +66,10 @@ export class Worker {
   readonly #suspectTo = new Map<number, bigint>()
   /** Sent and not on record. */
   readonly #unsettled = new Map<bigint, Line>()
-  readonly #unsettledOfShard = new Map<number, number>()
+  /** Whether they were marked is not known; they were not sent. */
+  readonly #unsureMarks = new Set<bigint>()
+  /** How much is under way of each shard. */
+  readonly #heldShards = new Map<number, number>()
   readonly #leaving = new Set<number>()
   #snapshot: Snapshot | undefined
   #isSendingSoon = false
@@ -78,6 +83,8 @@ export class Worker {
   constructor(options: WorkerOptions) {
     this.#options = options
     this.#scheduler = new Scheduler({ slots: options.concurrencyMax, perHostMax: PER_HOST_MAX })
+    const { pool, workerId, logLines } = options
+    this.#turns = new Turns({ pool, workerId, logLines, onReleased: (ids) => this.look(ids, 'notice') })
   }
 
   get shards(): readonly number[] {
@@ -86,7 +93,7 @@ export class Worker {
 
   /** Shards that it was told to leave and that have nothing under way any more. */
   get leftShards(): readonly number[] {
-    return [...this.#leaving].filter((shard) => (this.#unsettledOfShard.get(shard) ?? 0) === 0)
+    return [...this.#leaving].filter((shard) => (this.#heldShards.get(shard) ?? 0) === 0)
   }
 
   /** Deliveries whose try has begun and is not on record. */
@@ -155,21 +162,62 @@ export class Worker {
   async read(): Promise<Backlog['wants']> {
     const { lines, readings } = this.#backlog.nextReadings()
     if (lines.length === 0) return 'nothing'
+    // A shard is given back only when nothing of this worker can park a message of it any more.
+    const held = lines.filter(isOrdered).map((line) => line.shard)
+    for (const shard of held) this.#hold(shard, 1)
     try {
       const rows = await readDue(this.#options.pool, readings)
-      for (const line of this.#backlog.endReadings(lines, readings, rows, this.#unsettled)) this.#enlist(line)
+      const admitted = await this.#admitToOrder(lines, rows)
+      for (const line of this.#backlog.endReadings(lines, readings, rows, this.#unsettled, admitted)) this.#enlist(line)
     } catch (error) {
       this.#backlog.failReadings(lines)
       throw error
+    } finally {
+      for (const shard of held) this.#hold(shard, -1)
     }
     this.#sendSoon()
     return this.#backlog.wants
   }
 
+  /** Of what was read for endpoints with an order: those whose turn it is. */
+  async #admitToOrder(lines: readonly Line[], rows: readonly Claimed[]): Promise<ReadonlySet<bigint>> {
+    const ordered = new Map(lines.filter(isOrdered).map((line) => [line.endpointId, line]))
+    if (ordered.size === 0) return NONE
+    this.#turns.advance()
+    await this.#turns.open([...ordered.keys()])
+    const isKnown = ({ endpointId, deliveryId }: Claimed): boolean =>
+      ordered.get(endpointId)?.known.has(deliveryId) ?? true
+    const unknown = rows.filter((row) => !isKnown(row))
+    if (unknown.length === 0) return NONE
+    const fresh = unknown.filter(({ deliveryId }) => !this.#unsettled.has(deliveryId))
+    const underWay = unknown.filter(({ deliveryId }) => this.#unsettled.has(deliveryId))
+    return this.#turns.admit(fresh, underWay)
+  }
+
+  /** Finds messages whose turn came without this worker's doing: the one before expired, or the endpoint needs no order any more. */
+  async sweepOrder(): Promise<void> {
+    const byId = this.#snapshot === undefined ? undefined : receiversOf(this.#snapshot)
+    await this.#turns.sweep((endpointId) => {
+      const receiver = this.#suspectTo.has(shardOf(endpointId)) ? byId?.get(endpointId) : undefined
+      return receiver && isOrdered(receiver)
+    })
+  }
+
   /** The outcomes are on record, or another worker will try. */
   settle(completions: readonly Completion[]): void {
-    for (const { claimed } of completions) this.#settleOne(claimed.deliveryId)
+    const ended: Completion['claimed'][] = []
+    for (const { claimed, outcome } of completions) {
+      const line = this.#settleOne(claimed.deliveryId)
+      if (line !== undefined && outcome !== 'retry' && this.#isInOrder(line)) ended.push(claimed)
+    }
+    if (ended.length > 0) this.#turns.end(ended)
     this.#sendSoon()
+    this.#noteDrained()
+  }
+
+  /** Also where it was not when the try began. */
+  #isInOrder(line: Line): boolean {
+    return isOrdered(line) || this.#turns.isOpen(line.endpointId)
   }
 
   /** Sends nothing more. Resolves when everything under way is on record. */
@@ -177,6 +225,11 @@ export class Worker {
     this.#isStopping = true
     clearTimeout(this.#timer)
     if (this.#unsettled.size > 0) await new Promise<void>((resolve) => (this.#onDrained = resolve))
+    await this.#turns.idle()
+  }
+
+  #noteDrained(): void {
+    if (this.#unsettled.size === 0) this.#onDrained?.()
   }
 
   #openLines(): void {
@@ -184,7 +237,8 @@ export class Worker {
     const byId = receiversOf(this.#snapshot)
     for (const line of [...this.#backlog.lines]) {
       const receiver = byId.get(line.endpointId)
-      if (receiver === undefined || !this.#mayServe(receiver)) this.#close(line)
+      if (receiver === undefined || !this.#mayServe(receiver) || isOrdered(line) !== isOrdered(receiver))
+        this.#close(line)
     }
     for (const receiver of byId.values()) {
       if (!this.#mayServe(receiver)) continue
@@ -205,6 +259,7 @@ export class Worker {
 
   #close(line: Line): void {
     this.#backlog.close(line)
+    this.#turns.close(line.endpointId)
     this.#hosts.get(line.host)?.delete(line)
     this.#aside.delete(line)
   }
@@ -307,8 +362,8 @@ export class Worker {
       const asksReceiver = this.#scheduler.start(line, performance.now()).isProbe
       const isProbe = this.#options.gate.start(line.endpoint).isProbe || asksReceiver
       this.#unsettled.set(delivery.deliveryId, line)
-      this.#unsettledOfShard.set(line.shard, (this.#unsettledOfShard.get(line.shard) ?? 0) + 1)
-      const isMarked = delivery.deliveryId <= line.suspectTo
+      this.#hold(line.shard, 1)
+      const isMarked = line.endpoint.at_most_once === true || delivery.deliveryId <= line.suspectTo
       const started = { line, host: line.host, endpoint: line.endpoint, delivery, isProbe, isMarked }
       if (isMarked) marking.push(started)
       else void this.#try(started)
@@ -317,22 +372,28 @@ export class Worker {
 
   async #markAndTry(started: readonly Started[]): Promise<void> {
     const { pool, workerId, logLines } = this.#options
-    const marks = started.map(({ delivery }) => ({ ...delivery, isOnce: false }))
+    const marks = started.map(({ delivery, endpoint }) => ({
+      ...delivery,
+      isOnce: endpoint.at_most_once === true,
+      isRepeat: this.#unsureMarks.delete(delivery.deliveryId),
+    }))
     const marked = await markUnderWay(pool, workerId, marks).catch((error: unknown) => {
       logLines.warn({ error }, 'deliveries wait, because they cannot be marked')
-      return new Set<bigint>()
+      for (const { deliveryId } of marks) this.#unsureMarks.add(deliveryId)
+      return undefined
     })
     for (const one of started) {
-      if (marked.has(one.delivery.deliveryId)) void this.#try(one)
-      else this.#giveUpStart(one)
+      if (marked?.has(one.delivery.deliveryId) === true) void this.#try(one)
+      else this.#giveUpStart(one, marked === undefined)
     }
   }
 
-  /** It was not sent after all; it is read again later. */
-  #giveUpStart(started: Started): void {
+  /** It was not sent after all; it is read again at once where only the database was away, else at one of the next looks. */
+  #giveUpStart(started: Started, isAgain: boolean): void {
     this.#end(started, { sign: undefined, tookMs: undefined })
     this.#settleOne(started.delivery.deliveryId)
-    if (!started.line.isClosed) this.#backlog.want(started.line, 'whole')
+    this.#noteDrained()
+    if (isAgain && !started.line.isClosed) this.#backlog.want(started.line, 'whole')
   }
 
   async #try(started: Started): Promise<void> {
@@ -356,15 +417,24 @@ export class Worker {
     else this.#sendSoon()
   }
 
-  #settleOne(deliveryId: bigint): void {
+  #hold(shard: number, by: 1 | -1): void {
+    this.#heldShards.set(shard, (this.#heldShards.get(shard) ?? 0) + by)
+  }
+
+  /** @returns the line that it was sent for; undefined: it was none of this worker's */
+  #settleOne(deliveryId: bigint): Line | undefined {
     const line = this.#unsettled.get(deliveryId)
-    if (line === undefined) return
+    if (line === undefined) return undefined
     this.#unsettled.delete(deliveryId)
     this.#backlog.forget(line, deliveryId)
-    this.#unsettledOfShard.set(line.shard, this.#unsettledOfShard.get(line.shard)! - 1)
-    if (this.#unsettled.size === 0) this.#onDrained?.()
+    this.#hold(line.shard, -1)
+    return line
   }
 }
+
+const NONE: ReadonlySet<bigint> = new Set()
+
+const isOrdered = ({ endpoint }: KnownReceiver): boolean => endpoint.ordered === true
 
 const receiversOfSnapshot = new WeakMap<Snapshot, ReadonlyMap<string, KnownReceiver>>()
 

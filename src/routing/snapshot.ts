@@ -275,6 +275,10 @@ export type PostbackEndpoint = {
   readonly headers?: Readonly<Record<string, string>>
   /** Many messages in one request; left out: one request each. */
   readonly batch?: PostbackBatch
+  /** What may have arrived and was not answered is never sent again; left out: it is. */
+  readonly at_most_once?: true
+  /** Messages of one click are sent one after the other; left out: as they come. */
+  readonly ordered?: true
   /** Signing secret, `whsec_…` of Standard Webhooks; left out: unsigned. */
   readonly secret?: string
   /** What stands in URL, body and headers as `{secret.name}`, by name; put in when a message is sent. */

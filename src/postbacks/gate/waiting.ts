@@ -64,6 +64,18 @@ export async function readWaiting(
 
 const toDate = (ms: number | undefined): Date | undefined => (ms === undefined ? undefined : new Date(ms))
 
+const BEHIND = `
+  SELECT o.delivery_id FROM delivery_order AS o
+  WHERE o.delivery_id = ANY($1::bigint[]) AND EXISTS (
+    SELECT FROM delivery_order AS e WHERE e.endpoint_id = o.endpoint_id AND e.click_id = o.click_id AND e.place < o.place
+  )`
+
+/** Those of some deliveries that wait for an earlier message of their click. A worker learns it when it meets them. */
+export async function readBehind(pool: Pool, deliveryIds: readonly bigint[]): Promise<ReadonlySet<bigint>> {
+  const { rows } = await pool.query<{ delivery_id: bigint }>(BEHIND, [deliveryIds])
+  return new Set(rows.map((row) => row.delivery_id))
+}
+
 /** An endpoint that fails or is disabled, as people see it. */
 export type FailingEndpoint = {
   readonly endpoint_id: string
