@@ -25,7 +25,10 @@ const COMMANDS = {
     ['--test', 'test/tidy/**/*.test.ts'],
   ],
   bench: (args) => [['bench/run.ts', ...args]],
-  faults: (args) => [['test/faults/run.ts', ...args]],
+  faults: (args) =>
+    args[0] === 'deliveries'
+      ? [['test/faults/deliveries/run.ts', ...args.slice(1)]]
+      : [['test/faults/run.ts', ...args]],
   docs: () => [['scripts/write-reference.ts']],
   'build-sdk': (args) => [['sdk/web/build.ts', ...args]],
 }

@@ -130,11 +130,11 @@ function templateTable(): string {
 
 function templateParameterTable(): string {
   const rows = templates().flatMap(([template, { parameters }]) =>
-    parameters.map(({ name, isNeeded, byDefault, description }) => [
+    parameters.map(({ name, isNeeded, byDefault, kind, description }) => [
       template,
       `\`${name}\``,
       isNeeded ? '**needed**' : byDefault === undefined ? '' : `\`${byDefault}\``,
-      description,
+      kind === 'secret' ? `${description} A secret.` : description,
     ]),
   )
   return table(['Template', 'Parameter', 'Default', 'What it is'], rows)

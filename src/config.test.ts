@@ -77,6 +77,9 @@ const REFUSED: readonly (readonly [Environment, RegExp])[] = [
   [{ WAYPOST_LOG_MAX_DAYS: '3651' }, /WAYPOST_LOG_MAX_DAYS=3651: must be/],
   [{ WAYPOST_LOG_MAX_GB: '0' }, /WAYPOST_LOG_MAX_GB=0: must be/],
   [{ WAYPOST_CLICK_INDEX_DAYS: '0' }, /WAYPOST_CLICK_INDEX_DAYS=0: must be/],
+  [{ WAYPOST_DELIVERY_DAYS: '29' }, /WAYPOST_DELIVERY_DAYS=29: must be a whole number from 30/],
+  [{ WAYPOST_ATTEMPT_DAYS: '31' }, /WAYPOST_ATTEMPT_DAYS=31: must not be longer/],
+  [{ WAYPOST_ATTEMPT_ARCHIVE_DAYS: '0' }, /WAYPOST_ATTEMPT_ARCHIVE_DAYS=0: must be/],
 ]
 
 for (const [environment, message] of REFUSED) {

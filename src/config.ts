@@ -35,6 +35,12 @@ export type Config = {
   readonly logRetention: { readonly minAgeMs: number; readonly maxAgeMs: number; readonly maxBytes: number }
   /** How long a click can be found by its id for events and postbacks. */
   readonly clickIndexDays: number
+  /** How long what is known of outbound postbacks is kept: messages, and attempts in PostgreSQL and then in ClickHouse. */
+  readonly deliveryRetention: {
+    readonly deliveryDays: number
+    readonly attemptDays: number
+    readonly archiveDays: number
+  }
   /** Guards that the fault run switches off to show that it notices; empty in every other run. */
   readonly faultGuardsOff: ReadonlySet<FaultGuard>
   /** What looks like a mistake and is not used, one sentence each. */
@@ -97,6 +103,12 @@ export const environmentVariables = {
   WAYPOST_LOG_MAX_DAYS: { purpose: 'days after which the event log is dropped', otherwise: '30' },
   WAYPOST_LOG_MAX_GB: { purpose: 'gigabytes above which the oldest of the event log is dropped', otherwise: '50' },
   WAYPOST_CLICK_INDEX_DAYS: { purpose: 'days that a click can be found by its id', otherwise: '90' },
+  WAYPOST_DELIVERY_DAYS: {
+    purpose: 'days that outbound postbacks are kept with how they ended, at least 30; what still waits stays',
+    otherwise: '30',
+  },
+  WAYPOST_ATTEMPT_DAYS: { purpose: 'days that their attempts stay in PostgreSQL', otherwise: '7' },
+  WAYPOST_ATTEMPT_ARCHIVE_DAYS: { purpose: 'days that their attempts are kept in ClickHouse', otherwise: '180' },
   WAYPOST_FAULT_GUARDS_OFF: {
     purpose: `never set it: guards that a fault run switches off to see numbers go wrong (${faultGuards.join(', ')})`,
     otherwise: '',
@@ -139,6 +151,12 @@ export function readConfig(environment: Environment = process.env): Config {
       maxBytes: integer('WAYPOST_LOG_MAX_GB', 1, 1_000_000) * GIGABYTE,
     },
     clickIndexDays: integer('WAYPOST_CLICK_INDEX_DAYS', 1, 3_650),
+    deliveryRetention: {
+      // Whoever asks what happened, or has to send it again, often comes only with the month's bill.
+      deliveryDays: integer('WAYPOST_DELIVERY_DAYS', 30, 3_650),
+      attemptDays: integer('WAYPOST_ATTEMPT_DAYS', 1, 3_650),
+      archiveDays: integer('WAYPOST_ATTEMPT_ARCHIVE_DAYS', 1, 3_650),
+    },
     faultGuardsOff: new Set(list('WAYPOST_FAULT_GUARDS_OFF').map(parseFaultGuard)),
     warnings: [...warnOfUnknown(environment), ...warnOfGuards(text('WAYPOST_FAULT_GUARDS_OFF'))],
   }
@@ -258,6 +276,11 @@ function checkTogether(config: Config): void {
   if (config.logRetention.minAgeMs > config.logRetention.maxAgeMs) {
     const hours = String(config.logRetention.minAgeMs / HOUR_MS)
     refuse('WAYPOST_LOG_MIN_HOURS', hours, 'must not be longer than WAYPOST_LOG_MAX_DAYS.')
+  }
+  const { attemptDays, deliveryDays, archiveDays } = config.deliveryRetention
+  if (attemptDays > Math.min(deliveryDays, archiveDays)) {
+    const wanted = 'must not be longer than WAYPOST_DELIVERY_DAYS and WAYPOST_ATTEMPT_ARCHIVE_DAYS.'
+    refuse('WAYPOST_ATTEMPT_DAYS', String(attemptDays), wanted)
   }
 }
 

@@ -6,6 +6,14 @@ import { readConfig } from '#config'
 import { KEEP_HOURS_MAX } from '#configuration'
 import {
   applyFile,
+  askReplay,
+  cancelReplayById,
+  printReplays,
+  runReplay,
+  testEndpoint,
+  printDeliveries,
+  printEndpoints,
+  printWhyNot,
   doctor,
   explainUrl,
   inspectInstallationLog,
@@ -49,6 +57,18 @@ const visitOptions = {
   file: TEXT,
   version: TEXT,
 } as const
+
+/** What narrows postbacks on the command line. */
+const deliveryOptions = { endpoint: TEXT, click: TEXT, conversion: TEXT, cause: TEXT, since: TEXT } as const
+
+const deliveryFilter = (values: { readonly [name in keyof typeof deliveryOptions]?: string | undefined }) =>
+  given({
+    endpoint_id: values.endpoint,
+    click_id: values.click,
+    conversion_id: values.conversion,
+    cause: values.cause,
+    from: values.since === undefined ? undefined : sinceTime(values.since),
+  })
 
 const visitOf = (values: { readonly [name in keyof typeof visitOptions]?: string | undefined }) => ({
   visitor: given({ ip: values.ip, user_agent: values['user-agent'], country: values.country }),
@@ -107,12 +127,22 @@ const commands: Readonly<Record<string, Command>> = {
   },
   endpoints: {
     usage:
-      'endpoints list | pause OBJECT ID [--note TEXT] | resume OBJECT ID | enable ID | recover ID --since TIME | rotate-secret ID [--keep-hours 24]',
+      'endpoints show [ID] | test ID [--click ID | --conversion ID] | list | pause OBJECT ID [--note TEXT] | resume OBJECT ID | enable ID | recover ID --since TIME | rotate-secret ID [--keep-hours 24]',
     summary:
-      'receivers of postbacks that fail or wait: pause and resume an endpoint, affiliate or advertiser, enable what was disabled, send what it missed, change its secret',
+      'receivers of postbacks: with Waypost running what waits for them and how their tries went, and a test with its answer; those that fail or wait; pause and resume an endpoint, affiliate or advertiser, enable what was disabled, send what it missed, change its secret',
     run: async (args) => {
-      const options = { note: TEXT, since: TEXT, 'keep-hours': { ...TEXT, default: '24' } } as const
+      const options = {
+        note: TEXT,
+        since: TEXT,
+        click: TEXT,
+        conversion: TEXT,
+        'keep-hours': { ...TEXT, default: '24' },
+      } as const
       const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      const [verb, id, ...rest] = positionals
+      if (verb === 'show' && rest.length === 0) return printEndpoints(readConfig(), id)
+      if (verb === 'test' && id !== undefined && rest.length === 0)
+        return testEndpoint(readConfig(), id, given({ click_id: values.click, conversion_id: values.conversion }))
       return runEndpointsCommand(readConfig(), readEndpointsQuestion(positionals, values))
     },
   },
@@ -157,6 +187,54 @@ const commands: Readonly<Record<string, Command>> = {
         file: positionals[0],
         version: versionOf(values.version),
       })
+    },
+  },
+  deliveries: {
+    usage:
+      'deliveries [DELIVERY_ID] [--endpoint ID] [--click ID] [--conversion ID] [--state gave_up] [--status 500] [--error timeout] [--cause sale] [--since 7d] [--limit 50]',
+    summary: 'with Waypost running: outbound postbacks, or one with its request and every try',
+    run: async (args) => {
+      const options = { ...deliveryOptions, state: TEXT, status: TEXT, error: TEXT, limit: TEXT } as const
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      if (positionals.length > 1) throw new UsageError('deliveries takes one id at most.')
+      const { state, status: http_status, error, limit } = values
+      const filter = { ...deliveryFilter(values), ...given({ state, http_status, error, limit }) }
+      return printDeliveries(readConfig(), positionals[0], filter)
+    },
+  },
+  'why-not': {
+    usage:
+      'why-not [--endpoint ID] [--click ID] [--conversion ID] [--reason rule_not_met] [--cause sale] [--since 7d] [--limit 50]',
+    summary: 'with Waypost running: postbacks that were not sent although an endpoint fits, and why',
+    run: async (args) => {
+      const { values } = parseArgs({ args, options: { ...deliveryOptions, reason: TEXT, limit: TEXT } })
+      const { reason, limit } = values
+      return printWhyNot(readConfig(), { ...deliveryFilter(values), ...given({ reason, limit }) })
+    },
+  },
+  replay: {
+    usage:
+      'replay --since 7d [--until TIME] [--endpoint ID] [--state gave_up] [--status 500] [--error timeout] [--cause sale] [--per-minute 600] [--yes] | replay list | replay cancel REPLAY_ID',
+    summary: 'with Waypost running: send what fits once more under the same ids; counts only, unless --yes',
+    run: async (args) => {
+      const options = { ...deliveryOptions, until: TEXT, state: TEXT, status: TEXT, error: TEXT, 'per-minute': TEXT, yes: { type: 'boolean' } } as const // prettier-ignore
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      const [verb, replayId, ...rest] = positionals
+      if (verb === 'list' && replayId === undefined) return printReplays(readConfig())
+      if (verb === 'cancel' && replayId !== undefined && rest.length === 0)
+        return cancelReplayById(readConfig(), replayId)
+      if (verb !== undefined) throw new UsageError('replay knows list and cancel REPLAY_ID.')
+      const { click, conversion, since, until, state, error, status, yes = false } = values
+      if (click !== undefined || conversion !== undefined)
+        throw new UsageError('replay goes by time; send one delivery of a click once more from its page.')
+      const filter = {
+        ...deliveryFilter(values),
+        from: sinceTime(since),
+        ...given({ to: until, state, error }),
+        ...(status !== undefined && { http_status: wholeNumber('--status', status, 100, 599) }),
+      }
+      const perMinute = values['per-minute'] === undefined ? undefined : wholeNumber('--per-minute', values['per-minute'], 1, 60_000) // prettier-ignore
+      return (yes ? runReplay : askReplay)(readConfig(), filter, perMinute)
     },
   },
   demo: {
@@ -258,7 +336,7 @@ function readEndpointsQuestion([verb, ...rest]: readonly string[], values: Endpo
   if (verb === 'rotate-secret' && rest.length === 1)
     return { verb, id: first!, keepHours: wholeNumber('--keep-hours', values['keep-hours'], 0, KEEP_HOURS_MAX) }
   throw new UsageError(
-    `endpoints knows list, pause and resume (${pausedObjects.join(', ')}) ID, enable ID, recover ID and rotate-secret ID.`,
+    `endpoints knows show [ID], test ID, list, pause and resume (${pausedObjects.join(', ')}) ID, enable ID, recover ID and rotate-secret ID.`,
   )
 }
 

@@ -44,7 +44,7 @@ const ROWS = `
     WHERE endpoint <> 'exa' OR adv = 'a';
   INSERT INTO deliveries (delivery_id, created_at, endpoint_id, event_id, replay_no, kind, cause, advertiser_id, affiliate_id, click_id, config_version, method, url)
     SELECT id, '2026-01-01', endpoint, gen_random_uuid(), 0, 'auto', 'sale', adv, aff, md5('click' || name)::uuid, 1, 'GET', 'https://x/' FROM messages;
-  INSERT INTO delivery_keys SELECT endpoint_id, event_id, 0, delivery_id, created_at FROM deliveries;
+  INSERT INTO delivery_keys SELECT endpoint_id, event_id, 0, delivery_id, created_at, delivery_key_day(click_id) FROM deliveries;
   INSERT INTO delivery_ready SELECT id, '2026-01-01', endpoint, now(), 0, 0 FROM messages;
   INSERT INTO delivery_deferred SELECT id, '2026-01-01', endpoint, now(), 0 FROM messages;
   INSERT INTO delivery_finals SELECT id, '2026-01-01', endpoint, 'delivered', NULL, 1, now() FROM messages;

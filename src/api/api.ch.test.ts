@@ -325,8 +325,12 @@ async function until(isSo: () => Promise<boolean>): Promise<void> {
   while (!(await isSo())) await new Promise((resolve) => setImmediate(resolve))
 }
 
+const END_READY = `
+  WITH gone AS (DELETE FROM delivery_ready RETURNING *)
+  INSERT INTO delivery_finals SELECT delivery_id, created_at, endpoint_id, 'gave_up', 'expired', 0, now() FROM gone`
+
 test('sends a postback once more, and a made-up sale to try an endpoint', async (t) => {
-  const { ask, feed, keyFor } = await withApi(t)
+  const { ask, feed, keyFor, pool } = await withApi(t)
   const click = clickWith()
   await feed([click, eventWith(click.click_id, 'reg')])
   const key = await keyFor({ role: 'affiliate', affiliate_id: 'anna' }, ['read', 'write'])
@@ -335,15 +339,19 @@ test('sends a postback once more, and a made-up sale to try an endpoint', async 
     [first!['endpoint_id'], first!['url']],
     ['annas-tracker', `https://anna.example/?c=${click.click_id}&p=2.5`],
   )
-  const replayed = await ask(`/v1/deliveries/${String(first!['delivery_id'])}/replay`, { key, method: 'POST' })
+  const replayOf = () => ask(`/v1/deliveries/${String(first!['delivery_id'])}/replay`, { key, method: 'POST' })
+  assert.equal(codeOf(await replayOf()), 'conflict', 'it waits for its first try')
+  await pool.query(END_READY)
+  const replayed = await replayOf()
   assert.equal(replayed.status, 201)
   const { body } = await ask(`/v1/deliveries/${String(replayed.body['delivery_id'])}`, { key })
   assert.deepEqual(
     [body['kind'], body['replay_no'], body['event_id'], body['url']],
     ['replay', 1, first!['event_id'], first!['url']],
   )
-  const trial = await ask('/v1/endpoints/annas-tracker/test', { key, method: 'POST' })
+  const trial = await ask('/v1/endpoints/annas-tracker/test?wait_ms=0', { key, method: 'POST' })
   assert.equal(trial.status, 201, trial.text)
+  assert.equal(trial.body['attempt'], null)
   assert.equal((await ask('/v1/endpoints/nobodys/test', { method: 'POST' })).status, 404)
   assert.equal((await ask('/v1/deliveries/999999/replay', { method: 'POST' })).status, 404)
 })

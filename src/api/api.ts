@@ -7,6 +7,7 @@ import type { FactsClient } from '#platform/clickhouse'
 import type { Clock } from '#platform/clock'
 import type { LogLines } from '#platform/log-lines'
 import type { Pool } from '#platform/postgres'
+import type { QueueLengths } from '#postbacks'
 import type { ReadableLog } from '#simulation'
 import type { SnapshotFollower } from '#snapshots'
 
@@ -27,6 +28,8 @@ export type Api = {
   readonly openEnricher: () => Enricher
   /** Counts of caps, for looking only; undefined: this process has none. */
   readonly caps: Pick<CapCounters, 'peek' | 'list'> | undefined
+  /** What waits for each endpoint, as it was counted last; undefined: nobody counts here, or not yet. */
+  readonly queueLengths: () => QueueLengths | undefined
   readonly operations: Operations
   readonly metrics: readonly (() => string | Promise<string>)[]
 }

@@ -9,6 +9,7 @@ import { describeTrace } from '#routing'
 import type { Api } from './api.ts'
 import type { ConfigVersions } from './config-versions.ts'
 import { conversionJson, listBookings, listConversions, listRevisions } from './conversions-store.ts'
+import { archiveOf } from './archive-of.ts'
 import { attemptJson, deliveryJson, whyNotJson } from './deliveries-json.ts'
 import { inboundJson, listInbound } from './inbound-store.ts'
 import { verdictJson } from './verdict-json.ts'
@@ -67,7 +68,8 @@ export async function readClickPage(
   }
 }
 
-function isOwn(click: ClickRecord, tenant: Tenant): boolean {
+/** Whether a click is one of the tenant's. */
+export function isOwn(click: ClickRecord, tenant: Tenant): boolean {
   if (tenant.role === 'owner') return true
   if (tenant.advertiserId !== undefined && click.advertiser_id !== tenant.advertiserId) return false
   return tenant.role === 'advertiser' || click.affiliate_id === tenant.affiliateId
@@ -78,7 +80,7 @@ async function readObligations(api: Api, tenant: Tenant, clickId: ClickId) {
   return asTenant(api.pool, tenant, async (tx) => {
     const conversions = await listConversions(tx, { click_id: clickId }, undefined, ROWS_MAX)
     const conversionIds = conversions.map(({ conversion_id }) => conversion_id)
-    const { deliveries, whyNot } = await deliveriesOfClick(tx, clickId)
+    const { deliveries, whyNot } = await deliveriesOfClick(tx, archiveOf(api), clickId)
     const inbound =
       tenant.role === 'affiliate' ? undefined : await listInbound(tx, { click_id: clickId }, undefined, ROWS_MAX)
     return {

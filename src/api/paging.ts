@@ -2,7 +2,9 @@ import { isUuid } from '#platform/ids'
 
 import { RequestError } from './errors.ts'
 
-/** Place of a row in a list that is ordered by time and id, newest first: the next page begins after it. */
+/** Place of a row in a list that is ordered by time and id, newest first: the next page begins after it. An id is a UUID, a number,
+ * or a UUID with a name after a tilde.
+ */
 export type Cursor = { readonly atMs: number; readonly id: string }
 
 /** A cursor as the caller sees it: opaque, so that the order behind it can change. */
@@ -12,9 +14,9 @@ export const encodeCursor = ({ atMs, id }: Cursor): string =>
 /** @throws {RequestError} the text is no cursor of ours */
 export function decodeCursor(text: string | undefined): Cursor | undefined {
   if (text === undefined) return undefined
-  const [time = '', id = ''] = Buffer.from(text, 'base64url').toString('utf8').split('.')
+  const [, time = '', id = ''] = /^([^.]*)\.(.*)$/s.exec(Buffer.from(text, 'base64url').toString('utf8')) ?? []
   const atMs = Number.parseInt(time, 36)
-  const isId = isUuid(id) || /^\d{1,19}$/.test(id)
+  const isId = isUuid(id) || /^\d{1,19}$/.test(id) || (isUuid(id.slice(0, 36)) && /^~[^\0]{1,63}$/s.test(id.slice(36)))
   if (!/^[0-9a-z]{1,10}$/.test(time) || !isId)
     throw new RequestError('request_invalid', 'it is no cursor of this list', 'cursor')
   return { atMs, id }

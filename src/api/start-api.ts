@@ -18,6 +18,7 @@ import { addConfigurationRoutes } from './routes/configuration.ts'
 import { addConfigurationVersionRoutes } from './routes/configuration-versions.ts'
 import { addConversionRoutes } from './routes/conversions.ts'
 import { addDeliveryRoutes } from './routes/deliveries.ts'
+import { addEndpointPageRoutes } from './routes/endpoint-pages.ts'
 import { addPostbackTemplateRoutes } from './routes/postback-templates.ts'
 import { addEndpointRoutes } from './routes/endpoints.ts'
 import { addExplainRoute } from './routes/explain.ts'
@@ -28,14 +29,20 @@ import { addNoticeRoutes } from './routes/notices.ts'
 import { addOptimizationRoutes } from './routes/optimization.ts'
 import { addPauseRoutes } from './routes/pauses.ts'
 import { addPublicRoutes } from './routes/public.ts'
+import { addReplayRoutes } from './routes/replays.ts'
 import { addReportRoutes } from './routes/reports.ts'
 import { addSimulateRoute } from './routes/simulate.ts'
 import { addTestRuleRoute } from './routes/test-rule.ts'
 
-export type ApiOptions = Omit<Api, 'registry' | 'edgePort' | 'sub2AllowedKeys' | 'caps' | 'operations' | 'metrics'> & {
+export type ApiOptions = Omit<
+  Api,
+  'registry' | 'edgePort' | 'sub2AllowedKeys' | 'caps' | 'queueLengths' | 'operations' | 'metrics'
+> & {
   readonly config: Pick<Config, 'apiHost' | 'apiPort' | 'edgePort' | 'sub2AllowedKeys'>
   /** Left out: explanations take caps to have room. */
   readonly caps?: Api['caps']
+  /** Left out: counted for each question. */
+  readonly queueLengths?: Api['queueLengths']
   /** Checks of the installation that this process can make; the others answer 503. */
   readonly operations?: Api['operations']
   /** Further metrics of this process for GET /metrics, in the text format of Prometheus. */
@@ -67,6 +74,7 @@ export async function createApi({
   config,
   caps,
   openEnricher,
+  queueLengths = () => undefined,
   operations = {},
   metrics = [],
   limits: changed,
@@ -81,6 +89,7 @@ export async function createApi({
     edgePort: config.edgePort,
     sub2AllowedKeys: new Set(config.sub2AllowedKeys),
     caps,
+    queueLengths,
     operations,
     metrics,
     registry: addRequestMetrics(server),
@@ -96,6 +105,8 @@ export async function createApi({
     addCapRoutes(scope, api)
     addInboundPostbackRoutes(scope, api)
     addDeliveryRoutes(scope, api)
+    addEndpointPageRoutes(scope, api)
+    addReplayRoutes(scope, api)
     addPostbackTemplateRoutes(scope)
     addEndpointRoutes(scope, api)
     addPauseRoutes(scope, api)

@@ -338,7 +338,7 @@ test('an endpoint keeps its template, headers, batch and scope, and its headers 
       source_id: 'fb',
       yields: true,
       template: 'keitaro',
-      parameters: { host: 'k.example', key: 'k' },
+      parameters: { host: 'k.example', key: 'a1b2c3' },
     },
     warehouse: {
       triggers: ['click', 'payout_changed'],
@@ -356,7 +356,8 @@ test('an endpoint keeps its template, headers, batch and scope, and its headers 
   assert.deepEqual(tracker?.scope, { affiliate_id: 'anna', source_id: 'fb' })
   assert.deepEqual([tracker?.yields, tracker?.template, tracker?.method], [true, 'keitaro', 'GET'])
   assert.deepEqual(tracker?.triggers, ['lead', 'sale', 'rejected', 'status_changed'])
-  assert.match(tracker?.url ?? '', /^https:\/\/k\.example\/k\/postback\?subid=\{external_id!\}/)
+  assert.match(tracker?.url ?? '', /^https:\/\/k\.example\/\{secret\.key\}\/postback\?subid=\{external_id!\}/)
+  assert.deepEqual(tracker?.secrets, { key: 'a1b2c3' })
   assert.deepEqual(warehouse?.headers, { Authorization: 'Bearer very-secret' })
   assert.deepEqual([tracker?.at_most_once, warehouse?.at_most_once, warehouse?.ordered], [undefined, true, true])
   assert.deepEqual(warehouse?.batch, {

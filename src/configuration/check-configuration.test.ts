@@ -117,6 +117,13 @@ const cases: readonly Case[] = [
   ['destination_not_allowed', 'an endpoint that is on no list of its advertiser', 'advertisers:\n  acme: { postback_allow: { domains: [partner.example] } }\nendpoints:\n  crm:\n    advertiser_id: acme\n    url: "https://evil.example/?c={click_id}"\n', 6, 'endpoints.crm.url'],
   ['destination_not_allowed', 'an address of an endpoint that is on no list', 'advertisers:\n  acme: { postback_allow: { addresses: [9.9.9.0/24] } }\nendpoints:\n  crm:\n    advertiser_id: acme\n    url: "https://8.8.8.8/?c={click_id}"\n', 6, 'endpoints.crm.url'],
   ['secret_invalid', 'a short secret', offerWith('    postback: { secrets: [abc] }\n'), 8, 'offers.lamp.postback.secrets[0]'],
+  ['secret_invalid', 'a name of a secret in capitals', endpointWith('    secrets: { Key: a }\n'), 4, 'endpoints.crm.secrets.Key'],
+  ['secret_invalid', 'a secret that climbs', endpointWith('    secrets: { key: ".." }\n'), 4, 'endpoints.crm.secrets.key'],
+  ['combination_invalid', 'a secret that a template has already', 'endpoints:\n  crm:\n    template: keitaro\n    parameters: { host: t.example, key: a }\n    secrets: { key: b }\n', 5, 'endpoints.crm.secrets.key'],
+  ['secret_unknown', 'a secret that there is not', endpointWith('    secrets: { token: a }\n').replace('{click_id}', '{secret.tokn}'), 3, 'endpoints.crm.url'],
+  ['secret_unknown', 'a secret of a header that there is not', endpointWith('    headers: { X-K: "{secret.key}" }\n'), 4, 'endpoints.crm.headers.X-K'],
+  ['secret_misplaced', 'a secret with a function', endpointWith('    secrets: { token: a }\n').replace('{click_id}', '{secret.token:md5}'), 3, 'endpoints.crm.url'],
+  ['macro_in_host', 'a secret in the host', endpointWith('    secrets: { token: a }\n').replace('crm.example', '{secret.token}.example'), 3, 'endpoints.crm.url'],
   ['secret_invalid', 'a signing secret without its form', endpointWith('    secret: whsec_short\n'), 4, 'endpoints.crm.secret'],
   ['event_name_invalid', 'capitals in an event name', offerWith('    custom_events: [Kyc]\n'), 8, 'offers.lamp.custom_events[0]'],
   ['word_ambiguous', 'a status word in two cases', offerWith('    status_map:\n      OK: approved\n      ok: rejected\n'), 10, 'offers.lamp.status_map.ok'],
@@ -222,6 +229,7 @@ test('says what was probably meant', () => {
   assert.equal(hintOf('advertisers:\n  a: { currency: usd }\n'), 'Write "USD".')
   assert.equal(hintOf('advertisers:\n  My Shop: {}\n'), 'Write "my-shop".')
   assert.equal(hintOf(endpointWith('').replace('click_id', 'clickk_id')), 'Did you mean "{click_id}"?')
+  assert.equal(hintOf(endpointWith('    secrets: { token: a }\n').replace('{click_id}', '{secret.tokn}')), 'Did you mean "{secret.token}"?') // prettier-ignore
   assert.equal(hintOf(offer.replace('example/', 'example/?{clikid}')), 'Did you mean "{clickid}"?')
   assert.equal(hintOf(endpointWith('    headers: { X-Id: "{clickk_id}" }\n')), 'Did you mean "{click_id}"?')
   assert.equal(hintOf('endpoints:\n  crm:\n    template: keitro\n'), 'Did you mean "keitaro"?')

@@ -47,10 +47,33 @@ function sectionChanges(
     const present = before.get(id)
     if (present === undefined) changes.push({ kind: 'added', object, id, fields: [] })
     else if (!isDeepStrictEqual(present, wanted))
-      changes.push({ kind: 'changed', object, id, fields: fieldChanges('', present, wanted) })
+      changes.push({
+        kind: 'changed',
+        object,
+        id,
+        fields: hideKeys(fieldChanges('', present, wanted), present, wanted),
+      })
   }
   for (const id of before.keys()) if (!after.has(id)) changes.push({ kind: 'removed', object, id, fields: [] })
   return changes
+}
+
+/** A shorter text is found by chance. */
+const KEY_LENGTH_MIN = 4
+
+/** What is a secret in one of the two stood in the URL of the other where a template or a person has moved it. */
+function hideKeys(fields: FieldChange[], ...states: readonly object[]): FieldChange[] {
+  const keys = states
+    .flatMap((state) => ('secrets' in state && isPlain(state.secrets) ? Object.values(state.secrets) : []))
+    .filter((key): key is string => typeof key === 'string' && key.length >= KEY_LENGTH_MIN)
+    .flatMap((key) => [key, encodeURIComponent(key)])
+  if (keys.length === 0) return fields
+  const hide = (text: string): string => keys.reduce((left, key) => left.replaceAll(key, '(secret)'), text)
+  return fields.map(({ path, before, after }) => ({
+    path,
+    ...(before !== undefined && { before: hide(before) }),
+    ...(after !== undefined && { after: hide(after) }),
+  }))
 }
 
 /** A list may have a hundred thousand entries: they are counted, not shown. */

@@ -828,6 +828,14 @@ const endpoint = Type.Object(
         description: '`whsec_` and 24 to 64 bytes in base64 (Standard Webhooks); left out: unsigned.',
       }),
     ),
+    secrets: Type.Optional(
+      Type.Record(Type.String(), Type.String({ format: 'endpoint_secret' }), {
+        format: 'secret_name',
+        description:
+          'Keys of the receiver, which stand in `url`, `body` and `headers` as `{secret.name}`. Sealed, and shown to nobody again.',
+        maxProperties: 20,
+      }),
+    ),
     previous_secret: Type.Optional(
       Type.String({ maxLength: 200, description: 'The secret before; until its end requests are signed with both.' }),
     ),

@@ -17,7 +17,7 @@ import { didYouMean, suggestWord } from './suggest.ts'
 import type { Tree } from './yaml-tree.ts'
 
 /** What is sent where no template says it. */
-type Sent = Pick<PostbackEndpoint, 'method' | 'url' | 'triggers'>
+type Sent = Pick<PostbackEndpoint, 'method' | 'url' | 'triggers' | 'secrets'>
 
 const TRIGGERS_DEFAULT = ['lead', 'sale', 'rejected'] as const
 
@@ -56,6 +56,7 @@ export function readEndpoint(
     ordered: file.ordered === true ? true : undefined,
     batch: file.batch && readBatch(file.batch, reading),
     secret: file.secret,
+    secrets: readSecrets(file, sent, reading),
     timeout_ms: file.timeout_ms ?? 10_000,
     max_concurrency: file.max_concurrency ?? 4,
     ...readDelivery(file, reading),
@@ -116,6 +117,21 @@ function readTemplate(
   return filled
 }
 
+/** Those of the file and those that a template makes of its parameters. @returns undefined: none */
+function readSecrets(file: FileEndpoint, sent: Sent | undefined, reading: Reading): PostbackEndpoint['secrets'] {
+  const own = file.secrets ?? {}
+  const made = sent?.secrets ?? {}
+  for (const name of Object.keys(own).filter((one) => Object.hasOwn(made, one)))
+    report(
+      reading,
+      file.secrets && reading.treeOf.get(file.secrets),
+      problem('combination_invalid', `The template keeps its parameter "${name}" as a secret of this name.`, 'Take another name.'), // prettier-ignore
+      name,
+    )
+  const secrets = { ...own, ...made }
+  return Object.keys(secrets).length === 0 ? undefined : secrets
+}
+
 function readBatch(file: NonNullable<FileEndpoint['batch']>, reading: Reading): PostbackBatch {
   const format = file.format ?? 'json_array'
   if (format !== 'wrapped' && file.wrapper_key !== undefined)
@@ -149,9 +165,10 @@ const SECRET_HINT = 'Make one with: echo "whsec_$(openssl rand -base64 32)"'
 
 function hintFor({ code, field, header, offset }: EndpointProblem, endpoint: PostbackEndpoint): string | undefined {
   if (code === 'secret_invalid') return SECRET_HINT
-  if (code !== 'macro_unknown') return undefined
+  if (code !== 'macro_unknown' && code !== 'secret_unknown') return undefined
   const text = header === undefined ? endpoint[field as 'url' | 'body'] : endpoint.headers?.[header]
-  const name = /^\{_?([\w-]+)/.exec((text ?? '').slice(offset))?.[1]
-  const nearest = name === undefined ? undefined : suggestWord(name, postbackMacroNames)
+  const name = /^\{_?([\w.-]+)/.exec((text ?? '').slice(offset))?.[1]
+  const known = code === 'secret_unknown' ? Object.keys(endpoint.secrets ?? {}).map((one) => `secret.${one}`) : postbackMacroNames // prettier-ignore
+  const nearest = name === undefined ? undefined : suggestWord(name, known)
   return nearest === undefined ? undefined : `Did you mean "{${nearest}}"?`
 }

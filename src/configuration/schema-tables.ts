@@ -70,6 +70,7 @@ const formatTexts: Readonly<Record<string, string>> = {
   rule: 'rule',
   html: 'HTML with macros',
   shared_secret: '8 to 200 characters',
+  endpoint_secret: '1 to 512 characters',
   domain: 'host name',
   statuses: 'status or range',
   postback_domain: 'host name',

@@ -51,7 +51,7 @@ const tables: Readonly<
     table: 'postback_endpoints',
     key: 'endpoint_id',
     columns: [
-      'advertiser_id', 'name', 'status', 'scope', 'triggers', 'rule', 'method', 'url', 'body', 'content_type', 'secret', 'timeout_ms',
+      'advertiser_id', 'name', 'status', 'scope', 'triggers', 'rule', 'method', 'url', 'body', 'content_type', 'secret', 'secrets', 'timeout_ms',
       'max_concurrency', 'max_attempts', 'max_per_minute', 'expires_hours', 'allow_private_address', 'yields', 'template', 'headers', 'batch',
       'previous_secret', 'previous_secret_until', 'quota', 'retry', 'success', 'final_statuses', 'via_proxy',
       'at_most_once', 'ordered',

@@ -1,7 +1,7 @@
 import ipaddr from 'ipaddr.js'
 import { fraudRules, rateKinds } from '#fraud'
 import { parseAmount, parseCurrency } from '#platform/money'
-import { parseStatuses } from '#postbacks'
+import { isSecretName, isSecretValue, parseStatuses, SECRET_VALUE_FORM } from '#postbacks'
 import { compileTemplate, isClickMacro, macroNames, type Template } from '#routing'
 import { countries, LIST_NAME } from '#rules'
 import { problem, type Problem } from './issues.ts'
@@ -90,6 +90,12 @@ export const formats = {
     HEADER_NAME.test(text)
       ? undefined
       : problem('header_invalid', `"${cut(text)}" is no name of a header.`, 'Use 1 to 64 letters, digits and "-".'),
+  secret_name: (text) =>
+    isSecretName(text)
+      ? undefined
+      : problem('secret_invalid', `"${cut(text)}" is no name of a secret.`, 'Use 1 to 32 of a-z, 0-9 and "_".'),
+  endpoint_secret: (text) =>
+    isSecretValue(text) ? undefined : problem('secret_invalid', `A secret is ${SECRET_VALUE_FORM}.`),
   // Which ones there are depends on the template.
   template_parameter: () => undefined,
   fraud_rule: (text) => checkWord(text, Object.keys(fraudRules), 'rule of fraud'),

@@ -12,3 +12,13 @@ export { parseRoles, roles } from './roles.ts'
 export type { Role } from './roles.ts'
 export { serve } from './serve.ts'
 export { onStopRequest } from './signals.ts'
+export {
+  askReplay,
+  cancelReplayById,
+  printDeliveries,
+  printEndpoints,
+  printReplays,
+  printWhyNot,
+  runReplay,
+  testEndpoint,
+} from './delivery-commands.ts'

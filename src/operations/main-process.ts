@@ -26,7 +26,16 @@ import {
   startEmbeddedPostgres,
   type Pool,
 } from '#platform/postgres'
-import { createGateMetrics, startDelivery } from '#postbacks'
+import {
+  createGateMetrics,
+  keepHistory,
+  printWaitingSeries,
+  runReplays,
+  startDelivery,
+  watchQueueLengths,
+  watchTries,
+  workerSettings,
+} from '#postbacks'
 import { followSnapshots, type SnapshotFollower } from '#snapshots'
 
 import { dataPaths, readOrMakeSecrets, type DataPaths, type Secrets } from './data-directory.ts'
@@ -165,6 +174,7 @@ async function startEdge({ config, paths, parts, program, databaseUrl, logLines 
 
 /** Connections of the main process: with those of the edge and of short commands below the 60 of the embedded server. */
 const CONNECTIONS_MAX = 24
+const DELIVERY_CONNECTIONS_MAX = 10
 
 type Database = { readonly pool: Pool; readonly serverPid: number | undefined; readonly configVersion: number }
 
@@ -265,20 +275,53 @@ type Shared = {
  */
 async function startRoles(start: Start, shared: Shared): Promise<number | undefined> {
   const { roles } = start
-  if (roles.includes('delivery')) await startDeliveryRole(start, shared)
+  const metrics: MetricsText[] = []
+  if (roles.includes('delivery')) metrics.push(await startDeliveryRole(start, shared))
   const pipeline = roles.includes('pipeline') ? await startPipelineRole(start, shared) : undefined
-  return roles.includes('api') ? startApiRole(start, shared, pipeline) : undefined
+  if (pipeline !== undefined) metrics.push(() => pipeline.readMetrics())
+  return roles.includes('api') ? startApiRole(start, shared, pipeline, metrics) : undefined
 }
 
-async function startDeliveryRole({ config, parts, logLines }: Start, { pool, snapshots }: Shared): Promise<void> {
+/** Text for GET /metrics. */
+type MetricsText = () => string | Promise<string>
+
+async function startDeliveryRole(
+  { config, parts, logLines, databaseUrl }: Start,
+  { pool, snapshots }: Shared,
+): Promise<MetricsText> {
   const isLeaseFenced = !config.faultGuardsOff.has('fence')
+  const tries = watchTries({ pool, logLines })
+  const { onRecorded } = tries
   const proxy = config.postbackProxy
-  const delivery = await startDelivery({ pool, snapshots, clock: systemClock, logLines, isLeaseFenced, proxy })
-  parts.add('delivery', () => delivery.stop())
+  const own = createPool(databaseUrl, {
+    max: DELIVERY_CONNECTIONS_MAX,
+    applicationName: 'waypost delivery',
+    settings: workerSettings,
+  })
+  parts.add('delivery connections', () => own.end())
+  const delivery = await startDelivery({
+    pool: own,
+    snapshots,
+    clock: systemClock,
+    logLines,
+    isLeaseFenced,
+    proxy,
+    onRecorded,
+  })
+  parts.add('delivery', async () => {
+    await delivery.stop()
+    await tries.stop()
+  })
+  const replays = runReplays({ pool, logLines })
+  parts.add('replays', () => replays.stop())
+  return tries.metrics
 }
 
 async function startPipelineRole({ config, parts, logLines }: Start, shared: Shared): Promise<Pipeline> {
   const { log, hotState, pool, facts, caps, snapshots } = shared
+  const retention = { ...config.deliveryRetention, clickDays: config.clickIndexDays }
+  const history = keepHistory({ pool, logLines, retention, facts: facts!.writer, clock: systemClock })
+  parts.add('history', () => history.stop())
   const pipeline = await startPipeline({
     ...{ log, hotState, pool, caps, snapshots, logLines, facts: facts!.writer, clock: systemClock },
     clickIndexMs: config.clickIndexDays * DAY_MS,
@@ -296,9 +339,17 @@ async function startApiRole(
   { log, hotState, pool, facts, caps, snapshots, edgePort }: Shared,
   /** Undefined: it runs in another process. */
   pipeline: Pipeline | undefined,
+  /** Of the other roles of this process. */
+  otherMetrics: readonly MetricsText[],
 ): Promise<number> {
   const reader = facts!.reader
-  const metrics = [createGateMetrics(pool), ...(pipeline === undefined ? [] : [() => pipeline.readMetrics()])]
+  const lengths = watchQueueLengths({ pool, logLines })
+  parts.add('queue lengths', () => lengths.stop())
+  const waitingMetrics = (): string => {
+    const sample = lengths.current()
+    return sample === undefined ? '' : printWaitingSeries(sample, systemClock.now())
+  }
+  const metrics = [...otherMetrics, createGateMetrics(pool), waitingMetrics]
   const capPlace = pipeline && (() => pipeline.capPlace())
   const operations = {
     doctor: async () => ({
@@ -316,6 +367,7 @@ async function startApiRole(
       config: { ...config, edgePort },
       openEnricher: () => openEnricher(prepareGeoFiles(paths.geo)),
       operations,
+      queueLengths: lengths.current,
     }),
   )
   parts.add('api', () => api.stop())

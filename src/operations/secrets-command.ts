@@ -1,15 +1,20 @@
 import { existsSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
 
 import { findSealing, resealConfiguration } from '#configuration'
 import type { Config } from '#config'
 import { createLogLines } from '#platform/log-lines'
 import { createPool, migratePostgres, type Pool } from '#platform/postgres'
+import { resealHeaders } from '#postbacks'
 import { secretKeys } from '#secrets'
 import { resealSnapshotFile } from '#snapshots'
 
 import { dataPaths, type DataPaths } from './data-directory.ts'
 import { reachDatabase } from './engines.ts'
 import { openSecretKeys } from './open-secret-keys.ts'
+
+/** More than stored headers take to be sealed with a new key, and a transaction that holds some to end. */
+const NEW_KEY_SEEN_MS = 2_000
 
 /** What `waypost secrets` is asked for. */
 export type SecretsQuestion =
@@ -52,6 +57,9 @@ async function rotate(config: Config, paths: DataPaths, pool: Pool, forgetsOld: 
   kept?.add()
   const { keyId, versions } = await resealConfiguration(pool)
   if (existsSync(paths.snapshot)) await resealSnapshotFile(paths.snapshot)
+  // Processes that run look for a new key once a second; what they sealed until then is sealed anew as well.
+  if (forgetsOld) await setTimeout(NEW_KEY_SEEN_MS)
+  await resealHeaders(pool)
   const done = `Key ${keyId} seals everything now, ${versions} versions of the configuration among it.`
   if (kept === undefined) return [done, 'Once all processes were started with it, the earlier key can leave WAYPOST_SECRET_KEY.'] // prettier-ignore
   if (!forgetsOld) return [done, `Earlier keys stay in ${paths.secretKeys}, since backups need them; --forget-old takes them away.`] // prettier-ignore

@@ -4,9 +4,11 @@ import type { Receiver } from './scheduler/scheduler.ts'
 
 /** Read by one statement at most: rows, and endpoints. */
 const ROWS_MAX = 512
-const LINES_MAX = 128
+const LINES_MAX = 64
+/** So many endpoints, or one that has nothing left, are worth a statement at once; fewer wait for others for a few milliseconds. */
+const LINES_WORTH_READING = 32
 /** Read ahead for one endpoint at least and at most. */
-const AHEAD_MIN = 4
+const AHEAD_MIN = 16
 const AHEAD_MAX = 128
 /** Characters of messages in memory at most; from here on nothing more is read ahead. */
 const CHARACTERS_MAX = 32_000_000
@@ -49,14 +51,18 @@ export class Backlog {
   readonly #lines = new Map<string, Line>()
   /** Lines that want to be read, who wanted first at the front. */
   readonly #needy = new Set<Line>()
+  /** Those of them with nothing left to send. */
+  readonly #urgent = new Set<Line>()
   #characters = 0
 
   get lines(): Iterable<Line> {
     return this.#lines.values()
   }
 
-  get isWanting(): boolean {
-    return this.#needy.size > 0
+  /** Something is to be read: at once, or when more has gathered. */
+  get wants(): 'nothing' | 'soon' | 'now' {
+    if (this.#needy.size === 0) return 'nothing'
+    return this.#urgent.size > 0 || this.#needy.size >= LINES_WORTH_READING ? 'now' : 'soon'
   }
 
   lineOf(endpointId: string): Line | undefined {
@@ -87,13 +93,23 @@ export class Backlog {
     line.readAt = []
     line.bytes = 0
     this.#needy.delete(line)
+    this.#urgent.delete(line)
     this.#lines.delete(line.endpointId)
   }
 
   /** Something may have become due. */
   want(line: Line, why: Look): void {
+    // What comes behind is read anyway, and what came late is found by a look when there is no more.
+    if (line.wanted === 'more' && why !== 'whole') return
     if (line.wanted !== 'whole') line.wanted = line.wanted === 'look' && why === 'notice' ? 'look' : why
-    if (countOf(line) <= aheadOf(line) / 2) this.#needy.add(line)
+    this.#need(line)
+  }
+
+  #need(line: Line): void {
+    const count = countOf(line)
+    if (count > aheadOf(line) / 2) return
+    this.#needy.add(line)
+    if (count === 0) this.#urgent.add(line)
   }
 
   /** What to read next, and for whom; empty where nothing is wanted or no more fits into memory. */
@@ -105,12 +121,13 @@ export class Backlog {
         lines.push(line)
         if (lines.length === LINES_MAX) break
       }
-    const share = Math.max(AHEAD_MIN, Math.floor(ROWS_MAX / Math.max(1, lines.length)))
+    const share = Math.max(1, Math.floor(ROWS_MAX / Math.max(1, lines.length)))
     return { lines, readings: lines.map((line) => this.#beginReading(line, share)) }
   }
 
   #beginReading(line: Line, share: number): Reading {
     this.#needy.delete(line)
+    this.#urgent.delete(line)
     line.isReading = true
     const { wanted } = line
     line.wanted = undefined
@@ -155,7 +172,7 @@ export class Backlog {
       if (line.isClosed) continue
       const isMore = (counts.get(line.endpointId) ?? 0) >= readings[index]!.count
       if (isMore) line.wanted ??= 'more'
-      if (line.wanted !== undefined && countOf(line) <= aheadOf(line) / 2) this.#needy.add(line)
+      if (line.wanted !== undefined) this.#need(line)
     }
     return [...filled]
   }
@@ -179,7 +196,7 @@ export class Backlog {
       if (isForMany(line)) line.readAt = line.readAt.slice(line.head)
       line.head = 0
     }
-    if (line.wanted !== undefined && !line.isReading && countOf(line) <= aheadOf(line) / 2) this.#needy.add(line)
+    if (line.wanted !== undefined && !line.isReading) this.#need(line)
     return delivery
   }
 

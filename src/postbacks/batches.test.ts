@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { givenSecretKeys, secretKeys, useSecretKeys } from '#secrets'
 import type { PostbackBatch } from '#routing'
 import { batchIdOf, countForRequest, putTogether } from './batches.ts'
 import type { Claimed } from './queue.ts'
@@ -29,6 +30,19 @@ test('messages of another address, other headers or another kind go in a request
   }
   assert.equal(countForRequest([message(1), message(2), message(3)], 1, 9, limits), 2)
   assert.equal(countForRequest([message(1), message(2), message(3)], 0, 2, limits), 2)
+})
+
+test('the same headers sealed twice are the same; those whose key is not here go alone', () => {
+  useSecretKeys(givenSecretKeys([Buffer.alloc(32, 'one').toString('base64')]))
+  const seal = (value: string): string => secretKeys().seal(JSON.stringify({ authorization: value }))
+  const [first, again, other] = [seal('a'), seal('a'), seal('b')]
+  const messages = [first, again, other].map((headers, index) => message(index, { headers }))
+  assert.notEqual(first, again)
+  assert.equal(countForRequest(messages, 0, 9, limits), 2)
+  useSecretKeys(givenSecretKeys([Buffer.alloc(32, 'two').toString('base64')]))
+  const unknown = [seal('c'), seal('c')]
+  useSecretKeys(givenSecretKeys([Buffer.alloc(32, 'one').toString('base64')]))
+  assert.equal(countForRequest(unknown.map((headers, index) => message(index, { headers })), 0, 9, limits), 1) // prettier-ignore
 })
 
 test('the same messages give the same id and the same bytes, in whatever order they come due; others give others', () => {

@@ -1,14 +1,28 @@
 import { createHash } from 'node:crypto'
+import { WaypostError } from '#platform/errors'
 import type { PostbackBatch, PostbackEndpoint } from '#routing'
 import { composeBatch, countTogether } from './compose-batch.ts'
 import type { Claimed } from './queue.ts'
+import { openHeaders } from './stored-headers.ts'
 
 /** A message that was stored as a part of many: those stored before the endpoint had `batch` may be anything. */
 export const isPart = ({ method, body, contentType }: Claimed): boolean =>
   method === 'POST' && body !== null && contentType === 'application/json'
 
 const isSameRequest = (a: Claimed, b: Claimed): boolean =>
-  isPart(b) && a.url === b.url && JSON.stringify(a.headers) === JSON.stringify(b.headers)
+  isPart(b) && a.url === b.url && hasSameHeaders(a.headers, b.headers)
+
+/** The same headers sealed twice are two texts. */
+function hasSameHeaders(a: Claimed['headers'], b: Claimed['headers']): boolean {
+  if (a === b) return true
+  try {
+    return JSON.stringify(openHeaders(a)) === JSON.stringify(openHeaders(b))
+  } catch (error) {
+    // Each of them is a try of its own that says what is wrong with its key.
+    if (error instanceof WaypostError) return false
+    throw error
+  }
+}
 
 /** How many of the messages, from the first on, go in one request: as many as the limits allow and as share an address and headers.
  * @param waiting at least one

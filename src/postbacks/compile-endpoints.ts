@@ -34,16 +34,26 @@ export function compileEndpoint(endpoint: PostbackEndpoint, lists?: RuleLists): 
   const hasBody = endpoint.method === 'POST' && endpoint.body !== undefined
   const body = hasBody ? compileTemplate(endpoint.body, bodyKindOf(endpoint)) : undefined
   const ofHeaders = headerProblems(endpoint.headers, endpoint.scope.affiliate_id !== undefined)
+  const headers = compileHeaders(endpoint.headers)
   const problems = [...url.problems, ...(body?.problems ?? []), ...ofHeaders]
   return {
     endpoint,
     url: url.template,
     body: body?.template,
-    headers: compileHeaders(endpoint.headers),
-    isValid: problems.length === 0,
+    headers,
+    isValid:
+      problems.length === 0 &&
+      unknownSecrets([url.template, body?.template, ...headers.values()], endpoint).length === 0,
     accepts: endpoint.rule && compileRule(endpoint.rule, lists),
   }
 }
+
+/** Secrets that templates ask for and the endpoint does not have, with where they stand. */
+export const unknownSecrets = (
+  templates: readonly (Template | undefined)[],
+  { secrets = {} }: Pick<PostbackEndpoint, 'secrets'>,
+): readonly (readonly [name: string, offset: number])[] =>
+  templates.flatMap((template) => [...(template?.secrets ?? [])].filter(([name]) => !Object.hasOwn(secrets, name)))
 
 const GLOBAL = 'all'
 

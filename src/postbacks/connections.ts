@@ -11,7 +11,9 @@ import type { ResolveHost } from './resolve-host.ts'
 const CONNECT_TIMEOUT_MS = 10_000
 /** An idle connection is kept this long; most servers close theirs after 5 s or more. */
 const KEEP_ALIVE_MS = 4_000
-/** A connection is pinned to the address that was checked when it opened; after this it is opened, and checked, again. */
+/** A connection is pinned to the address that was checked when it opened; after this all are opened, and checked, again. undici's own
+ * limit of age would ask the clock for each connection at each request.
+ */
 const CONNECTION_AGE_MS_MAX = 5 * 60_000
 const RESPONSE_HEADER_BYTES_MAX = 16_384
 /** Kinds of connections kept apart: an advertiser with a list of addresses has its own. Beyond, the oldest kind goes. */
@@ -54,31 +56,42 @@ export type Connections = {
 
 /** Connections by reach: a kept connection must never serve an endpoint that may not go where it leads. */
 export function createConnections(options: ConnectionOptions): Connections {
-  const agents = new Map<string, Agent>()
+  const agents = new Map<string, AgedAgent>()
+  const ageMsMax = options.connectionAgeMsMax ?? CONNECTION_AGE_MS_MAX
+  const closing = new Set<Agent>()
+  /** What is under way on it ends first. */
+  const retire = (key: string, { agent }: AgedAgent): void => {
+    agents.delete(key)
+    closing.add(agent)
+    void agent.close().finally(() => closing.delete(agent))
+  }
   const open = (key: string, reach: Reach): Agent => {
-    if (agents.size >= AGENTS_MAX) dropOldest(agents)
+    const [oldest] = agents
+    if (agents.size >= AGENTS_MAX && oldest !== undefined) retire(...oldest)
     const agent = createAgent(options, reach)
-    agents.set(key, agent)
+    agents.set(key, { agent, retiresAt: performance.now() + ageMsMax })
     return agent
   }
   return {
     agentFor: (reach) => {
       const key = keyOf(reach)
-      return agents.get(key) ?? open(key, reach)
+      const known = agents.get(key)
+      if (known !== undefined && performance.now() < known.retiresAt) return known.agent
+      if (known !== undefined) retire(key, known)
+      return open(key, reach)
     },
-    close: async () => void (await Promise.all([...agents.values()].map((agent) => agent.destroy()))),
+    close: async () => {
+      const all = [...[...agents.values()].map(({ agent }) => agent), ...closing]
+      await Promise.all(all.map((agent) => agent.destroy()))
+    },
   }
 }
 
-const keyOf = ({ allowsPrivate, isProxied, addresses }: Reach): string =>
-  `${allowsPrivate ? 'private' : 'public'} ${isProxied ? 'proxied' : 'direct'} ${addresses?.join() ?? ''}`
+type AgedAgent = { readonly agent: Agent; readonly retiresAt: number }
 
-/** What is under way on it ends first. */
-function dropOldest(agents: Map<string, Agent>): void {
-  const [oldest] = agents
-  if (oldest === undefined) return
-  agents.delete(oldest[0])
-  void oldest[1].close()
+function keyOf({ allowsPrivate, isProxied, addresses }: Reach): string {
+  const kind = allowsPrivate ? (isProxied ? 'private proxied' : 'private') : isProxied ? 'public proxied' : 'public'
+  return addresses === undefined ? kind : `${kind} ${addresses.join()}`
 }
 
 function createAgent(options: ConnectionOptions, reach: Reach): Agent {
@@ -87,7 +100,6 @@ function createAgent(options: ConnectionOptions, reach: Reach): Agent {
     allowH2: false,
     pipelining: 1,
     keepAliveTimeout: KEEP_ALIVE_MS,
-    clientTtl: options.connectionAgeMsMax ?? CONNECTION_AGE_MS_MAX,
     maxHeaderSize: RESPONSE_HEADER_BYTES_MAX,
     // One deadline per attempt covers both.
     headersTimeout: 0,

@@ -2,13 +2,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inTransaction } from '#platform/postgres'
 import { enqueueDeliveries } from './enqueue-deliveries.ts'
-import { deliveriesOfClick, findDelivery, listDeliveries } from './deliveries.ts'
+import { findDelivery, listDeliveries } from './deliveries.ts'
+import { deliveriesOfClick } from './deliveries-of-click.ts'
 import { readQueueDepth } from './delivery-metrics.ts'
 import { replayDelivery, sendTest } from './replay.ts'
 import { verifySignature } from './sign.ts'
 import { localEndpoint, manyCauses, openBench, TEST_SECRET } from './test-bench.ts'
 import { SAMPLE_AT, SAMPLE_CLICK_ID, sampleCause } from './test-causes.ts'
 import { startReceiver } from './test-receiver.ts'
+
+const noArchive = () => Promise.reject(new Error('nothing is archived'))
 
 test('a click shows what was sent for it try by try, and what was not and why', async (t) => {
   const receiver = await startReceiver(t, (response, _arrival, position) => void response.writeHead(position === 1 ? 500 : 200).end('hm')) // prettier-ignore
@@ -19,12 +22,12 @@ test('a click shows what was sent for it try by try, and what was not and why', 
   await bench.start()
   await bench.enqueue([sampleCause()])
   await bench.recorded(1)
-  const before = await deliveriesOfClick(bench.pool, SAMPLE_CLICK_ID)
+  const before = await deliveriesOfClick(bench.pool, noArchive, SAMPLE_CLICK_ID)
   assert.equal(before.deliveries[0]!.state, 'deferred')
   assert.ok(before.deliveries[0]!.next_at! > new Date())
   await bench.pool.query('UPDATE delivery_deferred SET run_at = now()')
   await bench.recorded(2)
-  const { deliveries, whyNot } = await deliveriesOfClick(bench.pool, SAMPLE_CLICK_ID)
+  const { deliveries, whyNot } = await deliveriesOfClick(bench.pool, noArchive, SAMPLE_CLICK_ID)
   const [delivery] = deliveries
   assert.deepEqual([delivery!.state, delivery!.attempts, delivery!.last_http_status, delivery!.next_at], ['delivered', 2, 200, null]) // prettier-ignore
   assert.deepEqual(delivery!.tries.map((item) => [item.attempt_no, item.http_status, item.response_head, item.remote_address]), [[1, 500, 'hm', '127.0.0.1'], [2, 200, 'hm', '127.0.0.1']]) // prettier-ignore
@@ -32,7 +35,7 @@ test('a click shows what was sent for it try by try, and what was not and why', 
     whyNot.map((item) => [item.endpoint_id, item.reason]),
     [['paused', 'endpoint_paused']],
   )
-  assert.deepEqual(await deliveriesOfClick(bench.pool, '01890a5d-ac96-774b-bcce-ffffffffffff'), {
+  assert.deepEqual(await deliveriesOfClick(bench.pool, noArchive, '01890a5d-ac96-774b-bcce-ffffffffffff'), {
     deliveries: [],
     whyNot: [],
   })
@@ -96,12 +99,10 @@ test('a replay is a new delivery of the same message under the same event id', a
   await bench.start()
   await bench.enqueue([sampleCause()])
   const [first] = await bench.recorded(1)
-  const replays = await Promise.all([1, 2].map(() => replayDelivery(bench.pool, first!.claimed.deliveryId)))
-  await bench.recorded(3)
-  assert.deepEqual(
-    replays.map((replay) => replay.kind),
-    ['replayed', 'replayed'],
-  )
+  for (const attempts of [2, 3]) {
+    assert.equal((await replayDelivery(bench.pool, first!.claimed.deliveryId)).kind, 'replayed')
+    await bench.recorded(attempts)
+  }
   assert.equal(new Set(receiver.arrivals.map((arrival) => arrival.headers['webhook-id'])).size, 1)
   const rows = await listDeliveries(bench.pool, {}, undefined, 10)
   assert.deepEqual(
@@ -110,6 +111,20 @@ test('a replay is a new delivery of the same message under the same event id', a
   )
   assert.equal(new Set(rows.map((row) => row.url)).size, 1)
   assert.deepEqual(await replayDelivery(bench.pool, 999_999n), { kind: 'not_found' })
+})
+
+test('what still waits is not replayed, and of replays at the same moment one is made', async (t) => {
+  await using bench = await openBench(t, [localEndpoint({ url: 'http://127.0.0.1:9/' })])
+  await bench.enqueue([sampleCause()])
+  const [row] = await listDeliveries(bench.pool, {}, undefined, 1)
+  const replay = () => replayDelivery(bench.pool, row!.delivery_id)
+  assert.deepEqual(await replay(), { kind: 'refused', reason: 'still_waiting' })
+  await bench.pool.query(`
+    WITH gone AS (DELETE FROM delivery_ready RETURNING *)
+    INSERT INTO delivery_finals SELECT delivery_id, created_at, endpoint_id, 'cancelled', NULL, 0, now() FROM gone`)
+  const replays = await Promise.all([1, 2, 3, 4].map(replay))
+  assert.deepEqual(replays.map(({ kind }) => kind).sort(), ['refused', 'refused', 'refused', 'replayed'])
+  assert.equal((await listDeliveries(bench.pool, {}, undefined, 9)).length, 2)
 })
 
 test('a test send shows the filled request, reaches the receiver signed and touches no conversion', async (t) => {

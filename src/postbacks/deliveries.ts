@@ -1,5 +1,6 @@
 import type { Pool, Tx } from '#platform/postgres'
 import type { DeliveryKind } from './enqueue-deliveries.ts'
+import { showHeaders, type StoredHeaders } from './stored-headers.ts'
 
 /** What a delivery is doing: `ready` while it is due or being tried, `deferred` to its next try, or how it ended. */
 export const deliveryStates = ['ready', 'deferred', 'delivered', 'gave_up', 'quarantined', 'cancelled'] as const
@@ -28,6 +29,8 @@ export type DeliveryRow = {
   readonly url: string
   readonly content_type: string | null
   readonly body: string | null
+  /** Those of the endpoint, filled, but for its secrets: for people once maskHeaders has been over them. */
+  readonly headers: Readonly<Record<string, string>> | null
   readonly state: DeliveryState
   /** A give-up reason, where it ended without success. */
   readonly reason: string | null
@@ -38,6 +41,9 @@ export type DeliveryRow = {
   readonly next_at: Date | null
   readonly finished_at: Date | null
 }
+
+type StoredRow = Omit<DeliveryRow, 'headers'> & { readonly headers: StoredHeaders | null }
+const openRow = (row: StoredRow): DeliveryRow => ({ ...row, headers: showHeaders(row.headers) })
 
 /** One HTTP try. */
 export type AttemptRow = {
@@ -90,24 +96,42 @@ export type WhyNotRow = {
   readonly conversion_revision: number | null
 }
 
+/** The last try of `d` that counted, here or in what is remembered of it. Times bound the days that are looked into; the margin is
+ * for a clock of the server that was put back.
+ */
+export const LAST_TRY = `
+  LEFT JOIN delivery_last_tries AS l ON l.created_at = d.created_at AND l.delivery_id = d.delivery_id
+  LEFT JOIN LATERAL (
+    SELECT attempt_no, http_status, error, next_at FROM delivery_attempts
+    WHERE delivery_id = d.delivery_id AND attempted_at >= d.created_at - interval '1 day' AND NOT is_fenced
+    ORDER BY attempt_no DESC LIMIT 1
+  ) AS a ON true`
+/** Of LAST_TRY. */
+export const LAST_STATUS = 'CASE WHEN a.attempt_no IS NULL THEN l.http_status ELSE a.http_status END'
+export const LAST_ERROR = 'CASE WHEN a.attempt_no IS NULL THEN l.error ELSE a.error END'
+
+/** How `d` ended, as `f`. */
+export const END_OF = `
+  LEFT JOIN LATERAL (
+    SELECT * FROM delivery_ends AS e WHERE e.created_at = d.created_at AND e.delivery_id = d.delivery_id LIMIT 1
+  ) AS f ON true`
+
 /** The state follows from what is on record, not from the queue: `delivery_ready` has no index by delivery, on purpose. */
 const SEEN = `
   SELECT d.delivery_id, d.created_at, d.endpoint_id, d.event_id, d.replay_no, d.kind, d.cause, d.advertiser_id, d.affiliate_id,
     d.campaign_id, d.offer_id, d.click_id, d.conversion_id, d.conversion_revision, d.config_version, d.method, d.url,
-    d.content_type, d.body,
+    d.content_type, d.body, d.headers,
     CASE
       WHEN f.state IS NOT NULL THEN f.state
       WHEN a.next_at > now() THEN 'deferred'
       ELSE 'ready'
     END AS state,
-    f.reason, coalesce(f.attempts, a.attempt_no, 0) AS attempts, a.http_status AS last_http_status, a.error AS last_error,
+    f.reason, coalesce(f.attempts, a.attempt_no, l.attempts, 0) AS attempts, ${LAST_STATUS} AS last_http_status,
+    ${LAST_ERROR} AS last_error,
     CASE WHEN f.state IS NULL AND a.next_at > now() THEN a.next_at END AS next_at, f.finished_at
   FROM deliveries AS d
-  LEFT JOIN LATERAL (SELECT * FROM delivery_ends AS e WHERE e.delivery_id = d.delivery_id LIMIT 1) AS f ON true
-  LEFT JOIN LATERAL (
-    SELECT attempt_no, http_status, error, next_at FROM delivery_attempts
-    WHERE delivery_id = d.delivery_id AND NOT is_fenced ORDER BY attempt_no DESC LIMIT 1
-  ) AS a ON true`
+  ${END_OF}
+  ${LAST_TRY}`
 
 const LIST = `
   SELECT * FROM (${SEEN}) AS seen
@@ -116,8 +140,10 @@ const LIST = `
     AND ($5::text IS NULL OR endpoint_id = $5) AND ($6::uuid IS NULL OR click_id = $6)
     AND ($7::uuid IS NULL OR conversion_id = $7) AND ($8::text IS NULL OR state = $8)
     AND ($9::timestamptz IS NULL OR created_at >= $9) AND ($10::timestamptz IS NULL OR created_at < $10)
-    AND ($11::timestamptz IS NULL OR (created_at, delivery_id) < ($11, $12::bigint))
-  ORDER BY created_at DESC, delivery_id DESC LIMIT $13`
+    AND ($11::text IS NULL OR cause = $11) AND ($12::int IS NULL OR last_http_status = $12)
+    AND ($13::text IS NULL OR last_error = $13)
+    AND ($14::timestamptz IS NULL OR (created_at, delivery_id) < ($14, $15::bigint))
+  ORDER BY created_at DESC, delivery_id DESC LIMIT $16`
 
 export type DeliveryFilter = {
   readonly advertiser_id?: string | undefined
@@ -128,6 +154,12 @@ export type DeliveryFilter = {
   readonly click_id?: string | undefined
   readonly conversion_id?: string | undefined
   readonly state?: DeliveryState | undefined
+  /** A trigger, or `test`. */
+  readonly cause?: string | undefined
+  /** Answer to the last try. */
+  readonly http_status?: number | undefined
+  /** What went wrong in the last try. */
+  readonly error?: string | undefined
   /** Created at or after, ISO 8601. */
   readonly from?: string | undefined
   /** Created before. */
@@ -144,7 +176,7 @@ export async function listDeliveries(
   after: DeliveryCursor | undefined,
   limit: number,
 ): Promise<readonly DeliveryRow[]> {
-  const { rows } = await db.query<DeliveryRow>(LIST, [
+  const { rows } = await db.query<StoredRow>(LIST, [
     filter.advertiser_id,
     filter.affiliate_id,
     filter.campaign_id,
@@ -155,23 +187,26 @@ export async function listDeliveries(
     filter.state,
     filter.from,
     filter.to,
+    filter.cause,
+    filter.http_status,
+    filter.error,
     after && new Date(after.atMs),
     after?.id,
     limit + 1,
   ])
-  return rows
+  return rows.map(openRow)
 }
 
 const ONE = `SELECT * FROM (${SEEN}) AS seen WHERE delivery_id = $1`
 
 /** @returns undefined when there is none of that id, or it is another tenant's */
 export async function findDelivery(db: Tx | Pool, deliveryId: bigint): Promise<DeliveryRow | undefined> {
-  const { rows } = await db.query<DeliveryRow>(ONE, [deliveryId])
-  return rows[0]
+  const { rows } = await db.query<StoredRow>(ONE, [deliveryId])
+  return rows[0] && openRow(rows[0])
 }
 
 /** Rows shown of one click or page of deliveries. */
-const ROWS_MAX = 2_000
+export const ROWS_MAX = 2_000
 
 const ATTEMPTS = `
   SELECT delivery_id, attempt_no, attempted_at, outcome, http_status, error, error_detail, dns_ms, connect_ms, tls_ms,
@@ -187,29 +222,7 @@ export async function listAttempts(db: Tx | Pool, deliveryIds: readonly bigint[]
   return rows.map((row) => ({ ...row, response_head: row.response_head.toString('utf8') }))
 }
 
-const WHY_NOT = `
-  SELECT at, endpoint_id, event_id, cause, reason, detail, advertiser_id, affiliate_id, click_id, conversion_id,
-    conversion_revision
-  FROM delivery_why_not WHERE click_id = $1 ORDER BY at, endpoint_id LIMIT ${ROWS_MAX}`
-
-/** What could have been sent for a click and was not, with the reason; oldest first. */
-export async function listWhyNot(db: Tx | Pool, clickId: string): Promise<readonly WhyNotRow[]> {
-  const { rows } = await db.query<WhyNotRow>(WHY_NOT, [clickId])
-  return rows
-}
-
 export type ClickDeliveries = {
   readonly deliveries: readonly (DeliveryRow & { readonly tries: readonly AttemptRow[] })[]
   readonly whyNot: readonly WhyNotRow[]
-}
-
-/** Everything that was sent for a click, newest first and try by try, and what was not and why. */
-export async function deliveriesOfClick(db: Tx | Pool, clickId: string): Promise<ClickDeliveries> {
-  const rows = await listDeliveries(db, { click_id: clickId }, undefined, ROWS_MAX)
-  const tries = await listAttempts(db, rows.map((row) => row.delivery_id)) // prettier-ignore
-  const byDelivery = Map.groupBy(tries, (row) => row.delivery_id)
-  return {
-    deliveries: rows.map((row) => ({ ...row, tries: byDelivery.get(row.delivery_id) ?? [] })),
-    whyNot: await listWhyNot(db, clickId),
-  }
 }

@@ -3,6 +3,7 @@ import type { Snapshot } from '#routing'
 import type { DeliveryCause } from './delivery-causes.ts'
 import { noticeOf, NOTIFY_OWNERS } from './notices.ts'
 import { prepareDeliveries, type PreparedDelivery, type WhyNot } from './prepare-deliveries.ts'
+import { sealHeaders } from './stored-headers.ts'
 
 export type DeliveryKind = 'auto' | 'replay' | 'test'
 
@@ -18,11 +19,12 @@ const ENQUEUE = `
     ) WITH ORDINALITY AS g(endpoint_id, event_id, cause, advertiser_id, affiliate_id, campaign_id, offer_id, click_id, conversion_id,
       conversion_revision, config_version, method, url, content_type, body, headers, made_no, key_no)
   ), numbered AS MATERIALIZED (
-    SELECT endpoint_id, event_id, key_no, nextval('delivery_ids') AS delivery_id
+    SELECT endpoint_id, event_id, click_id, key_no, nextval('delivery_ids') AS delivery_id
     FROM (SELECT * FROM given ORDER BY made_no) AS g
   ), fresh AS (
-    INSERT INTO delivery_keys (endpoint_id, event_id, replay_no, delivery_id, created_at)
-    SELECT endpoint_id, event_id, 0, delivery_id, date_trunc('milliseconds', now()) FROM numbered ORDER BY key_no
+    INSERT INTO delivery_keys (endpoint_id, event_id, replay_no, delivery_id, created_at, clicked_on)
+    SELECT endpoint_id, event_id, 0, delivery_id, date_trunc('milliseconds', now()), delivery_key_day(click_id)
+    FROM numbered ORDER BY key_no
     ON CONFLICT DO NOTHING
     RETURNING endpoint_id, event_id, delivery_id, created_at
   ), stored AS (
@@ -82,7 +84,7 @@ export async function storeDeliveries(
   const { rows } = await tx.query<{ delivery_id: bigint }>(ENQUEUE, [
     ...deliveryColumns(sorted),
     kind,
-    sorted.map(({ headers }) => (headers === undefined ? null : JSON.stringify(headers))),
+    sorted.map(({ headers }) => (headers === undefined ? null : sealHeaders(headers))),
     sorted.map(({ madeNo }) => madeNo),
   ])
   if (rows.length > 0) await tx.query(NOTIFY_OWNERS, [noticeOf(deliveries.map((row) => row.endpointId))])

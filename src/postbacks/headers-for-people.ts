@@ -1,5 +1,5 @@
 /** What is kept of an answer's headers. */
-const HEADERS_LENGTH_MAX = 2_048
+export const HEADERS_LENGTH_MAX = 2_048
 /** Values that open a door at the receiver. */
 const SECRET_NAME = /cookie|authenticat|authoriz|token|secret|api-?key/i
 

@@ -1,8 +1,10 @@
 import { postbackLimits } from './limits.ts'
 import type { MacroFacts } from './macros.ts'
+import { replaceHeaderPlaceholders } from './secret-placeholders.ts'
 import {
   compileTemplate,
   confidentialMacros,
+  hasMacros,
   problemOf,
   renderTemplate,
   type Template,
@@ -85,9 +87,19 @@ function valueProblems(name: string, text: string, isOfAffiliate: boolean): read
   ]
 }
 
-/** Fills the headers for one message. A header without a value is left out. */
+const constantByCompiled = new WeakMap<CompiledHeaders, FilledHeaders>()
+
+/** Fills the headers for one message. A header without a value is left out. Without macros all messages share what was filled once. */
 export function fillHeaders(compiled: CompiledHeaders, facts: MacroFacts): FilledHeaders {
   if (compiled.size === 0) return { kind: 'filled', headers: undefined }
+  const known = constantByCompiled.get(compiled)
+  if (known !== undefined) return known
+  const filled = fillEach(compiled, facts)
+  if (!compiled.values().some(hasMacros)) constantByCompiled.set(compiled, filled)
+  return filled
+}
+
+function fillEach(compiled: CompiledHeaders, facts: MacroFacts): FilledHeaders {
   const headers: Record<string, string> = {}
   let bytes = 0
   for (const [name, template] of compiled) {
@@ -95,7 +107,8 @@ export function fillHeaders(compiled: CompiledHeaders, facts: MacroFacts): Fille
     if (rendered.kind !== 'rendered') return { kind: rendered.kind, detail: `${name}: ${rendered.macro}` }
     const value = rendered.text.trim()
     if (value === '') continue
-    if (!VALUE.test(value)) return { kind: 'header_invalid', detail: name }
+    if (!VALUE.test(template.secrets.size === 0 ? value : replaceHeaderPlaceholders(value, () => '')))
+      return { kind: 'header_invalid', detail: name }
     headers[name] = value
     bytes += name.length + value.length + 4
   }
@@ -104,6 +117,12 @@ export function fillHeaders(compiled: CompiledHeaders, facts: MacroFacts): Fille
 }
 
 const SENSITIVE = /auth|cookie|token|secret|password|signature|key/
+
+/** What a door-opening header holds, for a text in which it must not stand: the whole value, and the credentials without their scheme. */
+export const sensitiveValues = (headers: Readonly<Record<string, string>>): readonly string[] =>
+  Object.entries(headers).flatMap(([name, value]) =>
+    SENSITIVE.test(name) ? [value, value.slice(value.indexOf(' ') + 1)] : [],
+  )
 
 /** Headers as people may see them. A name alone does not tell what is secret, so that a doubt is masked. */
 export const maskHeaders = (headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>

@@ -61,9 +61,9 @@ export async function expireOld(
 /** Steps from endpoint to endpoint in the index instead of reading every row: cost is the number of endpoints that wait. */
 const WAITING_ENDPOINTS = `
   WITH RECURSIVE waiting AS (
-    (SELECT endpoint_id FROM delivery_ready ORDER BY endpoint_id LIMIT 1)
+    (SELECT endpoint_id FROM delivery_ready WHERE attempts >= 0 ORDER BY endpoint_id LIMIT 1)
     UNION ALL
-    SELECT (SELECT r.endpoint_id FROM delivery_ready AS r WHERE r.endpoint_id > w.endpoint_id ORDER BY r.endpoint_id LIMIT 1)
+    SELECT (SELECT r.endpoint_id FROM delivery_ready AS r WHERE r.endpoint_id > w.endpoint_id AND r.attempts >= 0 ORDER BY r.endpoint_id LIMIT 1)
     FROM waiting AS w WHERE w.endpoint_id IS NOT NULL
   )
   SELECT endpoint_id FROM waiting WHERE endpoint_id IS NOT NULL`
@@ -78,7 +78,7 @@ const RETIRE = `
   WITH gone AS MATERIALIZED (
     SELECT r.ctid AS row_place FROM delivery_ready AS r
     JOIN deliveries AS d ON d.created_at = r.created_at AND d.delivery_id = r.delivery_id
-    WHERE r.endpoint_id = ANY($1::text[]) AND d.config_version <= $2
+    WHERE r.endpoint_id = ANY($1::text[]) AND r.attempts >= 0 AND d.config_version <= $2
     LIMIT $3 FOR UPDATE OF r SKIP LOCKED
   ), taken AS (
     DELETE FROM delivery_ready AS r USING gone WHERE r.ctid = gone.row_place RETURNING r.*

@@ -69,7 +69,7 @@ export class Membership {
       worker.forgetLeft(left)
     }
     const part = Math.ceil(SHARDS / workers)
-    const owned = worker.shards
+    const owned = worker.shards.toSorted((a, b) => a - b)
     if (owned.length > part) return worker.disown(owned.slice(part))
     if (owned.length < part) worker.own(await takeShards(pool, workerId, part - owned.length))
   }

@@ -7,8 +7,6 @@ const NOTICE_LENGTH_MAX = 7_900
 
 /** Tells the owners of the endpoints when the transaction commits; PostgreSQL folds equal notices of one transaction into one. */
 export const NOTIFY_OWNERS = `SELECT pg_notify('${DELIVERY_CHANNEL}', $1)`
-/** The same where the endpoints are not known: every worker looks at all of its own. */
-export const NOTIFY_WORKERS = `SELECT pg_notify('${DELIVERY_CHANNEL}', '')`
 
 /** @returns the text of a notice; empty where the list is too long for one: then all endpoints are looked at */
 export function noticeOf(endpointIds: Iterable<string>): string {

@@ -41,6 +41,8 @@ const BURY = `
   ), freed AS (
     UPDATE delivery_shards AS s SET worker_id = NULL, suspect_to = (SELECT last_value FROM delivery_ids)
     FROM dead WHERE s.worker_id = dead.worker_id
+  ), closed AS (
+    DELETE FROM endpoint_breakers AS b USING dead WHERE b.worker_id = dead.worker_id
   ), accused AS (
     UPDATE delivery_marks AS m SET worker_id = NULL, crashes = m.crashes + 1 FROM dead WHERE m.worker_id = dead.worker_id
   )
@@ -56,7 +58,7 @@ const SET_ASIDE = `
     DELETE FROM delivery_marks WHERE worker_id IS NULL AND (crashes >= $1 OR is_once) RETURNING *
   ), gone AS (
     DELETE FROM delivery_ready AS r USING pills AS p
-    WHERE r.endpoint_id = p.endpoint_id AND r.run_at = p.run_at AND r.delivery_id = p.delivery_id
+    WHERE r.endpoint_id = p.endpoint_id AND r.attempts >= 0 AND r.run_at = p.run_at AND r.delivery_id = p.delivery_id
     RETURNING r.*, p.is_once
   ), ended AS (
     INSERT INTO delivery_finals (delivery_id, created_at, endpoint_id, state, reason, attempts, finished_at)
@@ -103,6 +105,8 @@ const LEAVE = `
     DELETE FROM delivery_workers WHERE worker_id = $1
   ), unmarked AS (
     UPDATE delivery_marks SET worker_id = NULL WHERE worker_id = $1
+  ), closed AS (
+    DELETE FROM endpoint_breakers WHERE worker_id = $1
   )
   UPDATE delivery_shards SET worker_id = NULL WHERE worker_id = $1`
 

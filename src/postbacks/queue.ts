@@ -1,5 +1,6 @@
 import type { Pool } from '#platform/postgres'
 import type { AttemptError, GiveUpReason } from './reasons.ts'
+import type { StoredHeaders } from './stored-headers.ts'
 
 /** The queue in PostgreSQL. States and moves:
  *
@@ -45,11 +46,12 @@ export type Claimed = {
   readonly method: 'GET' | 'POST'
   readonly url: string
   readonly contentType: string | null
-  /** Of the endpoint, by name in lower case. */
-  readonly headers: Readonly<Record<string, string>> | null
+  /** Of the endpoint, by name in lower case; sealed. */
+  readonly headers: StoredHeaders | null
   readonly body: string | null
 }
 
+/** Both LIMITs keep the planner from anything but one look-up for each endpoint and message, whatever it believes of the tables. */
 const READ_DUE = `
   SELECT r.ctid::text AS place, (extract(epoch FROM r.run_at) * 1000000)::float8 AS "runAtMicros", r.delivery_id AS "deliveryId", r.created_at AS "createdAt",
     r.endpoint_id AS "endpointId", r.attempts, r.probes, d.event_id AS "eventId", d.method, d.url,
@@ -58,13 +60,15 @@ const READ_DUE = `
     AS q(endpoint_id, quota, after_micros, after_id, again_seconds)
   CROSS JOIN LATERAL (
     SELECT w.ctid, w.* FROM delivery_ready AS w
-    WHERE w.endpoint_id = q.endpoint_id AND w.run_at <= now()
+    WHERE w.endpoint_id = q.endpoint_id AND w.attempts >= 0 AND w.run_at <= now()
       AND (w.run_at, w.delivery_id) > (
         coalesce(to_timestamp(q.after_micros / 1000000) - q.again_seconds * interval '1 s', '-infinity'), q.after_id
       )
     ORDER BY w.run_at, w.delivery_id LIMIT q.quota
   ) AS r
-  JOIN deliveries AS d ON d.created_at = r.created_at AND d.delivery_id = r.delivery_id`
+  CROSS JOIN LATERAL (
+    SELECT * FROM deliveries AS m WHERE m.created_at = r.created_at AND m.delivery_id = r.delivery_id LIMIT 1
+  ) AS d`
 
 /** Reads what is due, at most `count` for each endpoint, oldest first. One endpoint's backlog costs the others nothing: each is looked
  * up by its own place in the index, behind the dead rows of what was sent before.
@@ -144,18 +148,18 @@ const completeSql = ({ isFenced, isRepeat }: Pick<CompletionOptions, 'isFenced' 
   ), released AS (
     DELETE FROM delivery_ready AS r USING given AS g
     WHERE r.ctid = g.place AND r.delivery_id = g.delivery_id ${isFenced ? 'AND EXISTS (SELECT FROM worker)' : ''}
-    RETURNING r.delivery_id
+    RETURNING g.*
   ), own AS (
-    SELECT g.* FROM given AS g ${isFenced ? 'JOIN released USING (delivery_id)' : ''}
+    SELECT * FROM ${isFenced ? 'released' : 'given'}
   ), logged AS (
     INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, reason, http_status,
       error, error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, next_at, worker_id, try_no,
       is_fenced, is_probe, dns_ms, connect_ms, tls_ms, tls_version, is_reused, response_headers, batch_id, batch_size)
     SELECT g.delivery_id, g.created_at, g.endpoint_id, g.attempt_no, now() - g.age_ms * interval '1 ms', g.outcome, g.reason,
       g.http_status, g.error, g.error_detail, g.first_byte_ms, g.total_ms, g.remote_address, g.response_head,
-      g.response_bytes, now() + g.delay_ms * interval '1 ms', $17, g.try_no, o.delivery_id IS NULL, g.is_probe,
+      g.response_bytes, now() + g.delay_ms * interval '1 ms', $17, g.try_no, g.try_no NOT IN (SELECT try_no FROM own), g.is_probe,
       g.dns_ms, g.connect_ms, g.tls_ms, g.tls_version, g.is_reused, g.response_headers, g.batch_id, g.batch_size
-    FROM given AS g LEFT JOIN own AS o USING (delivery_id, try_no)
+    FROM given AS g
     RETURNING is_fenced
   ), put_off AS (
     INSERT INTO delivery_deferred (delivery_id, created_at, endpoint_id, run_at, attempts, probes)
@@ -229,4 +233,11 @@ const quoted = (text: string): string => `"${text.replace(/["\\]/g, '\\$&')}"`
 /** Of the connections of a worker. Its statements are planned once: they must never be planned to read a whole table, which is
  * cheapest only while it is empty.
  */
-export const workerSettings = { enable_seqscan: 'off', plan_cache_mode: 'force_generic_plan' } as const
+export const workerSettings = {
+  enable_seqscan: 'off',
+  enable_bitmapscan: 'off',
+  plan_cache_mode: 'force_generic_plan',
+} as const
+
+/** The statements that run for every delivery, for the test that looks at their plans. */
+export const workerStatements = [READ_DUE, COMPLETE.text] as const

@@ -64,6 +64,7 @@ export const waitReasons = {
   endpoint_gone: 'The receiver answered 410 and the endpoint is disabled until somebody enables it.',
   earlier_message: 'An earlier message of its click to this endpoint has not ended (`ordered`).',
   quota_used: 'The quota of the endpoint is used up until its next period.',
+  receiver_down: 'The receiver failed again and again; one delivery will ask whether it is back.',
 } as const
 export type WaitReason = keyof typeof waitReasons
 

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import type { ClickRecord } from '#records'
 import type { PostbackEndpoint } from '#routing'
 import type { DeliveryCause } from './delivery-causes.ts'
+import { fillSecrets } from './fill-secrets.ts'
 import { prepareDeliveries } from './prepare-deliveries.ts'
 import {
   fillReceiverTemplate,
@@ -37,7 +38,13 @@ function requestsOf(name: ReceiverTemplateName, parameters: Readonly<Record<stri
     sampleCause({ conversionId: '01890a5d-ac96-774b-bcce-000000000002', type: 'lead', status: 'pending', txid: '-', goal: 'reg' }, click), // prettier-ignore
     rejectedAfterwards(click),
   ]
-  return prepareDeliveries(causes, sampleSnapshot([endpoint])).deliveries.map(({ method, url }) => `${method} ${url}`)
+  return prepareDeliveries(causes, sampleSnapshot([endpoint])).deliveries.map(
+    ({ method, url, body, contentType = null }) => {
+      const keys = Object.values(endpoint.secrets ?? {})
+      assert.ok(!keys.some((key) => url.includes(encodeURIComponent(key))), url)
+      return `${method} ${fillSecrets({ url, body, contentType, headers: null }, endpoint).url}`
+    },
+  )
 }
 
 const cases: readonly (readonly [ReceiverTemplateName, Readonly<Record<string, string>>, readonly string[]])[] = [
@@ -78,10 +85,10 @@ const cases: readonly (readonly [ReceiverTemplateName, Readonly<Record<string, s
     'GET https://demo.go2cloud.org/aff_lsr?transaction_id=its%26click&amount=100&conversion_unique_id=T%201&goal_id=12',
     'GET https://demo.go2cloud.org/aff_lsr?transaction_id=its%26click&amount=100&conversion_unique_id=&goal_id=12',
   ]],
-  ['affise', { host: 'a.example', secure: 's' }, [
-    'GET https://a.example/postback?clickid=its%26click&action_id=01890a5d-ac96-774b-bcce-000000000001&sum=12.5&currency=USD&status=1&goal=deposit&secure=s',
-    'GET https://a.example/postback?clickid=its%26click&action_id=01890a5d-ac96-774b-bcce-000000000002&sum=12.5&currency=USD&status=2&goal=reg&secure=s',
-    'GET https://a.example/postback?clickid=its%26click&action_id=01890a5d-ac96-774b-bcce-000000000001&sum=12.5&currency=USD&status=3&goal=deposit&secure=s',
+  ['affise', { host: 'a.example', secure: 's3cure' }, [
+    'GET https://a.example/postback?clickid=its%26click&action_id=01890a5d-ac96-774b-bcce-000000000001&sum=12.5&currency=USD&status=1&goal=deposit&secure=s3cure',
+    'GET https://a.example/postback?clickid=its%26click&action_id=01890a5d-ac96-774b-bcce-000000000002&sum=12.5&currency=USD&status=2&goal=reg&secure=s3cure',
+    'GET https://a.example/postback?clickid=its%26click&action_id=01890a5d-ac96-774b-bcce-000000000001&sum=12.5&currency=USD&status=3&goal=deposit&secure=s3cure',
   ]],
   ['trackier', { host: 't.example', goal: 'dep-{goal}' }, [
     'GET https://t.example/acquisition?click_id=its%26click&txn_id=T%201&status=approved&revenue=12.5&sale_amount=100&currency=USD&goal_value=dep-deposit',
@@ -141,5 +148,17 @@ test('parameters that are missing, unknown or of another form are named', () => 
     assert.deepEqual(problemsOf({ host, key: 'x' }), ['host: value_not_allowed'], host)
   for (const click_id of ['{sub1}', 'nope', 'sub1!}&x={sub2'])
     assert.deepEqual(problemsOf({ host: 'k.example', key: 'x', click_id }), ['click_id: value_not_allowed'])
-  assert.deepEqual(problemsOf({ host: 'k.example', key: ' ' }), ['key: value_not_allowed'])
+  for (const key of [' ', 'a\nb', '..', 'x'.repeat(513)])
+    assert.deepEqual(problemsOf({ host: 'k.example', key }), ['key: value_not_allowed'], key)
+})
+
+test('a parameter that is a key becomes a secret of the endpoint; with a macro in it, it is what the message says', () => {
+  const tokenOf = (token: string) => {
+    const filled = fillReceiverTemplate('tune', { host: 'h.example', token })
+    assert.ok('url' in filled)
+    return [filled.url.split('security_token=')[1], filled.secrets]
+  }
+  assert.deepEqual(tokenOf('t/1'), ['{secret.token}', { token: 't/1' }])
+  assert.deepEqual(tokenOf('{sub3}'), ['{sub3}', {}])
+  assert.deepEqual(tokenOf('{secret.mine}'), ['{secret.mine}', {}])
 })

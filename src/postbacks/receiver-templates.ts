@@ -1,15 +1,17 @@
 import type { PostbackEndpoint, PostbackTrigger } from '#routing'
 import { findMacro } from './macros.ts'
+import { isSecretValue, placeholderOf, SECRET_VALUE_FORM } from './secret-placeholders.ts'
 
 /** What a template asks of whoever uses it.
  * - `host`: host name, a port may follow
  * - `macro`: name of the macro that holds the receiver's own click id: `external_id`, `sub1`, …
  * - `text`: a value of theirs, or macros
+ * - `secret`: a key of theirs, which becomes a secret of the endpoint; with macros in it, a `text`
  * - `url`: the whole address, macros included
  */
 export type TemplateParameter = {
   readonly name: string
-  readonly kind: 'host' | 'macro' | 'text' | 'url'
+  readonly kind: 'host' | 'macro' | 'text' | 'secret' | 'url'
   readonly isNeeded: boolean
   readonly byDefault?: string
   readonly description: string
@@ -35,6 +37,7 @@ export type ReceiverTemplate = {
 const host = (description: string): TemplateParameter => ({ name: 'host', kind: 'host', isNeeded: true, description })
 const needed = (name: string, description: string): TemplateParameter => ({ name, kind: 'text', isNeeded: true, description }) // prettier-ignore
 const optional = (name: string, description: string): TemplateParameter => ({ name, kind: 'text', isNeeded: false, description }) // prettier-ignore
+const key = (parameter: TemplateParameter): TemplateParameter => ({ ...parameter, kind: 'secret' })
 
 const clickId: TemplateParameter = {
   name: 'click_id',
@@ -55,7 +58,11 @@ export const receiverTemplates = {
     method: 'GET',
     url: 'https://<host>/<key>/postback?subid={<click_id>!}&status={status}&payout={payout}&currency={currency}&tid={txid}',
     triggers: ALL_STATES,
-    parameters: [host('Domain of the tracker.'), needed('key', 'Postback key, which is part of the address.'), clickId],
+    parameters: [
+      host('Domain of the tracker.'),
+      key(needed('key', 'Postback key, which is part of the address.')),
+      clickId,
+    ],
     note: 'Takes `lead`, `sale` and `rejected`. Another `tid` of the same click is an upsell.',
     source: 'https://docs.keitaro.io/en/conversions-and-postback/postback.html',
   },
@@ -122,7 +129,7 @@ export const receiverTemplates = {
       needed('nid', 'Network id.'),
       clickId,
       optional('event_id', 'Event of the offer there; left out: the base conversion.'),
-      optional('token', 'Verification token.'),
+      key(optional('token', 'Verification token.')),
     ],
     note: 'Payout and revenue are worked out there; `amount` is the size of the sale. Rejections are made there.',
     source: 'https://helpdesk.everflow.io/customer/accessing-editing-s2s-postback-urls',
@@ -136,7 +143,7 @@ export const receiverTemplates = {
       host('Tracking domain, e.g. demo.go2cloud.org.'),
       clickId,
       optional('goal_id', 'Goal there; left out: the default one.'),
-      optional('token', 'Advertiser security token.'),
+      key(optional('token', 'Advertiser security token.')),
     ],
     note: 'Answers 200 to what it refuses too, with `success=false` in the body.',
     source: 'https://support.tune.com/hc/en-us/articles/4413247665431-Receiving-Conversions-via-Postback-URL',
@@ -150,7 +157,7 @@ export const receiverTemplates = {
       host('Tracking domain.'),
       clickId,
       { ...optional('goal', 'Goal number or value there.'), byDefault: '{goal}' },
-      optional('secure', 'Secure code of the offer, advertiser or platform.'),
+      key(optional('secure', 'Secure code of the offer, advertiser or platform.')),
     ],
     note: 'Statuses are 1 approved, 2 pending, 3 declined. The same `action_id` is the same conversion.',
     source: 'https://help-center.affise.com/en/articles/6475468-affise-postback-url-parameters',
@@ -164,7 +171,7 @@ export const receiverTemplates = {
       host('Tracking domain.'),
       clickId,
       optional('goal', 'Value of the goal there, e.g. `{goal}`.'),
-      optional('token', 'Security token, where the campaign asks for one.'),
+      key(optional('token', 'Security token, where the campaign asks for one.')),
     ],
     note: 'Statuses are approved, pending, rejected and cancelled.',
     source: 'https://help.trackier.com/en/articles/8107277-key-parameters-for-setting-up-advertiser-postback',
@@ -184,7 +191,11 @@ export const receiverTemplates = {
 export type ReceiverTemplateName = keyof typeof receiverTemplates
 export const receiverTemplateNames = Object.keys(receiverTemplates) as readonly ReceiverTemplateName[]
 
-export type FilledTemplate = Pick<PostbackEndpoint, 'method' | 'url' | 'triggers'> & { readonly isSigned: boolean }
+export type FilledTemplate = Pick<PostbackEndpoint, 'method' | 'url' | 'triggers'> & {
+  readonly isSigned: boolean
+  /** Parameters that are keys, by name: they stand in the URL as `{secret.name}`. */
+  readonly secrets: Readonly<Record<string, string>>
+}
 
 /** What is wrong with the parameters that were given for a template. */
 export type ParameterProblem = {
@@ -205,17 +216,26 @@ export function fillReceiverTemplate(
   const template: ReceiverTemplate = receiverTemplates[name]
   const problems = parameterProblems(template, given)
   if (problems.length > 0) return problems
+  const secrets = Object.fromEntries(
+    template.parameters.flatMap(({ name: key, kind }) => {
+      const value = given[key]
+      return kind === 'secret' && value !== undefined && !MACRO.test(value) ? [[key, value]] : []
+    }),
+  )
   const values = new Map(
     template.parameters.flatMap(({ name: key, kind, byDefault }): [string, string][] => {
+      if (Object.hasOwn(secrets, key)) return [[key, placeholderOf(key)]]
       const value = given[key] ?? byDefault
-      return value === undefined ? [] : [[key, kind === 'text' ? encodeText(value) : value]]
+      return value === undefined ? [] : [[key, kind === 'text' || kind === 'secret' ? encodeText(value) : value]]
     }),
   )
   const url = template.url
     .replaceAll(/\[([^\][]*<(\w+)>[^\][]*)\]/g, (_whole, part: string, key: string) => (values.has(key) ? part : ''))
     .replaceAll(/<(\w+)>/g, (_whole, key: string) => values.get(key)!)
-  return { method: template.method, url, triggers: template.triggers, isSigned: template.isSigned === true }
+  return { method: template.method, url, triggers: template.triggers, isSigned: template.isSigned === true, secrets }
 }
+
+const MACRO = /\{[^{}]*\}/
 
 /** Everything but the macros in a value. */
 const encodeText = (value: string): string =>
@@ -261,6 +281,8 @@ function valueMistake({ kind, name }: TemplateParameter, value: string): string 
         : undefined
     case 'text':
       return value.trim() === '' ? `"${name}" is empty.` : undefined
+    case 'secret':
+      return MACRO.test(value) || isSecretValue(value) ? undefined : `"${name}" is ${SECRET_VALUE_FORM}.`
     case 'url':
       return /^https?:\/\//i.test(value) ? undefined : `"${name}" is an address with https://.`
     default:

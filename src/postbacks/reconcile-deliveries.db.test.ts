@@ -126,6 +126,15 @@ test('each way to lose or double a delivery is found', async (t) => {
   assert.deepEqual(Object.keys(deliveryChecks), ['revision_without_delivery', ...checks])
 })
 
+test('what expired without ever having been tried is no end without a try', async (t) => {
+  await using bench = await openBench(t, [localEndpoint({ status: 'active' })])
+  await bench.enqueue([sampleCause()])
+  await bench.pool.query(`
+    WITH taken AS (DELETE FROM delivery_ready RETURNING *)
+    INSERT INTO delivery_finals SELECT delivery_id, created_at, endpoint_id, 'gave_up', 'expired', 0, now() FROM taken`)
+  assert.deepEqual(await found(bench.pool), [])
+})
+
 test('a second end of a delivery is refused by the database', async (t) => {
   await using bench = await openBench(t, [localEndpoint({})])
   await bench.enqueue([sampleCause()])

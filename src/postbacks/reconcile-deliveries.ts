@@ -1,4 +1,4 @@
-import type { Pool } from '#platform/postgres'
+import type { Pool, Tx } from '#platform/postgres'
 
 /** Checks that must find nothing; each finding is a lost, doubled or stuck message.
  * @see docs/states/delivery.md
@@ -80,12 +80,15 @@ const CHECKS = {
     SELECT 'worker ' || w.worker_id AS what FROM delivery_workers AS w
     WHERE w.lease_until < now() - interval '60 seconds' AND w.lease_until >= $1
       AND EXISTS (SELECT FROM delivery_workers AS o WHERE o.lease_until > now())`,
-  /** Called delivered or given up without a try on record. */
+  /** Called delivered or given up without a try on record. What was removed or too old may never have been tried. */
   end_without_attempt: `
     SELECT 'delivery ' || f.delivery_id AS what FROM delivery_ends AS f
     WHERE f.created_at >= $1 AND f.state IN ('delivered', 'gave_up')
       AND coalesce(f.reason, '') NOT IN ('endpoint_removed', 'expired', 'outcome_unknown')
-      AND NOT EXISTS (SELECT FROM delivery_attempts AS a WHERE a.delivery_id = f.delivery_id AND NOT a.is_fenced)`,
+      AND NOT EXISTS (SELECT FROM delivery_attempts AS a WHERE a.delivery_id = f.delivery_id AND NOT a.is_fenced)
+      AND NOT EXISTS (
+        SELECT FROM delivery_last_tries AS l WHERE l.created_at = f.created_at AND l.delivery_id = f.delivery_id
+      )`,
   /** Two tries that both decided under the same number: two workers held the delivery at once. */
   attempt_decided_twice: `
     SELECT 'delivery ' || delivery_id || ' attempt ' || attempt_no AS what FROM delivery_attempts
@@ -113,16 +116,23 @@ export const deliveryChecks: Readonly<Record<DeliveryCheck, string>> = {
 
 const EXAMPLES_MAX = 5
 
+/** Of days that were dropped nothing can be proved. */
+const REMEMBERED_SINCE = `SELECT greatest($1::timestamptz, delivery_kept_from('deliveries')) AS since`
+
 /** Proves that every message that is owed was delivered, ended with a reason, or waits.
  * @param since only what happened after it, so that an old installation need not be read whole
  * @returns a finding for each check that failed; empty when all is well. May take seconds: it reads history.
  */
-export async function reconcileDeliveries(pool: Pool, since: Date = new Date(0)): Promise<readonly DeliveryFinding[]> {
+export async function reconcileDeliveries(
+  pool: Pool | Tx,
+  since: Date = new Date(0),
+): Promise<readonly DeliveryFinding[]> {
   const findings: DeliveryFinding[] = []
+  const remembered = (await pool.query<{ since: Date }>(REMEMBERED_SINCE, [since])).rows[0]!.since
   for (const check of Object.keys(CHECKS) as DeliveryCheck[]) {
     const { rows } = await pool.query<{ count: bigint; examples: string[] | null }>(
       `SELECT count(*) AS count, (array_agg(what))[1:${EXAMPLES_MAX}] AS examples FROM (${CHECKS[check]}) AS found`,
-      [since],
+      [remembered],
     )
     const { count, examples } = rows[0]!
     if (count > 0n) findings.push({ check, count: Number(count), examples: examples ?? [] })

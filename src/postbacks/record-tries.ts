@@ -6,6 +6,9 @@ import { createWake } from './wake.ts'
 
 /** Rows per statement at most. */
 const BATCH_MAX = 500
+/** A group that follows another waits for so many, but no longer than this: many small commits would cost more than they save. */
+const BATCH_WANTED = 256
+const GATHER_MS = 10
 /** Statements at once at most: one more begins only when a whole group waits. */
 const WRITERS_MAX = 2
 /** Outcomes in memory at most; from here on nothing new is sent. */
@@ -39,6 +42,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
   let writers = 0
   let isAbandoned = false
   const pause = createWake()
+  const gathering = createWake()
 
   const writeBatch = async (batch: readonly Completion[]): Promise<void> => {
     for (let failures = 0; !isAbandoned;) {
@@ -55,6 +59,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
       await writeBatch(batch)
       unwritten -= batch.length
       options.onSettled(batch)
+      if (pending.length > 0 && pending.length < BATCH_WANTED && !isAbandoned) await gathering.wait(GATHER_MS)
     }
     writers -= 1
   }
@@ -62,6 +67,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
     record: (completion) => {
       pending.push(completion)
       unwritten += 1
+      if (pending.length === BATCH_WANTED) gathering.signal()
       if (writers === 0 || (writers < WRITERS_MAX && pending.length >= BATCH_MAX)) void write()
     },
     isFull: () => unwritten >= PENDING_MAX,
@@ -72,13 +78,16 @@ export function createRecorder(options: RecorderOptions): Recorder {
   }
 }
 
+/** A statement that took too long, as on a disk that stands still: nothing is wrong with its rows. */
+const isTimeout = (error: unknown): boolean => (error as { readonly code?: unknown } | undefined)?.code === '57014'
+
 /** @returns false while the database cannot be reached: the same group is tried again */
 async function tryToWrite(options: RecorderOptions, batch: readonly Completion[], failures: number): Promise<boolean> {
   try {
     await writeTogether(options, batch, failures > 0)
     return true
   } catch (error) {
-    if (!isConnectionFailure(error)) return writeOneByOne(options, batch)
+    if (!isConnectionFailure(error) && !isTimeout(error)) return writeOneByOne(options, batch)
     if (failures === 0)
       options.logLines.warn({ error, waiting: batch.length }, 'outcomes of deliveries wait for PostgreSQL')
     return false
@@ -97,7 +106,7 @@ async function writeOneByOne(options: RecorderOptions, batch: readonly Completio
     try {
       await writeTogether(options, [completion], true)
     } catch (error) {
-      if (isConnectionFailure(error)) return false
+      if (isConnectionFailure(error) || isTimeout(error)) return false
       options.logLines.error(
         { error, delivery_id: String(completion.claimed.deliveryId) },
         'an attempt cannot be recorded',

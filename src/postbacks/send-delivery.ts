@@ -1,11 +1,13 @@
 import type { PostbackEndpoint } from '#routing'
 import { decideOutcome } from './decide-outcome.ts'
+import { fillSecrets, hideSecrets } from './fill-secrets.ts'
 import type { Claimed, Completion } from './queue.ts'
 import { unsentExchange, type Exchange, type OutgoingRequest, type Sender } from './send-request.ts'
 import { answerRulesOf, classifyAnswer, type AnswerClass } from './judge-answer.ts'
 import type { AttemptError } from './reasons.ts'
 import { signRequest } from './sign.ts'
 import { signingSecrets } from './signing-secrets.ts'
+import { openHeaders } from './stored-headers.ts'
 
 const USER_AGENT = 'Waypost/1 (+postback)'
 const ERROR_DETAIL_LENGTH_MAX = 500
@@ -18,20 +20,38 @@ export type Surroundings = {
   readonly random: () => number
 }
 
-/** The request of one try: the stored message, signed for this moment.
- * @throws {TypeError} the URL or the secret cannot be used
+/** The headers of a request but those that sign it.
+ * @param own those of the endpoint
+ */
+export const fixedHeaders = (
+  contentType: string | null,
+  own: Readonly<Record<string, string>> | null | undefined,
+): Readonly<Record<string, string>> => ({
+  'user-agent': USER_AGENT,
+  accept: '*/*',
+  ...own,
+  ...(contentType !== null && { 'content-type': contentType }),
+})
+
+/** The request of one try: the stored message with the present secrets, signed for this moment.
+ * @throws {TypeError} the URL or a secret cannot be used
+ * @throws {WaypostError} the headers are sealed with a key that is not here
  */
 function composeRequest(delivery: Claimed, endpoint: PostbackEndpoint, nowMs: number): OutgoingRequest {
-  const { eventId, method, url } = delivery
-  const body = delivery.body ?? undefined
+  const { eventId, method, contentType } = delivery
+  const stored = {
+    ...{ url: delivery.url, body: delivery.body ?? undefined, contentType },
+    headers: openHeaders(delivery.headers),
+  }
+  // What is signed is what goes out.
+  const { url, body, headers } = fillSecrets(stored, endpoint)
   const secrets = signingSecrets(endpoint, nowMs)
   const hasMacrosInBody = body !== undefined && /\{(?:sig|ts)\}/i.test(endpoint.body ?? '')
   const signed = signRequest({ eventId, method, url, body, hasMacrosInBody, secrets, nowMs })
-  const contentType = delivery.contentType === null ? {} : { 'content-type': delivery.contentType }
   return {
     url: signed.url,
     method,
-    headers: { 'user-agent': USER_AGENT, accept: '*/*', ...delivery.headers, ...contentType, ...signed.headers },
+    headers: { ...fixedHeaders(contentType, headers), ...signed.headers },
     body: signed.body,
     timeoutMs: endpoint.timeout_ms,
     allowsPrivate: endpoint.allow_private_address,
@@ -52,7 +72,8 @@ export async function sendDelivery(
   surroundings: Surroundings,
 ): Promise<Exchange> {
   try {
-    return await sender.send(composeRequest(delivery, endpoint, surroundings.nowMs()))
+    const request = composeRequest(delivery, endpoint, surroundings.nowMs())
+    return hideSecrets(await sender.send(request), endpoint, delivery.headers === null ? null : request.headers)
   } catch (error) {
     return unsentExchange('request_invalid', error instanceof Error ? error.message : 'the request cannot be composed')
   }

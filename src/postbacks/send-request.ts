@@ -17,6 +17,8 @@ import type { AttemptError } from './reasons.ts'
 export const RESPONSE_BYTES_MAX = 65_536
 /** What is kept of an answer for people to read. */
 export const RESPONSE_HEAD_BYTES = 2_048
+/** A receiver that never comes to its answer would keep the process at reading its announcements, and everybody else waiting. */
+const INFORMATIONAL_MAX = 16
 
 export type OutgoingRequest = {
   readonly url: URL
@@ -144,6 +146,7 @@ class Try implements Dispatcher.DispatchHandler {
   #isReused: boolean | undefined
   #responseHeaders: string | undefined
   #bytes = 0
+  #informational = 0
 
   constructor(
     { timeoutMs, isBodyJudged = false, isOnce = false }: OutgoingRequest,
@@ -174,7 +177,7 @@ class Try implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, unknown>): void {
-    if (status < 200) return
+    if (status < 200) return this.#countInformational()
     this.#status = status
     this.#firstByteMs = this.#elapsedMs()
     this.#retryAfter = headers['retry-after'] as string | readonly string[] | undefined
@@ -195,6 +198,11 @@ class Try implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
     this.#end(classifyError(error), error.message)
+  }
+
+  #countInformational(): void {
+    this.#informational += 1
+    if (this.#informational > INFORMATIONAL_MAX) this.#breakOff('protocol_error')
   }
 
   #elapsedMs(): number {

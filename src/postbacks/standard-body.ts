@@ -8,6 +8,9 @@ const FIELDS = [
   ...Array.from({ length: 30 }, (_, index) => `sub${index + 1}`),
 ].map((name) => findMacro(name)!)
 
+/** A value that looks like what is filled at send time stays the text that it is. */
+const LATE_BRACE = /\{(?=(?:sig|ts|secret\.))/g
+
 const REVENUE = findMacro('advertiser_revenue')!
 
 /** Values that are set; what an affiliate must not know is left out of its endpoints. */
@@ -28,7 +31,8 @@ function standardFields(endpoint: PostbackEndpoint, facts: MacroFacts): Readonly
 export function standardBody(endpoint: PostbackEndpoint, facts: MacroFacts): string {
   const data = standardFields(endpoint, facts)
   if (endpoint.content_type === 'application/x-www-form-urlencoded') return new URLSearchParams(data).toString()
-  return JSON.stringify({ type: typeOf(facts), timestamp: new Date(facts.cause.at).toISOString(), data })
+  const body = JSON.stringify({ type: typeOf(facts), timestamp: new Date(facts.cause.at).toISOString(), data })
+  return body.replaceAll(LATE_BRACE, '\\u007b')
 }
 
 function typeOf({ cause }: MacroFacts): string {

@@ -6,6 +6,7 @@ import type { PostbackEndpoint } from '#routing'
 import { listAttempts } from './deliveries.ts'
 import { LADDER_MS } from './decide-outcome.ts'
 import { expireOld } from './housekeeping.ts'
+import { readWaiting } from './gate/waiting.ts'
 import { buryDeadWorkers } from './ownership.ts'
 import { reconcileDeliveries } from './reconcile-deliveries.ts'
 import { replayDelivery } from './replay.ts'
@@ -410,8 +411,9 @@ test('several workers share the queue and none sends what another has', async (t
 /** Lets workers lose their leases, as if they had been stopped for too long. */
 const EXPIRE_LEASES = "UPDATE delivery_workers SET lease_until = now() - interval '1 s'"
 const expireLeases = async (bench: Bench): Promise<void> => {
-  await bench.pool.query(EXPIRE_LEASES)
-  await buryDeadWorkers(bench.pool, 0)
+  // A worker that renews its lease in between is alive.
+  do await bench.pool.query(EXPIRE_LEASES)
+  while ((await buryDeadWorkers(bench.pool, 0)) === 0)
 }
 
 test('a lost lease is taken over, and the late answer of the first worker decides nothing', async (t) => {
@@ -578,6 +580,11 @@ test('a receiver that is down is left alone, then asked with one delivery at a t
   await bench.recorded(10)
   // The tenth failure opens the breaker: twenty wait, and none of them is tried for five seconds.
   assert.equal(receiver.arrivals.length, 10)
+  const waitsFor = async () => (await readWaiting(bench.pool, bench.snapshot().endpoints, Date.now())).get('tracker')
+  while ((await waitsFor()) === undefined);
+  const { reason, until } = (await waitsFor())!
+  assert.equal(reason, 'receiver_down')
+  assert.ok(until!.getTime() - Date.now() > 1_000 && until!.getTime() - Date.now() <= 5_100)
   await bench.recorded(11)
   assert.equal(receiver.arrivals.length, 11)
   const rows = await bench.rows('SELECT delivery_id FROM deliveries')
@@ -593,6 +600,7 @@ test('a receiver that is down is left alone, then asked with one delivery at a t
   assert.deepEqual(await bench.rows('SELECT state, count(*)::int FROM delivery_ends GROUP BY state'), [
     { state: 'delivered', count: 30 },
   ])
+  while ((await waitsFor()) !== undefined);
 })
 
 test('an endpoint gets no more per minute than it wants', async (t) => {
@@ -621,6 +629,22 @@ test('what could not be delivered in time is given up, also where nothing is sen
     { state: 'gave_up', reason: 'expired', attempts: 4 },
   ])
   assert.equal((await bench.rows('SELECT FROM delivery_ready')).length, 1)
+})
+
+test('a worker whose clock is two hours ahead gives nothing up for it: the time is that of PostgreSQL', async (t) => {
+  const receiver = await startReceiver(t, (response) => void response.writeHead(500).end())
+  const clock = { now: () => Date.now() + 2 * 3_600_000 }
+  const attempt = await tryOnce(t, { url: receiver.url, expires_hours: 1 }, { clock })
+  assert.equal(attempt['outcome'], 'retry')
+  assert.equal(verifySignature(receiver.arrivals[0]!, TEST_SECRET, Date.now()).kind, 'valid')
+})
+
+test('a receiver that only announces answers is broken off long before the deadline', async (t) => {
+  const url = await startSocketServer(t, (socket) => {
+    socket.once('data', () => socket.write('HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n'.repeat(100)))
+  })
+  const attempt = await tryOnce(t, { url, timeout_ms: 30_000 })
+  assert.deepEqual([attempt['outcome'], attempt['error'], attempt['http_status']], ['retry', 'protocol_error', null])
 })
 
 test("an endpoint on none of its advertiser's lists is refused, by name before anything is looked up and by address after", async (t) => {

@@ -3,6 +3,8 @@ import type { Clock } from '#platform/clock'
 import type { LogLines } from '#platform/log-lines'
 import type { Pool } from '#platform/postgres'
 import type { Snapshot } from '#routing'
+import { createDatabaseClock, type DatabaseClock } from './database-clock.ts'
+import { BreakerNotes } from './breaker-notes.ts'
 import { createDeliveryCounters, type AttemptCounts } from './delivery-metrics.ts'
 import { openGate, type Gate } from './gate/gate.ts'
 import { expireOld, findWaitingEndpoints, promoteDue, retireRemoved } from './housekeeping.ts'
@@ -20,13 +22,19 @@ import { Worker } from './worker.ts'
 /** Deferred deliveries become due this late at most. */
 const PROMOTE_INTERVAL_MS = 250
 const EXPIRE_INTERVAL_MS = 300_000
+/** How often PostgreSQL is asked for the time: its clock may be set too. */
+const CLOCK_INTERVAL_MS = 30_000
 /** Endpoints are looked at even without a notice, which can be lost with its connection: a part of them each second. */
 const LOOK_INTERVAL_MS = 1_000
 const LOOK_PARTS = 5
 /** From the very beginning, for what a transaction committed later than any look goes back. */
 const WHOLE_LOOK_INTERVAL_MS = 60_000
+/** Open breakers are written down for people this late at most. */
+const BREAKERS_INTERVAL_MS = 1_000
 /** Pause of the read loop where nothing is wanted; a notice ends it early. */
 const IDLE_MS = 1_000
+/** Endpoints that have something left to send wait so long for others to be read with. */
+const READ_GATHER_MS = 5
 /** Rows moved by one housekeeping statement. */
 const MOVE_MAX = 5_000
 /** Under way in one process by default: bounds sockets and memory. */
@@ -37,6 +45,7 @@ export type DeliveryOptions = {
   readonly pool: Pool
   /** The current configuration: which endpoints are active, their secrets and limits. Nothing is sent while there is none. */
   readonly snapshots: { readonly current: () => Snapshot | undefined }
+  /** The time until PostgreSQL was asked for its own, which is then the only one. */
   readonly clock: Clock
   readonly logLines: LogLines
   /** Uniform in [0, 1), for the jitter; default Math.random. */
@@ -81,31 +90,35 @@ export async function startDelivery(options: DeliveryOptions): Promise<Delivery>
 type Life = {
   readonly worker: Worker
   readonly membership: Membership
+  readonly breakers: BreakerNotes
   readonly abandon: () => void
 }
 
 class Delivering {
   readonly #options: DeliveryOptions
   readonly #sender: Sender
+  readonly #clock: DatabaseClock
   readonly #gate: Gate
   readonly #counters = createDeliveryCounters()
   readonly #loops: readonly Loop[]
   readonly #reading: Loop
   /** The last one is at work; those before were taken for dead and end what they have under way, without effect. */
   readonly #lives: Life[] = []
+  #gathering: NodeJS.Timeout | undefined
   #part = 0
   #wholeLookAt = 0
   #lookedAt: { readonly snapshot: Snapshot | undefined; readonly shards: number } = { snapshot: undefined, shards: 0 }
 
   constructor(options: DeliveryOptions) {
     this.#options = options
+    this.#clock = createDatabaseClock(options.pool, options.clock)
     this.#sender = createSender({
       resolveHost: options.resolveHost ?? createHostResolver(),
       proxy: options.proxy && parseProxy(options.proxy),
     })
     const { pool, logLines, healthIntervalMs } = options
     this.#gate = openGate({
-      ...{ pool, logLines, nowMs: options.clock.now, onChange: () => this.#life.worker.reconsider() },
+      ...{ pool, logLines, nowMs: this.#clock.now, onChange: () => this.#life.worker.reconsider() },
       ...(healthIntervalMs !== undefined && { healthIntervalMs }),
     })
     this.#lives.push(this.#beginLife())
@@ -113,6 +126,10 @@ class Delivering {
     this.#reading = supervise('read', logLines, () => this.#read())
     this.#loops = [
       this.#reading,
+      supervise('clock', logLines, async () => {
+        await this.#clock.synchronize()
+        return CLOCK_INTERVAL_MS
+      }),
       supervise('membership', logLines, async () => {
         await this.#keepMembership()
         return leaseMs / 4
@@ -122,6 +139,10 @@ class Delivering {
         return moved >= MOVE_MAX ? 0 : PROMOTE_INTERVAL_MS
       }),
       supervise('expire', logLines, () => this.#expire()),
+      supervise('breakers', logLines, async () => {
+        await this.#life.breakers.write(this.#life.worker.probes)
+        return BREAKERS_INTERVAL_MS
+      }),
       supervise('look', logLines, () => this.#look()),
       listen(pool, logLines, (endpointIds) => this.#life.worker.look(endpointIds, 'notice')),
     ]
@@ -150,7 +171,7 @@ class Delivering {
   }
 
   #beginLife(): Life {
-    const { pool, logLines, clock, random, concurrencyMax } = this.#options
+    const { pool, logLines, random, concurrencyMax } = this.#options
     const workerId = randomUUID()
     const recorder = createRecorder({
       pool,
@@ -169,15 +190,16 @@ class Delivering {
       workerId,
       sender: this.#sender,
       recorder,
-      surroundings: { nowMs: clock.now, random: random ?? Math.random },
+      surroundings: { nowMs: this.#clock.now, random: random ?? Math.random },
       gate: this.#gate,
       logLines,
       concurrencyMax: concurrencyMax ?? CONCURRENCY_MAX,
-      onWanted: () => this.#reading.wake(),
+      onWanted: (when) => this.#readSoon(when),
     })
     const leaseMs = this.#options.leaseMs ?? LEASE_MS
     const membership = new Membership({ pool, workerId, worker, leaseMs, logLines })
-    return { worker, membership, abandon: recorder.abandon }
+    const breakers = new BreakerNotes({ pool, workerId })
+    return { worker, membership, breakers, abandon: recorder.abandon }
   }
 
   async #keepMembership(): Promise<void> {
@@ -195,10 +217,21 @@ class Delivering {
   }
 
   async #read(): Promise<number> {
+    if (!this.#clock.isSet()) await this.#clock.synchronize()
     const { worker } = this.#life
     const snapshot = this.#options.snapshots.current()
     if (snapshot !== undefined) worker.configure(snapshot)
-    return (await worker.read()) ? 0 : IDLE_MS
+    const wants = await worker.read()
+    return wants === 'now' ? 0 : wants === 'soon' ? READ_GATHER_MS : IDLE_MS
+  }
+
+  #readSoon(when: 'soon' | 'now'): void {
+    if (when === 'now') return this.#reading.wake()
+    if (this.#gathering !== undefined) return
+    this.#gathering = setTimeout(() => {
+      this.#gathering = undefined
+      this.#reading.wake()
+    }, READ_GATHER_MS)
   }
 
   /** Also takes a new configuration over, and ends what waits for endpoints that it no longer has. */

@@ -1,6 +1,7 @@
 import { postbackLimits } from './limits.ts'
 import { parseFunction, type MacroFunction } from './macro-functions.ts'
 import { findMacro, hasControl, type Macro, type MacroFacts } from './macros.ts'
+import { headerPlaceholderOf, placeholderOf } from './secret-placeholders.ts'
 
 /** Where a template's text goes, which decides how values are encoded. */
 export type TemplateKind = 'url' | 'json' | 'form' | 'header'
@@ -16,6 +17,8 @@ export const templateProblemCodes = {
   macro_function_invalid: 'What follows the colon of a macro is none of its functions.',
   macro_in_host: 'The host, port and scheme of a URL must not come from a macro.',
   macro_misplaced: '{sig} and {ts} work in the URL and the body of an endpoint with a secret, in JSON within quotes.',
+  secret_misplaced: 'A secret is written {secret.name}, without function, "_" and "!", and in JSON within quotes.',
+  secret_unknown: 'The endpoint has no secret of this name.',
   macro_confidential: 'An endpoint of an affiliate must not be told this value.',
   url_fragment: 'A URL that is requested has no fragment (#).',
   template_too_long: 'The template is longer than the limit.',
@@ -34,11 +37,18 @@ type Part =
     }
   /** Filled at send time; stays in the rendered text as `{sig}` or `{ts}`. */
   | { readonly kind: 'late'; readonly text: LateMacro }
+  /** Filled at send time too. */
+  | { readonly kind: 'secret'; readonly name: string; readonly text: string }
 
 type MacroUse = { readonly isRequired: boolean; readonly fn: MacroFunction | undefined; readonly isHeader: boolean }
 export type LateMacro = '{sig}' | '{ts}'
 
-export type Template = { readonly parts: readonly Part[]; readonly lateMacros: ReadonlySet<LateMacro> }
+export type Template = {
+  readonly parts: readonly Part[]
+  readonly lateMacros: ReadonlySet<LateMacro>
+  /** Names of the secrets that it asks for, with where each first stands. */
+  readonly secrets: ReadonlyMap<string, number>
+}
 
 /** What a template gave for one cause. `header_invalid`: a value would break out of its header. */
 export type Rendered =
@@ -57,10 +67,13 @@ const encodeRawUrl = (value: string): string =>
 
 const JSON_NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/
 
-/** What looks like a macro that is filled at send time must stay the text that it is. */
-const LATE_BRACE = /\{(?=(?:sig|ts)\})/g
-const toJson = (value: string): string => JSON.stringify(value).replaceAll(LATE_BRACE, '\\u007b')
-const encodeJsonString = (value: string): string => toJson(value).slice(1, -1)
+/** What looks like a macro that is filled at send time must stay the text that it is, also where two values and the template between
+ * them make it up. A URL and a form have no such brace left.
+ */
+const toJson = (value: string): string => JSON.stringify(value).replaceAll('{', '\\u007b')
+export const encodeJsonString = (value: string): string => toJson(value).slice(1, -1)
+
+export const encodeForm = (value: string): string => encodeURIComponent(value).replaceAll('%20', '+')
 
 function encodeBareJson(value: string, isNumber: boolean): string {
   if (value === '') return 'null'
@@ -72,7 +85,7 @@ const isNumber = ({ kind }: Macro, fn: MacroFunction | undefined): boolean =>
   fn === undefined ? NUMBERS.has(kind) : fn.keepsNumber
 
 /** Visible ASCII and single spaces inside; everything else percent-encoded. */
-const encodeHeader = (value: string): string =>
+export const encodeHeader = (value: string): string =>
   value.trim().replace(/[^\u0020-\u007e]+/gu, (rest) => encodeURIComponent(rest))
 
 function encoderOf(encoder: Encoder, isNumeric: boolean, isRaw: boolean): (value: string) => string {
@@ -82,7 +95,7 @@ function encoderOf(encoder: Encoder, isNumeric: boolean, isRaw: boolean): (value
     case 'query':
       return isRaw ? encodeRawUrl : encodeURIComponent
     case 'form':
-      return isRaw ? encodeRawUrl : (value) => encodeURIComponent(value).replaceAll('%20', '+')
+      return isRaw ? encodeRawUrl : encodeForm
     case 'json_string':
       return encodeJsonString
     case 'json_bare':
@@ -153,9 +166,10 @@ export function compileTemplate(
 ): { readonly template: Template; readonly problems: readonly TemplateProblem[] } {
   const problems: TemplateProblem[] = []
   const parts: Part[] = []
+  const secrets = new Map<string, number>()
   const { templateCharactersMax } = postbackLimits
   if (template.length > templateCharactersMax) {
-    return { template: toTemplate([]), problems: [problemOf('template_too_long', templateCharactersMax)] }
+    return { template: toTemplate([], new Map()), problems: [problemOf('template_too_long', templateCharactersMax)] }
   }
   const reader = new Reader(template, kind)
   let literal = ''
@@ -166,6 +180,7 @@ export function compileTemplate(
       const part = readMacro(match, offset, kind, reader)
       if ('code' in part) problems.push(part)
       else parts.push({ kind: 'text', text: literal }, part)
+      if ('kind' in part && part.kind === 'secret' && !secrets.has(part.name)) secrets.set(part.name, offset)
       literal = ''
       offset += match[0].length
       continue
@@ -176,12 +191,16 @@ export function compileTemplate(
     offset++
   }
   parts.push({ kind: 'text', text: literal })
-  return { template: toTemplate(parts), problems }
+  return { template: toTemplate(parts, secrets), problems }
 }
 
-function toTemplate(parts: readonly Part[]): Template {
+function toTemplate(parts: readonly Part[], secrets: ReadonlyMap<string, number>): Template {
   const kept = parts.filter((part) => part.kind !== 'text' || part.text !== '')
-  return { parts: kept, lateMacros: new Set(kept.flatMap((part) => (part.kind === 'late' ? [part.text] : []))) }
+  return {
+    parts: kept,
+    lateMacros: new Set(kept.flatMap((part) => (part.kind === 'late' ? [part.text] : []))),
+    secrets,
+  }
 }
 
 function readMacro(match: RegExpExecArray, offset: number, kind: TemplateKind, reader: Reader): Part | TemplateProblem {
@@ -192,12 +211,22 @@ function readMacro(match: RegExpExecArray, offset: number, kind: TemplateKind, r
     const isPlain = whole.length === late.length && !['header', 'json_bare'].includes(reader.encoder())
     return isPlain ? { kind: 'late', text: late } : problemOf('macro_misplaced', offset, whole)
   }
+  if (/^secret\./i.test(name)) return readSecret(match, offset, reader)
   const macro = findMacro(name)
   if (macro === undefined) return problemOf('macro_unknown', offset, whole)
   const fn = source === undefined ? undefined : parseFunction(macro, source)
   if (fn !== undefined && 'code' in fn) return problemOf(fn.code, offset, `${whole} ${fn.expected}`)
   const encode = encoderOf(reader.encoder(), isNumber(macro, fn), underscore === '_')
   return { kind: 'macro', macro, encode, use: { isRequired: exclamation === '!', fn, isHeader: kind === 'header' } }
+}
+
+function readSecret(match: RegExpExecArray, offset: number, reader: Reader): Part | TemplateProblem {
+  const [whole] = match
+  const name = match[2]!.slice('secret.'.length).toLowerCase()
+  const encoder = reader.encoder()
+  const isPlain = whole.length === placeholderOf(name).length && encoder !== 'json_bare'
+  if (!isPlain) return problemOf('secret_misplaced', offset, whole)
+  return { kind: 'secret', name, text: encoder === 'header' ? headerPlaceholderOf(name) : placeholderOf(name) }
 }
 
 function checkLiteral(
@@ -241,4 +270,5 @@ export const confidentialMacros = (template: Template): readonly string[] =>
   template.parts.flatMap((part) => (part.kind === 'macro' && part.macro.isConfidential ? [part.macro.name] : []))
 
 /** Whether a template differs from message to message. */
-export const hasMacros = ({ parts }: Template): boolean => parts.some((part) => part.kind !== 'text')
+export const hasMacros = ({ parts }: Template): boolean =>
+  parts.some((part) => part.kind === 'macro' || part.kind === 'late')

@@ -19,8 +19,12 @@ const RANK = `
   INSERT INTO delivery_order (delivery_id, endpoint_id, click_id)
   SELECT d.delivery_id, d.endpoint_id, d.click_id
   FROM unnest($1::bigint[], $2::timestamptz[], $3::tid[]) AS g(delivery_id, created_at, place)
-  JOIN delivery_ready AS r ON r.ctid = g.place AND r.delivery_id = g.delivery_id
-  JOIN deliveries AS d ON d.created_at = g.created_at AND d.delivery_id = g.delivery_id
+  CROSS JOIN LATERAL (
+    SELECT FROM delivery_ready AS w WHERE w.ctid = g.place AND w.delivery_id = g.delivery_id LIMIT 1
+  ) AS r
+  CROSS JOIN LATERAL (
+    SELECT * FROM deliveries AS m WHERE m.created_at = g.created_at AND m.delivery_id = g.delivery_id LIMIT 1
+  ) AS d
   WHERE ${IS_ALIVE('$4')}
   ORDER BY d.delivery_id
   ON CONFLICT DO NOTHING`
@@ -37,21 +41,31 @@ const PARK = `
   )
   SELECT delivery_id AS "deliveryId" FROM ranked WHERE NOT is_behind`
 
+/** The LIMITs keep the planner at one look-up for each, as where deliveries are read. */
+const parkedRow = (of: string): string => `
+  CROSS JOIN LATERAL (
+    SELECT w.ctid AS place FROM delivery_ready AS w
+    WHERE w.endpoint_id = ${of}.endpoint_id AND w.attempts >= 0 AND w.run_at = 'infinity' AND w.delivery_id = ${of}.delivery_id LIMIT 1
+  ) AS p`
+
 const ADVANCE = `
-  WITH ended AS (
-    DELETE FROM delivery_order AS o USING unnest($1::bigint[], $2::tid[]) AS g(delivery_id, place)
-    WHERE o.delivery_id = g.delivery_id AND ${IS_ALIVE('$3')}
-      AND NOT EXISTS (SELECT FROM delivery_ready AS r WHERE r.ctid = g.place AND r.delivery_id = g.delivery_id)
-    RETURNING o.delivery_id, o.endpoint_id, o.click_id
+  WITH gone AS MATERIALIZED (
+    SELECT g.delivery_id FROM unnest($1::bigint[], $2::tid[]) AS g(delivery_id, place)
+    WHERE (SELECT count(*) FROM delivery_ready AS r WHERE r.ctid = g.place AND r.delivery_id = g.delivery_id) = 0
+  ), ended AS (
+    DELETE FROM delivery_order WHERE delivery_id = ANY(ARRAY(SELECT delivery_id FROM gone)) AND ${IS_ALIVE('$3')}
+    RETURNING delivery_id, endpoint_id, click_id
   ), next AS MATERIALIZED (
     SELECT e.endpoint_id, (
       SELECT o.delivery_id FROM delivery_order AS o
       WHERE o.endpoint_id = e.endpoint_id AND o.click_id = e.click_id AND o.delivery_id NOT IN (SELECT delivery_id FROM ended)
       ORDER BY o.place LIMIT 1
     ) AS delivery_id FROM ended AS e
+  ), parked AS MATERIALIZED (
+    SELECT n.delivery_id, p.place FROM next AS n ${parkedRow('n')}
   )
-  UPDATE delivery_ready AS r SET run_at = clock_timestamp() FROM next AS n
-  WHERE r.endpoint_id = n.endpoint_id AND r.run_at = 'infinity' AND r.delivery_id = n.delivery_id
+  UPDATE delivery_ready AS r SET run_at = clock_timestamp() FROM parked AS p
+  WHERE r.ctid = p.place AND r.delivery_id = p.delivery_id
   RETURNING r.endpoint_id AS "endpointId"`
 
 /** What was put off while the endpoint had no order. */
@@ -66,7 +80,7 @@ const ADOPT = `
 /** Ended without its owner: by expiry, by removal of the endpoint, after a crash. */
 const CLEAR = `
   WITH waiting AS MATERIALIZED (
-    SELECT delivery_id FROM delivery_ready WHERE endpoint_id = ANY($1::text[])
+    SELECT delivery_id FROM delivery_ready WHERE endpoint_id = ANY($1::text[]) AND attempts >= 0
     UNION ALL SELECT delivery_id FROM delivery_deferred WHERE endpoint_id = ANY($1::text[])
   )
   DELETE FROM delivery_order AS o WHERE o.endpoint_id = ANY($1::text[]) AND ${IS_ALIVE('$2')}
@@ -76,9 +90,11 @@ const RELEASE = `
   WITH first AS MATERIALIZED (
     SELECT DISTINCT ON (endpoint_id, click_id) endpoint_id, delivery_id FROM delivery_order
     WHERE endpoint_id = ANY($1::text[]) ORDER BY endpoint_id, click_id, place
+  ), parked AS MATERIALIZED (
+    SELECT f.delivery_id, p.place FROM first AS f ${parkedRow('f')}
   )
-  UPDATE delivery_ready AS r SET run_at = clock_timestamp() FROM first AS f
-  WHERE r.endpoint_id = f.endpoint_id AND r.run_at = 'infinity' AND r.delivery_id = f.delivery_id AND ${IS_ALIVE('$2')}`
+  UPDATE delivery_ready AS r SET run_at = clock_timestamp() FROM parked AS p
+  WHERE r.ctid = p.place AND r.delivery_id = p.delivery_id AND ${IS_ALIVE('$2')}`
 
 const RANKED_ENDPOINTS = 'SELECT DISTINCT endpoint_id AS "endpointId" FROM delivery_order'
 
@@ -87,7 +103,10 @@ const DISBAND = `
     DELETE FROM delivery_order WHERE endpoint_id = ANY($1::text[]) AND ${IS_ALIVE('$2')}
   )
   UPDATE delivery_ready SET run_at = clock_timestamp()
-  WHERE endpoint_id = ANY($1::text[]) AND run_at = 'infinity' AND ${IS_ALIVE('$2')}`
+  WHERE endpoint_id = ANY($1::text[]) AND attempts >= 0 AND run_at = 'infinity' AND ${IS_ALIVE('$2')}`
+
+/** What runs with every reading and every end of an ordered endpoint. */
+export const turnStatements = [RANK, PARK, ADVANCE] as const
 
 type Ended = Pick<Claimed, 'deliveryId' | 'place'>
 

@@ -47,6 +47,27 @@ test('a signature macro needs a secret', () => {
   assert.deepEqual(codesOf({ url: 'https://t.example/?s={sig}', method: 'POST', body, secret: SECRET }), [])
 })
 
+test('a secret is one of the endpoint, and may stand where many messages go in one request', () => {
+  const secrets = { token: 'a' }
+  const over = {
+    method: 'POST',
+    url: 'https://t.example/{secret.token}',
+    headers: { 'X-K': '{secret.token}' },
+  } as const
+  const batch = {
+    max_events: 10,
+    max_wait_ms: 1_000,
+    max_bytes: 1_000,
+    format: 'ndjson',
+    wrapper_key: 'events',
+  } as const
+  assert.deepEqual(codesOf({ ...over, secrets, batch }), [])
+  assert.deepEqual(codesOf(over), ['url: secret_unknown', 'headers: secret_unknown'])
+  assert.deepEqual(codesOf({ method: 'POST', secrets, body: '{"k":{secret.token}}' }), ['body: secret_misplaced'])
+  for (const url of ['{_secret.token}', '{secret.token!}', '{secret.token:md5}'])
+    assert.deepEqual(codesOf({ secrets, url: `https://t.example/${url}` }), ['url: secret_misplaced'], url)
+})
+
 test('what the advertiser pays is not for endpoints of an affiliate', () => {
   const url = 'https://t.example/?r={advertiser_revenue}'
   assert.deepEqual(codesOf({ url, scope: { affiliate_id: 'ada' } }), ['url: macro_confidential'])

@@ -1,10 +1,11 @@
 import type { PostbackEndpoint } from '#routing'
 import { checkDestination } from './check-destination.ts'
-import { bodyKindOf, compileEndpoint } from './compile-endpoints.ts'
+import { bodyKindOf, compileEndpoint, unknownSecrets } from './compile-endpoints.ts'
 import { compileHeaders, headerProblems } from './headers.ts'
 import { eventIdOf } from './delivery-causes.ts'
 import { macroFactsOf } from './prepare-deliveries.ts'
 import { madeUpSale } from './replay.ts'
+import { placeholderOf } from './secret-placeholders.ts'
 import { parseSecret } from './sign.ts'
 import {
   compileTemplate,
@@ -37,6 +38,7 @@ type Candidate = Pick<
   | 'headers'
   | 'batch'
   | 'secret'
+  | 'secrets'
   | 'previous_secret'
   | 'allow_private_address'
 >
@@ -58,6 +60,11 @@ export function validateEndpoint(endpoint: Candidate): readonly EndpointProblem[
       header: name,
       ...problem,
     })),
+    ...secretsAskedFor(endpoint, { field: 'url' }, url.template),
+    ...(body === undefined ? [] : secretsAskedFor(endpoint, { field: 'body' }, body.template)),
+    ...[...compileHeaders(endpoint.headers)].flatMap(([header, template]) =>
+      secretsAskedFor(endpoint, { field: 'headers', header: nameAsGiven(endpoint, header) }, template),
+    ),
     ...checkSecret(endpoint),
     ...checkBatch(endpoint, url.template, body?.template),
   ]
@@ -73,6 +80,19 @@ function misusedMacros(endpoint: Candidate, field: 'url' | 'body', template: Tem
     ...misplaced.map((name) => ({ field, ...problemOf('macro_misplaced', 0, name) })),
   ]
 }
+
+const secretsAskedFor = (
+  endpoint: Candidate,
+  place: Pick<EndpointProblem, 'field' | 'header'>,
+  template: Template,
+): readonly EndpointProblem[] =>
+  unknownSecrets([template], endpoint).map(([name, offset]) => ({
+    ...place,
+    ...problemOf('secret_unknown', offset, placeholderOf(name)),
+  }))
+
+const nameAsGiven = ({ headers = {} }: Candidate, lower: string): string =>
+  Object.keys(headers).find((name) => name.toLowerCase() === lower)!
 
 /** One request has one address and one set of headers, whatever the messages in it are about. */
 function checkBatch(endpoint: Candidate, url: Template, body: Template | undefined): readonly EndpointProblem[] {

@@ -34,7 +34,7 @@ export type WorkerOptions = {
   /** Deliveries under way at most. */
   readonly concurrencyMax: number
   /** Called when something is to be read. */
-  readonly onWanted: () => void
+  readonly onWanted: (when: 'soon' | 'now') => void
 }
 
 /** A delivery that was given to the sender. */
@@ -104,6 +104,11 @@ export class Worker {
     return [...this.#unsettled.keys()]
   }
 
+  /** Receivers that are left alone, and when each is asked again, on performance.now(). */
+  get probes(): ReadonlyMap<string, number> {
+    return this.#scheduler.probes
+  }
+
   /** Endpoints that it sends to. */
   get endpointIds(): readonly string[] {
     return [...this.#backlog.lines].map((line) => line.endpointId)
@@ -140,7 +145,7 @@ export class Worker {
       const line = this.#backlog.lineOf(endpointId)
       if (line !== undefined) this.#backlog.want(line, why)
     }
-    if (this.#backlog.isWanting) this.#options.onWanted()
+    this.#askToRead()
   }
 
   /** The gate was opened or closed. */
@@ -148,13 +153,18 @@ export class Worker {
     this.#enlistAside()
   }
 
+  #askToRead(): void {
+    const { wants } = this.#backlog
+    if (wants !== 'nothing') this.#options.onWanted(wants)
+  }
+
   /** Reads ahead once.
-   * @returns whether there was anything to read
+   * @returns whether more is to be read
    * @throws what the database throws; the same is then read again
    */
-  async read(): Promise<boolean> {
+  async read(): Promise<Backlog['wants']> {
     const { lines, readings } = this.#backlog.nextReadings()
-    if (lines.length === 0) return false
+    if (lines.length === 0) return 'nothing'
     // A shard is given back only when nothing of this worker can park a message of it any more.
     const held = lines.filter(isOrdered).map((line) => line.shard)
     for (const shard of held) this.#hold(shard, 1)
@@ -169,7 +179,7 @@ export class Worker {
       for (const shard of held) this.#hold(shard, -1)
     }
     this.#sendSoon()
-    return true
+    return this.#backlog.wants
   }
 
   /** Of what was read for endpoints with an order: those whose turn it is. */
@@ -242,7 +252,7 @@ export class Worker {
       if (countOf(line) > 0) this.#enlist(line)
     }
     this.#sendSoon()
-    if (this.#backlog.isWanting) this.#options.onWanted()
+    this.#askToRead()
   }
 
   #mayServe({ endpoint }: KnownReceiver): boolean {
@@ -287,7 +297,7 @@ export class Worker {
       if (plan.nextAt !== undefined) nextAt = Math.min(nextAt ?? Infinity, plan.nextAt)
     }
     if (this.#aside.size > 0) this.#retryAside(Math.min(nextAt ?? Infinity, this.#opensAt))
-    if (this.#backlog.isWanting) this.#options.onWanted()
+    this.#askToRead()
   }
 
   /** From each host as many as it has room for. */

@@ -281,6 +281,8 @@ export type PostbackEndpoint = {
   readonly ordered?: true
   /** Signing secret, `whsec_…` of Standard Webhooks; left out: unsigned. */
   readonly secret?: string
+  /** What stands in URL, body and headers as `{secret.name}`, by name; put in when a message is sent. */
+  readonly secrets?: Readonly<Record<string, string>>
   /** The secret before the last rotation: signs too, until `previous_secret_until`. */
   readonly previous_secret?: string
   /** Milliseconds since the epoch. */

@@ -230,4 +230,26 @@ test('the commands that ask of routing and of versions', async (t) => {
       failed(waypost('config', 'restore', '99', '--yes'), /^waypost: There is no version 99\.$/m),
     ])
   })
+
+  await t.test('deliveries, why-not, endpoints and replay print what is known of postbacks', async () => {
+    const endpoint =
+      'endpoints: { crm: { advertiser_id: acme, url: "https://crm.example/?c={click_id}", status: paused } }'
+    await waypost('apply', file('crm.yaml', endpoint))
+    assert.match(succeeded(await waypost('endpoints', 'show')), /^ENDPOINT.*\ncrm +endpoint_paused +0 +0 +- +0/)
+    assert.match(succeeded(await waypost('endpoints', 'show', 'crm')), /"last_hour"/)
+    assert.match(succeeded(await waypost('deliveries', '--endpoint', 'crm', '--since', '1d')), /^DELIVERY/)
+    assert.match(succeeded(await waypost('why-not', '--click', clickId)), /^WHEN/)
+    const counted = succeeded(await waypost('replay', '--since', '1d', '--endpoint', 'crm', '--state', 'gave_up'))
+    assert.match(counted, /Would be sent once more: 0\.\nDry run/)
+    const begun = succeeded(await waypost('replay', '--since', '1d', '--endpoint', 'crm', '--yes'))
+    const [id] = /[0-9a-f-]{36}/.exec(begun)!
+    assert.match(succeeded(await waypost('replay', 'list')), new RegExp(id))
+    assert.match(succeeded(await waypost('replay', 'cancel', id)), /is (done|cancelled), with 0 sent/)
+    await Promise.all([
+      failed(waypost('replay'), /--since takes a span/, 2),
+      failed(waypost('deliveries', '--state', 'lost'), /Correct --state\./, 2),
+      failed(waypost('endpoints', 'test'), /endpoints knows show/, 2),
+      failed(waypost('endpoints', 'test', 'crm'), /endpoint_paused/),
+    ])
+  })
 })

@@ -1,18 +1,25 @@
 /** Where secrets are, with the whole program running: in no file, answer, command or log line. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import { withTempDir } from '#test-kit'
 import { eventually, findFreePort, runWaypost, installationEnvironment, startInstallation } from './installation.ts'
 
 const SHARED = 'partner-key-Zq81xK'
 const HMAC = 'hmac-key-Pw93mN'
 const SIGNING = `whsec_${Buffer.alloc(24, 'Uv47').toString('base64')}`
-const SECRETS = [SHARED, HMAC, SIGNING, SIGNING.slice('whsec_'.length)]
+const URL_KEY = 'url-key-Rt55/bD'
+const HEADER_KEY = 'header-key-Ky31vL'
+const FILLED_HEADER = 'filled-header-Wn20cF'
+const TEMPLATE_KEY = 'template-key-Mx77sA'
+const SECRETS = [SHARED, HMAC, SIGNING, SIGNING.slice('whsec_'.length), URL_KEY, encodeURIComponent(URL_KEY), HEADER_KEY, FILLED_HEADER, TEMPLATE_KEY] // prettier-ignore
 
-/** Nobody listens at the endpoint: what is sent there fails, and the failure is on record. */
-const configuration = (port: number, name: string): string => `
+/** Nobody listens at the first endpoint, and the second one refuses and repeats what it got: both failures are on record. */
+const configuration = (port: number, echoPort: number, name: string): string => `
 advertisers: { acme: {} }
 offers:
   lamp:
@@ -24,6 +31,13 @@ offers:
 links: { go: { offer_id: lamp } }
 endpoints:
   crm: { advertiser_id: acme, url: "http://127.0.0.1:${port}/?c={click_id}", allow_private_address: true, secret: ${SIGNING} }
+  erp:
+    advertiser_id: acme
+    url: "http://127.0.0.1:${echoPort}/{secret.url_key}/?c={click_id}"
+    headers: { Authorization: "Bearer {secret.token}", X-Api-Key: ${FILLED_HEADER} }
+    secrets: { url_key: ${URL_KEY}, token: ${HEADER_KEY} }
+    allow_private_address: true
+  tracker: { advertiser_id: acme, template: tune, parameters: { host: tracker.invalid, click_id: click_id, token: ${TEMPLATE_KEY} } }
 `
 
 /** Every file below a directory. */
@@ -34,11 +48,28 @@ const filesIn = (directory: string): readonly string[] =>
 
 const holdsSecret = (content: Buffer | string): boolean => SECRETS.some((secret) => content.includes(secret))
 
+/** A receiver that answers with what it was sent. */
+async function startEcho(t: TestContext): Promise<{ readonly echoPort: number; readonly requests: readonly string[] }> {
+  const requests: string[] = []
+  const server = createServer((request, response) => {
+    requests.push([request.url, request.headers.authorization, request.headers['x-api-key']].join(' '))
+    response.writeHead(500, { 'x-request': requests.at(-1)! }).end(requests.at(-1))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return { echoPort: (server.address() as AddressInfo).port, requests }
+}
+
 test('secrets are in no file, answer, command or log line; their key can be replaced, and without it nothing starts', async (t) => {
   const directory = withTempDir(t)
   const dataDir = join(directory, 'data')
   const [edgePort, apiPort, port] = [await findFreePort(), await findFreePort(), await findFreePort()]
   const env = { dataDir, edgePort, apiPort }
+  const { echoPort, requests } = await startEcho(t)
   const file = join(directory, 'configuration.yaml')
   const first = await startInstallation(env)
   t.after(() => first.stop('SIGKILL'))
@@ -50,7 +81,7 @@ test('secrets are in no file, answer, command or log line; their key can be repl
     return stdout
   }
   const apply = (name: string): Promise<string> => {
-    writeFileSync(file, configuration(port, name))
+    writeFileSync(file, configuration(port, echoPort, name))
     return waypost('apply', file)
   }
   await apply('Lamp')
@@ -69,9 +100,10 @@ test('secrets are in no file, answer, command or log line; their key can be repl
   type Deliveries = { readonly items: readonly { readonly delivery_id: string; readonly attempts: number }[] }
   await eventually(
     () => first.api<Deliveries>('/v1/deliveries'),
-    (page) => (page.items[0]?.attempts ?? 0) > 0,
+    (page) => page.items.length === 3 && page.items.every((one) => one.attempts > 0),
     20_000,
   )
+  assert.match(requests[0]!, /^\/url-key-Rt55%2FbD\/\?c=\S+ Bearer header-key-Ky31vL filled-header-Wn20cF$/)
 
   const keysBefore = readFileSync(join(dataDir, 'secret-keys.json'), 'utf8')
   assert.equal(statSync(join(dataDir, 'secret-keys.json')).mode & 0o777, 0o600)

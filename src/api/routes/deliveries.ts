@@ -5,19 +5,22 @@ import { Type } from 'typebox'
 import { asTenant, ownIds } from '#accounts'
 import { WaypostError } from '#platform/errors'
 import {
+  attemptErrors,
   deliveryStates,
   findDelivery,
-  listAttempts,
+  listAllAttempts,
   listDeliveries,
+  maskRequest,
   replayDelivery,
-  sendTest,
+  searchWhyNot,
   waitReasons,
+  whyNotReasons,
 } from '#postbacks'
 
 import type { Api } from '../api.ts'
 import { principalOf, readableBy, writableBy } from '../authorize.ts'
-import { attemptJson, deliveryJson } from '../deliveries-json.ts'
-import { ownsEndpoint } from '../own-endpoint.ts'
+import { archiveOf } from '../archive-of.ts'
+import { attemptJson, deliveryJson, whyNotJson } from '../deliveries-json.ts'
 import { RequestError } from '../errors.ts'
 import { apiLimits } from '../limits.ts'
 import { decodeCursor, toPage } from '../paging.ts'
@@ -36,6 +39,20 @@ import {
   uuidText,
 } from '../schemas.ts'
 
+export const maskedRequest = Type.Object(
+  {
+    method: Type.String(),
+    url: Type.String(),
+    headers: Type.Record(Type.String(), Type.String()),
+    body_head: nullable(Type.String({ description: 'First 2048 characters' })),
+    is_body_cut: Type.Boolean(),
+  },
+  {
+    description:
+      'The request with its macros filled; secrets are masked, the signature and its time are those of a try',
+  },
+)
+
 const deliveryProperties = {
   delivery_id: Type.String({ description: 'Delivery' }),
   created_at: instantText('When its conversion was booked'),
@@ -52,8 +69,11 @@ const deliveryProperties = {
   conversion_id: nullable(Type.String()),
   conversion_revision: nullable(Type.Integer()),
   method: Type.String(),
-  url: Type.String({ description: 'As it is sent, before the signature is added' }),
+  url: Type.String({ description: 'As it is sent, before the signature is added; secrets are masked' }),
   content_type: nullable(Type.String()),
+  headers: nullable(
+    Type.Record(Type.String(), Type.String(), { description: 'Those of the endpoint, secrets masked' }),
+  ),
   body: nullable(Type.String()),
   state: oneWord(deliveryStates, 'Where it stands, see docs/states/delivery.md'),
   reason: nullable(Type.String({ description: 'Why it was given up' })),
@@ -88,7 +108,13 @@ export function addDeliveryRoutes(plain: FastifyInstance, api: Api): void {
           offer_id: Type.Optional(idText('Of this offer')),
           click_id: Type.Optional(uuidText('Of this click')),
           conversion_id: Type.Optional(uuidText('Of this conversion')),
+          campaign_id: Type.Optional(idText('Of this campaign')),
           state: Type.Optional(oneWord(deliveryStates, 'In this state')),
+          cause: Type.Optional(Type.String({ description: 'Fired by this trigger, or `test`', maxLength: 40 })),
+          http_status: Type.Optional(
+            Type.Integer({ description: 'Answer to the last try', minimum: 100, maximum: 599 }),
+          ),
+          error: Type.Optional(oneWord(Object.keys(attemptErrors), 'What went wrong in the last try')),
           ...timeQuery,
           ...pageQuery,
         }),
@@ -119,17 +145,29 @@ export function addDeliveryRoutes(plain: FastifyInstance, api: Api): void {
         tags: ['postbacks'],
         summary: 'One outbound postback with every try',
         params: parameters,
-        response: answers(Type.Object({ ...deliveryProperties, tries: Type.Array(openObject('An HTTP try')) })),
+        response: answers(
+          Type.Object({
+            ...deliveryProperties,
+            request: maskedRequest,
+            tries: Type.Array(openObject('An HTTP try'), { description: 'Oldest first, wherever they are kept' }),
+          }),
+        ),
       },
     },
     async (request) => {
       const { row, tries } = await asTenant(api.pool, principalOf(request), async (tx) => {
         const row = await findDelivery(tx, BigInt(request.params.delivery_id))
         if (row === undefined) throw new WaypostError('not_found')
-        return { row, tries: await listAttempts(tx, [row.delivery_id]) }
+        return { row, tries: await listAllAttempts(tx, archiveOf(api), [row]) }
       })
       const waits = waitingJson(row, await waitingOf(api, [row]))
-      return { ...deliveryJson(row), ...waits, tries: tries.map(attemptJson) } as never
+      const endpoint = api.snapshots.current()?.endpoints.find((one) => one.endpoint_id === row.endpoint_id)
+      return {
+        ...deliveryJson(row),
+        ...waits,
+        request: maskRequest(row, endpoint),
+        tries: tries.map(attemptJson),
+      } as never
     },
   )
 
@@ -148,40 +186,56 @@ export function addDeliveryRoutes(plain: FastifyInstance, api: Api): void {
       const deliveryId = BigInt(request.params.delivery_id)
       const own = await asTenant(api.pool, principalOf(request), (tx) => findDelivery(tx, deliveryId))
       const replay = own && (await replayDelivery(api.pool, deliveryId))
+      if (replay?.kind === 'refused')
+        throw new RequestError('conflict', `it is not replayed: ${replay.reason}`, 'delivery_id')
       if (replay?.kind !== 'replayed') throw new WaypostError('not_found')
       return reply.code(201).send({ delivery_id: String(replay.deliveryId) })
     },
   )
 
-  server.post(
-    '/v1/endpoints/:endpoint_id/test',
+  server.get(
+    '/v1/why-not',
     {
-      config: writableBy('owner', 'advertiser', 'affiliate'),
+      config: everybody,
       schema: {
         tags: ['postbacks'],
-        summary: 'Send a made-up sale to an endpoint; it books nothing',
-        params: Type.Object({ endpoint_id: idText('Endpoint') }),
-        response: answers(testAnswer, 201),
+        summary: 'What was not sent although an endpoint fits, and why, newest first',
+        querystring: queryOf({
+          advertiser_id: Type.Optional(idText('Of this advertiser')),
+          affiliate_id: Type.Optional(idText('Of this affiliate')),
+          endpoint_id: Type.Optional(idText('Not to this endpoint')),
+          click_id: Type.Optional(uuidText('Of this click')),
+          conversion_id: Type.Optional(uuidText('Of this conversion')),
+          cause: Type.Optional(Type.String({ description: 'Fired by this trigger', maxLength: 40 })),
+          reason: Type.Optional(oneWord(Object.keys(whyNotReasons), 'For this reason')),
+          ...timeQuery,
+          ...pageQuery,
+        }),
+        response: answers(pageOf(openObject('What was not sent, and why'))),
       },
     },
-    async (request, reply) => {
-      const snapshot = api.snapshots.current()
-      if (snapshot === undefined) throw new WaypostError('not_ready')
-      const { endpoint_id } = request.params
-      if (!(await ownsEndpoint(api, principalOf(request), endpoint_id))) throw new WaypostError('not_found')
-      const test = await sendTest(api.pool, endpoint_id, snapshot, api.clock.now())
-      if (test.kind === 'refused' && test.reason === 'endpoint_unknown') throw new WaypostError('not_found')
-      if (test.kind === 'refused') throw new RequestError('conflict', `it is not sent: ${test.reason}`, 'endpoint_id')
-      const { deliveryId, method, url, headers, body = null } = test
-      return reply.code(201).send({ delivery_id: String(deliveryId), method, url, headers, body })
+    async (request) => {
+      const { cursor, limit = apiLimits.pageRowsDefault, ...filter } = request.query
+      const after = whyNotPlace(cursor)
+      const tenant = principalOf(request)
+      const wanted = { ...ownIds(tenant), ...filter }
+      const rows = await asTenant(api.pool, tenant, (tx) => searchWhyNot(tx, wanted, after, limit))
+      return toPage(
+        rows,
+        limit,
+        (row) => ({ atMs: row.at.getTime(), id: `${row.event_id}~${row.endpoint_id}` }),
+        whyNotJson,
+      ) as never
     },
   )
 }
 
-const testAnswer = Type.Object({
-  delivery_id: Type.String({ description: 'GET /v1/deliveries/:delivery_id then shows what the receiver answered' }),
-  method: Type.String(),
-  url: Type.String({ description: 'With its macros filled' }),
-  headers: Type.Record(Type.String(), Type.String(), { description: 'Those of the endpoint; secrets are masked' }),
-  body: nullable(Type.String()),
-})
+/** @throws {RequestError} a cursor of another list */
+function whyNotPlace(cursor: string | undefined) {
+  const place = decodeCursor(cursor)
+  if (place === undefined) return undefined
+  const [, eventId, endpointId] = /^([^~]{36})~(.+)$/s.exec(place.id) ?? []
+  if (eventId === undefined || endpointId === undefined)
+    throw new RequestError('request_invalid', 'it is no cursor of this list', 'cursor')
+  return { atMs: place.atMs, eventId, endpointId }
+}

@@ -9,7 +9,7 @@ import { answers, nullable, oneWord } from '../schemas.ts'
 
 const parameter = Type.Object({
   name: Type.String(),
-  kind: oneWord(['host', 'macro', 'text', 'url'], 'What it takes'),
+  kind: oneWord(['host', 'macro', 'text', 'secret', 'url'], 'What it takes; a `secret` is sealed and shown to nobody'),
   is_needed: Type.Boolean(),
   default: nullable(Type.String()),
   description: Type.String(),

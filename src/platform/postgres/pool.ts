@@ -62,10 +62,12 @@ const CONNECTION_CODES: ReadonlySet<string> = new Set([
   ...['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'],
   // SQLSTATE: connection exceptions, admin/crash shutdown, cannot connect now, too many connections.
   ...['08000', '08001', '08003', '08004', '08006', '57P01', '57P02', '57P03', '53300'],
+  // Nothing to work with: resources, disk, memory, an error of the disk. No statement is at fault, and each would fail.
+  ...['53000', '53100', '53200', '58030'],
 ])
 const CONNECTION_MESSAGES = /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered)/
 
-/** Whether an error says that PostgreSQL cannot be reached or went away, so that trying again later may help. */
+/** Whether an error says that PostgreSQL cannot be reached, went away or has no space, so that trying again later may help. */
 export function isConnectionFailure(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   if (error instanceof AggregateError) return error.errors.some(isConnectionFailure)

@@ -81,3 +81,9 @@ test('several processes migrate one after the other', async (t) => {
   const applied = await Promise.all([migratePostgres(pool), migratePostgres(pool), migratePostgres(pool)])
   assert.equal(applied.filter((names) => names.length > 0).length, 1)
 })
+
+test('a server without space or memory is one to come back to later, a wrong statement is not', () => {
+  const failureOf = (code: string): Error => Object.assign(new Error('refused'), { code })
+  for (const code of ['53100', '53200', '58030']) assert.equal(isConnectionFailure(failureOf(code)), true, code)
+  for (const code of ['42601', '23505']) assert.equal(isConnectionFailure(failureOf(code)), false, code)
+})

@@ -1,6 +1,7 @@
 import { periodClock } from '#caps'
 import type { Pool } from '#platform/postgres'
 import type { PostbackEndpoint } from '#routing'
+import { readOpenBreakers } from '../breaker-notes.ts'
 import type { WaitReason } from '../reasons.ts'
 import { disabledReasonOf, pauseOf, readClosures } from './closures.ts'
 import { readQuotas, type QuotaPeriod } from './quota-store.ts'
@@ -44,6 +45,7 @@ export async function readWaiting(
 ): Promise<ReadonlyMap<string, Waiting>> {
   const closures = await readClosures(pool, () => nowMs)
   const quotas = await readQuotaUse(pool, endpoints, nowMs)
+  const probes = await readOpenBreakers(pool)
   const waiting = new Map<string, Waiting>()
   for (const endpoint of endpoints) {
     const { endpoint_id: id, status, quota } = endpoint
@@ -55,6 +57,7 @@ export async function readWaiting(
     else if (disabled !== undefined) waiting.set(id, { reason: disabled, until: toDate(state?.probeAtMs) })
     else if (quota !== undefined && use !== undefined && use.taken >= quota.count)
       waiting.set(id, { reason: 'quota_used', until: use.periodEnd })
+    else if (probes.has(id)) waiting.set(id, { reason: 'receiver_down', until: probes.get(id) })
   }
   return waiting
 }

@@ -82,6 +82,16 @@ export class Scheduler {
     return this.#standings.get(endpointId)?.breaker
   }
 
+  /** When each receiver that is left alone is asked again; where that is happening now, since when it may be. */
+  get probes(): ReadonlyMap<string, number> {
+    const probes = new Map<string, number>()
+    for (const [endpointId, { breaker }] of this.#standings) {
+      if (breaker.kind === 'open') probes.set(endpointId, breaker.probeAt)
+      if (breaker.kind === 'probing') probes.set(endpointId, 0)
+    }
+    return probes
+  }
+
   /** Whom to send how much.
    * @param waiting those that have something due, who waited longest first
    * @param countOf how much that is; without it as much as they can take
