@@ -76,6 +76,9 @@ export type AttemptRow = {
   readonly is_fenced: boolean
   /** True: it asked whether the receiver was back; where it failed it used up no attempt. */
   readonly is_probe: boolean
+  /** `webhook-id` of the request of many messages that it was in; null: it was one of its own. */
+  readonly batch_id: string | null
+  readonly batch_size: number | null
 }
 
 /** Something that was not sent, and why. */
@@ -207,7 +210,7 @@ export const ROWS_MAX = 2_000
 
 const ATTEMPTS = `
   SELECT delivery_id, attempt_no, attempted_at, outcome, http_status, error, error_detail, dns_ms, connect_ms, tls_ms,
-    tls_version, is_reused, first_byte_ms, total_ms, response_headers, host(remote_address) AS remote_address, response_head, response_bytes, next_at, is_fenced, is_probe
+    tls_version, is_reused, first_byte_ms, total_ms, response_headers, host(remote_address) AS remote_address, response_head, response_bytes, next_at, is_fenced, is_probe, batch_id, batch_size
   FROM delivery_attempts WHERE delivery_id = ANY($1) ORDER BY delivery_id, attempt_no, attempted_at LIMIT ${ROWS_MAX}`
 
 /** Each HTTP try of the deliveries, oldest first, 2 000 at most. */
