@@ -1,4 +1,4 @@
-import type { PostbackEndpoint } from '#routing'
+import type { PostbackBatch, PostbackEndpoint } from '#routing'
 import { FROM_THE_BEGINNING, type Claimed, type Reading, type ReadPosition } from './queue.ts'
 import type { Receiver } from './scheduler/scheduler.ts'
 
@@ -29,6 +29,9 @@ export type Line = Mutable<KnownReceiver> & {
   /** Read, not yet sent; `head` is the first of them. */
   waiting: Claimed[]
   head: number
+  /** Of an endpoint with `batch`: when each of `waiting` was read, on performance.now(), and how many bytes there are. */
+  readAt: number[]
+  bytes: number
   /** Read and not on record, with the characters of each: a second reading of the same rows adds nothing. */
   readonly known: Map<bigint, number>
   /** Ended while a reading was under way, which may still have seen their rows. */
@@ -73,7 +76,7 @@ export class Backlog {
       return Object.assign(known, receiver)
     }
     const line: Line = {
-      ...receiver, shard, suspectTo, waiting: [], head: 0, known: new Map(), lately: new Set(), position: FROM_THE_BEGINNING,
+      ...receiver, shard, suspectTo, waiting: [], head: 0, readAt: [], bytes: 0, known: new Map(), lately: new Set(), position: FROM_THE_BEGINNING,
       wanted: undefined, isReading: false, isClosed: false,
     } // prettier-ignore
     this.#lines.set(receiver.endpointId, line)
@@ -87,6 +90,8 @@ export class Backlog {
     for (const { deliveryId } of line.waiting.slice(line.head)) this.forget(line, deliveryId)
     line.waiting = []
     line.head = 0
+    line.readAt = []
+    line.bytes = 0
     this.#needy.delete(line)
     this.#urgent.delete(line)
     this.#lines.delete(line.endpointId)
@@ -185,8 +190,10 @@ export class Backlog {
   take(line: Line): Claimed {
     const delivery = line.waiting[line.head]!
     line.head += 1
+    if (isForMany(line)) line.bytes -= bytesOf(delivery)
     if (line.head === line.waiting.length || line.head > 64) {
       line.waiting = line.waiting.slice(line.head)
+      if (isForMany(line)) line.readAt = line.readAt.slice(line.head)
       line.head = 0
     }
     if (line.wanted !== undefined && !line.isReading) this.#need(line)
@@ -205,14 +212,36 @@ export class Backlog {
     const characters = charactersOf(delivery)
     line.known.set(delivery.deliveryId, characters)
     line.waiting.push(delivery)
+    if (isForMany(line)) {
+      line.readAt.push(performance.now())
+      line.bytes += bytesOf(delivery)
+    }
     this.#characters += characters
   }
 }
 
 const charactersOf = ({ url, body }: Claimed): number => url.length + (body?.length ?? 0)
 
-/** Twice what may be under way at once: while one half is sent the other is read. */
-const aheadOf = ({ concurrencyMax }: Line): number => Math.min(AHEAD_MAX, Math.max(AHEAD_MIN, 2 * concurrencyMax))
+const bytesOf = ({ body }: Claimed): number => Buffer.byteLength(body ?? '')
+
+/** Whether many messages go in one request. */
+export const isForMany = ({ endpoint }: KnownReceiver): boolean => endpoint.batch !== undefined
+
+/** How many requests the messages of such a line are enough for, at least one. */
+export const requestsOf = (line: Line, { max_events, max_bytes }: PostbackBatch): number =>
+  Math.max(1, Math.floor(countOf(line) / max_events), Math.floor(line.bytes / max_bytes))
+
+/** When they may go: at once where they fill a request, else when the first has waited. On performance.now(). */
+export const ripeAt = (line: Line, { max_events, max_bytes, max_wait_ms }: PostbackBatch): number =>
+  countOf(line) >= max_events || line.bytes >= max_bytes
+    ? Number.NEGATIVE_INFINITY
+    : line.readAt[line.head]! + max_wait_ms
+
+/** Twice what may be under way at once: while one half is sent the other is read. Of those that go together, two requests. */
+const aheadOf = ({ concurrencyMax, endpoint: { batch } }: Line): number =>
+  batch === undefined
+    ? Math.min(AHEAD_MAX, Math.max(AHEAD_MIN, 2 * concurrencyMax))
+    : Math.max(AHEAD_MIN, 2 * batch.max_events)
 
 const isBehind = (position: ReadPosition, { runAtMicros, deliveryId }: Claimed): boolean =>
   position.runAtMicros < runAtMicros || (position.runAtMicros === runAtMicros && position.deliveryId < deliveryId)

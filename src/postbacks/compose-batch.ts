@@ -26,6 +26,21 @@ function frameOf({ format, wrapper_key }: PostbackBatch): Frame {
 /** Line breaks inside of a JSON text stand between its parts only: in strings they are escaped. */
 const toLine = (body: string): string => body.replace(/[\r\n]+\s*/g, ' ').trim()
 
+/** How many of the bodies, from the first on, fit into one request: at least one, even where it alone is larger than `max_bytes`. */
+export function countTogether(bodies: readonly string[], batch: PostbackBatch): number {
+  const { open, joint, close } = frameOf(batch)
+  let bytes = Buffer.byteLength(open) + Buffer.byteLength(close) - joint.length
+  let count = 0
+  for (const body of bodies.slice(0, batch.max_events)) {
+    bytes += joint.length + Buffer.byteLength(itemOf(body, batch))
+    if (count > 0 && bytes > batch.max_bytes) break
+    count += 1
+  }
+  return count
+}
+
+const itemOf = (body: string, { format }: PostbackBatch): string => (format === 'ndjson' ? toLine(body) : body)
+
 /** Puts the bodies of prepared messages together into one, in their order, as many as the endpoint's limits allow. One message is taken
  * even where it alone is larger than `max_bytes`: it would never be sent otherwise.
  *
@@ -37,15 +52,7 @@ const toLine = (body: string): string => body.replace(/[\r\n]+\s*/g, ' ').trim()
 export function composeBatch(bodies: readonly string[], batch: PostbackBatch): BatchBody {
   if (bodies.length === 0) throw new RangeError('A batch has at least one message.')
   const { open, joint, close } = frameOf(batch)
-  const taken: string[] = []
-  let bytes = Buffer.byteLength(open) + Buffer.byteLength(close)
-  for (const body of bodies.slice(0, batch.max_events)) {
-    const item = batch.format === 'ndjson' ? toLine(body) : body
-    const more = Buffer.byteLength(item) + (taken.length === 0 ? 0 : joint.length)
-    if (taken.length > 0 && bytes + more > batch.max_bytes) break
-    taken.push(item)
-    bytes += more
-  }
+  const taken = bodies.slice(0, countTogether(bodies, batch)).map((body) => itemOf(body, batch))
   return {
     body: `${open}${taken.join(joint)}${close}`,
     contentType: batch.format === 'ndjson' ? 'application/x-ndjson' : 'application/json',

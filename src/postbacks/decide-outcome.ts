@@ -1,4 +1,4 @@
-import { classifyAnswer, compileAnswerRules, type Answer, type AnswerRules } from './judge-answer.ts'
+import { classifyAnswer, compileAnswerRules, type Answer, type AnswerClass, type AnswerRules } from './judge-answer.ts'
 import type { AttemptError, GiveUpReason } from './reasons.ts'
 import { parseRetryAfter } from './retry-after.ts'
 
@@ -44,6 +44,8 @@ const PROXY_STEPS = 4
 
 export type Decision = {
   readonly result: AttemptResult
+  /** What the answer is by the rules, where that is known already. */
+  readonly answer?: AnswerClass | undefined
   /** It may arrive once at most and may have arrived: without an answer that can be judged nothing is tried again. */
   readonly mustNotRepeat?: boolean
   /** Attempts that count, this one included; integer ≥ 0. A failed probe is none: it only asked whether the receiver is back. */
@@ -83,7 +85,7 @@ export function decideOutcome(decision: Decision): Outcome {
     if (result.error === 'destination_refused') return climb(decision, SHORT_LADDER_MS, 'destination_refused')
     return climb(decision, scheduleMs, 'attempts_exhausted')
   }
-  const answer = classifyAnswer(result, rules)
+  const answer = decision.answer ?? classifyAnswer(result, rules)
   switch (answer) {
     case 'success':
       return { kind: 'delivered' }

@@ -124,7 +124,7 @@ const MARK = `
   ON CONFLICT (delivery_id) DO UPDATE SET worker_id = excluded.worker_id, run_at = excluded.run_at, is_once = excluded.is_once
     WHERE (delivery_marks.worker_id IS NULL AND NOT delivery_marks.is_once)
       OR (delivery_marks.worker_id = $5 AND delivery_marks.delivery_id = ANY($6::bigint[]))
-  RETURNING delivery_id`
+  RETURNING delivery_id, crashes`
 
 export type Mark = {
   readonly deliveryId: bigint
@@ -136,9 +136,13 @@ export type Mark = {
   readonly isRepeat: boolean
 }
 
-/** Writes down that a worker is about to try these. @returns those that it may try */
-export async function markUnderWay(pool: Pool, workerId: string, marks: readonly Mark[]): Promise<ReadonlySet<bigint>> {
-  const { rows } = await pool.query<{ delivery_id: bigint }>(MARK, [
+/** Writes down that a worker is about to try these. @returns those that it may try, with how many workers died with each in a row */
+export async function markUnderWay(
+  pool: Pool,
+  workerId: string,
+  marks: readonly Mark[],
+): Promise<ReadonlyMap<bigint, number>> {
+  const { rows } = await pool.query<{ delivery_id: bigint; crashes: number }>(MARK, [
     marks.map((mark) => mark.deliveryId),
     marks.map((mark) => mark.endpointId),
     marks.map((mark) => mark.runAtMicros),
@@ -146,5 +150,5 @@ export async function markUnderWay(pool: Pool, workerId: string, marks: readonly
     workerId,
     marks.filter((mark) => mark.isRepeat).map((mark) => mark.deliveryId),
   ])
-  return new Set(rows.map((row) => row.delivery_id))
+  return new Map(rows.map((row) => [row.delivery_id, row.crashes]))
 }

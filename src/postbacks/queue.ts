@@ -97,6 +97,8 @@ export type Completion = {
   readonly isMarked: boolean
   /** It only asked whether the receiver is back: where it failed the delivery stands where it stood. */
   readonly isProbe: boolean
+  /** The request of many that it was in; undefined: it was one of its own. */
+  readonly batch?: { readonly id: string; readonly size: number } | undefined
   readonly outcome: 'delivered' | 'retry' | 'gave_up'
   readonly giveUpReason: GiveUpReason | undefined
   readonly delayMs: number | undefined
@@ -134,10 +136,10 @@ const completeSql = ({ isFenced, isRepeat }: Pick<CompletionOptions, 'isFenced' 
     SELECT g.* FROM unnest(
       $1::bigint[], $2::timestamptz[], $3::text[], $4::int[], $5::tid[], $6::text[], $7::text[], $8::float8[], $9::int[],
       $10::text[], $11::text[], $12::int[], $13::int[], $14::inet[], $15::bytea[], $16::int[], $18::float8[], $19::bool[], $20::int[],
-      $21::bigint[], $23::int[], $24::int[], $25::int[], $26::text[], $27::bool[], $28::text[]
+      $21::bigint[], $23::int[], $24::int[], $25::int[], $26::text[], $27::bool[], $28::text[], $29::uuid[], $30::int[]
     ) AS g(delivery_id, created_at, endpoint_id, attempt_no, place, outcome, reason, delay_ms, http_status, error,
       error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, age_ms, is_probe, probes, try_no,
-      dns_ms, connect_ms, tls_ms, tls_version, is_reused, response_headers)
+      dns_ms, connect_ms, tls_ms, tls_version, is_reused, response_headers, batch_id, batch_size)
     ${isRepeat ? `WHERE NOT EXISTS (SELECT FROM delivery_attempts AS a WHERE a.delivery_id = g.delivery_id AND a.worker_id = $17 AND a.try_no = g.try_no)` : ''}
   ), worker AS (
     SELECT worker_id FROM delivery_workers WHERE worker_id = $17 FOR KEY SHARE
@@ -152,11 +154,11 @@ const completeSql = ({ isFenced, isRepeat }: Pick<CompletionOptions, 'isFenced' 
   ), logged AS (
     INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, reason, http_status,
       error, error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, next_at, worker_id, try_no,
-      is_fenced, is_probe, dns_ms, connect_ms, tls_ms, tls_version, is_reused, response_headers)
+      is_fenced, is_probe, dns_ms, connect_ms, tls_ms, tls_version, is_reused, response_headers, batch_id, batch_size)
     SELECT g.delivery_id, g.created_at, g.endpoint_id, g.attempt_no, now() - g.age_ms * interval '1 ms', g.outcome, g.reason,
       g.http_status, g.error, g.error_detail, g.first_byte_ms, g.total_ms, g.remote_address, g.response_head,
       g.response_bytes, now() + g.delay_ms * interval '1 ms', $17, g.try_no, g.try_no NOT IN (SELECT try_no FROM own), g.is_probe,
-      g.dns_ms, g.connect_ms, g.tls_ms, g.tls_version, g.is_reused, g.response_headers
+      g.dns_ms, g.connect_ms, g.tls_ms, g.tls_version, g.is_reused, g.response_headers, g.batch_id, g.batch_size
     FROM given AS g
     RETURNING is_fenced
   ), put_off AS (
@@ -212,6 +214,8 @@ export async function completeTries(
       arrayOf(completions, (item) => item.tlsVersion),
       arrayOf(completions, (item) => item.isReused),
       arrayOf(completions, (item) => item.responseHeaders === undefined ? undefined : quoted(item.responseHeaders)), // prettier-ignore
+      arrayOf(completions, (item) => item.batch?.id),
+      arrayOf(completions, (item) => item.batch?.size),
     ],
   })
   return Number(rows[0]!.late)

@@ -3,7 +3,7 @@ import { decideOutcome } from './decide-outcome.ts'
 import { fillSecrets, hideSecrets } from './fill-secrets.ts'
 import type { Claimed, Completion } from './queue.ts'
 import { unsentExchange, type Exchange, type OutgoingRequest, type Sender } from './send-request.ts'
-import { answerRulesOf, classifyAnswer } from './judge-answer.ts'
+import { answerRulesOf, classifyAnswer, type AnswerClass } from './judge-answer.ts'
 import type { AttemptError } from './reasons.ts'
 import { signRequest } from './sign.ts'
 import { signingSecrets } from './signing-secrets.ts'
@@ -90,15 +90,50 @@ export type Try = {
   readonly isMarked: boolean
   /** Counts the tries of the worker. */
   readonly tryNo: number
+  readonly batch?: Completion['batch']
 }
 
-/** Judges a try and says what is to be recorded. */
-export function judgeTry({ delivery, endpoint, exchange, surroundings, isProbe, isMarked, tryNo }: Try): Completion {
+/** Of an answer to many messages the others than the first keep so much. */
+const OTHERS_HEAD_BYTES = 128
+
+/** Judges a request of many messages: one answer, and an outcome for each of them. Those that are put off come due together.
+ * @param deliveries at least one
+ * @param nextTryNo gives the number of a try
+ */
+export function judgeTogether(
+  deliveries: readonly Claimed[],
+  seen: Omit<Try, 'delivery' | 'tryNo'>,
+  nextTryNo: () => number,
+): readonly Completion[] {
+  const chance = seen.surroundings.random()
+  const surroundings = { ...seen.surroundings, random: () => chance }
+  const { exchange } = seen
+  const others = { ...exchange, responseHead: exchange.responseHead.subarray(0, OTHERS_HEAD_BYTES) }
+  const answer = answerOf(exchange, seen.endpoint)
+  return deliveries.map((delivery, index) =>
+    judgeTry(
+      { ...seen, surroundings, delivery, exchange: index === 0 ? exchange : others, tryNo: nextTryNo() },
+      answer,
+    ),
+  )
+}
+
+const answerOf = ({ result }: Exchange, endpoint: PostbackEndpoint): AnswerClass | undefined =>
+  result.kind === 'answered' ? classifyAnswer(result, answerRulesOf(endpoint)) : undefined
+
+/** Judges a try and says what is to be recorded.
+ * @param answer what the answer is by the rules of the endpoint, where many share it
+ */
+export function judgeTry(
+  { delivery, endpoint, exchange, surroundings, isProbe, isMarked, tryNo, batch }: Try,
+  answer = answerOf(exchange, endpoint),
+): Completion {
   const nowMs = surroundings.nowMs()
   // A failure of our own proxy uses up nothing, as a probe does: it is counted with them.
   const isOurFault = exchange.error === 'proxy_error' && !isProbe
   const outcome = decideOutcome({
     result: exchange.result,
+    answer,
     mustNotRepeat: endpoint.at_most_once === true && exchange.wasSent,
     attempts: delivery.attempts - delivery.probes + (isProbe || isOurFault ? 0 : 1),
     tries: delivery.attempts + 1,
@@ -114,11 +149,12 @@ export function judgeTry({ delivery, endpoint, exchange, surroundings, isProbe, 
     tryNo,
     isMarked,
     isProbe,
+    batch,
     outcome: outcome.kind,
     giveUpReason: outcome.kind === 'gave_up' ? outcome.reason : undefined,
     delayMs: outcome.kind === 'retry' ? outcome.delayMs : undefined,
     status: exchange.status,
-    error: errorOnRecord(exchange, endpoint),
+    error: errorOnRecord(exchange, answer),
     errorDetail: exchange.errorDetail?.replaceAll('\0', '').slice(0, ERROR_DETAIL_LENGTH_MAX),
     dnsMs: exchange.dnsMs,
     connectMs: exchange.connectMs,
@@ -136,9 +172,8 @@ export function judgeTry({ delivery, endpoint, exchange, surroundings, isProbe, 
 }
 
 /** What the sender saw, seen with the rules of the endpoint: a 200 may be a failure and a 404 a success. */
-function errorOnRecord({ result, error }: Exchange, endpoint: PostbackEndpoint): AttemptError | undefined {
-  if (result.kind === 'failed') return error
-  const isSuccess = classifyAnswer(result, answerRulesOf(endpoint)) === 'success'
-  if (isSuccess) return error === 'redirect' || error === 'http_error' ? undefined : error
+function errorOnRecord({ error }: Exchange, answer: AnswerClass | undefined): AttemptError | undefined {
+  if (answer === undefined) return error
+  if (answer === 'success') return error === 'redirect' || error === 'http_error' ? undefined : error
   return error ?? 'answer_not_accepted'
 }

@@ -78,3 +78,12 @@ test('a secret must be one of Standard Webhooks', () => {
   assert.deepEqual(codesOf({ secret: 'hunter2' }), ['secret: secret_invalid'])
   assert.deepEqual(codesOf({ secret: SECRET, previous_secret: 'hunter2' }), ['previous_secret: secret_invalid'])
 })
+
+test('a message among many has neither signature nor time of its own', () => {
+  const batch = { max_events: 9, max_wait_ms: 9, max_bytes: 9_999, format: 'ndjson', wrapper_key: 'events' } as const
+  const endpoint = sampleEndpoint({
+    ...{ method: 'POST', url: 'https://a.example/', content_type: 'application/json', batch },
+    ...{ secret: `whsec_${Buffer.alloc(24).toString('base64')}`, body: '{"at":"{ts}"}' },
+  })
+  assert.deepEqual(validateEndpoint(endpoint).map(({ field, code }) => [field, code]), [['body', 'batch_invalid']]) // prettier-ignore
+})

@@ -66,7 +66,7 @@ export function validateEndpoint(endpoint: Candidate): readonly EndpointProblem[
       secretsAskedFor(endpoint, { field: 'headers', header: nameAsGiven(endpoint, header) }, template),
     ),
     ...checkSecret(endpoint),
-    ...checkBatch(endpoint, url.template),
+    ...checkBatch(endpoint, url.template, body?.template),
   ]
   return problems.length > 0 ? problems : checkFilled(endpoint as PostbackEndpoint)
 }
@@ -95,7 +95,7 @@ const nameAsGiven = ({ headers = {} }: Candidate, lower: string): string =>
   Object.keys(headers).find((name) => name.toLowerCase() === lower)!
 
 /** One request has one address and one set of headers, whatever the messages in it are about. */
-function checkBatch(endpoint: Candidate, url: Template): readonly EndpointProblem[] {
+function checkBatch(endpoint: Candidate, url: Template, body: Template | undefined): readonly EndpointProblem[] {
   if (endpoint.batch === undefined) return []
   const wrong = (field: EndpointProblem['field'], message: string): EndpointProblem => ({
     ...{ field, code: 'batch_invalid', message, offset: 0 },
@@ -103,6 +103,10 @@ function checkBatch(endpoint: Candidate, url: Template): readonly EndpointProble
   const problems: EndpointProblem[] = []
   if (endpoint.method !== 'POST' || bodyKindOf(endpoint) !== 'json')
     problems.push(wrong('batch', 'Many messages go in one request only as JSON by POST.'))
+  if (body !== undefined && body.lateMacros.size > 0)
+    problems.push(
+      wrong('body', 'The body of a message among many has no {sig} and {ts}: they are of the request, in its headers.'),
+    )
   if (hasMacros(url)) problems.push(wrong('url', 'The URL of many messages has no macros: they may differ.'))
   for (const [name, template] of compileHeaders(endpoint.headers))
     if (hasMacros(template))

@@ -2,14 +2,15 @@ import type { LogLines } from '#platform/log-lines'
 import type { Pool } from '#platform/postgres'
 import type { PostbackEndpoint, Snapshot } from '#routing'
 import type { Gate } from './gate/gate.ts'
-import { Backlog, countOf, type KnownReceiver, type Line, type Look } from './backlog.ts'
+import { Backlog, countOf, isForMany, requestsOf, ripeAt, type KnownReceiver, type Line, type Look } from './backlog.ts'
+import { countForRequest, isPart, putTogether } from './batches.ts'
 import { markUnderWay, shardOf } from './ownership.ts'
 import { readDue, type Claimed, type Completion } from './queue.ts'
 import type { Recorder } from './record-tries.ts'
 import type { Rate } from './scheduler/rate.ts'
 import { Scheduler, type Ending } from './scheduler/scheduler.ts'
 import { signOf } from './scheduler/sign-of.ts'
-import { judgeTry, sendDelivery, type Surroundings } from './send-delivery.ts'
+import { judgeTogether, judgeTry, sendDelivery, type Surroundings } from './send-delivery.ts'
 import type { Sender } from './send-request.ts'
 import { Turns } from './turns.ts'
 
@@ -43,6 +44,8 @@ type Started = {
   readonly host: string
   readonly endpoint: PostbackEndpoint
   readonly delivery: Claimed
+  /** Those that go in the same request; undefined: it has one of its own. */
+  readonly others: readonly Claimed[] | undefined
   readonly isProbe: boolean
   readonly isMarked: boolean
 }
@@ -66,7 +69,7 @@ export class Worker {
   readonly #suspectTo = new Map<number, bigint>()
   /** Sent and not on record. */
   readonly #unsettled = new Map<bigint, Line>()
-  /** Whether they were marked is not known; they were not sent. */
+  /** They may be marked for this worker and were not sent. */
   readonly #unsureMarks = new Set<bigint>()
   /** How much is under way of each shard. */
   readonly #heldShards = new Map<number, number>()
@@ -237,8 +240,7 @@ export class Worker {
     const byId = receiversOf(this.#snapshot)
     for (const line of [...this.#backlog.lines]) {
       const receiver = byId.get(line.endpointId)
-      if (receiver === undefined || !this.#mayServe(receiver) || isOrdered(line) !== isOrdered(receiver))
-        this.#close(line)
+      if (receiver === undefined || !this.#mayServe(receiver) || isOtherKind(line, receiver)) this.#close(line)
     }
     for (const receiver of byId.values()) {
       if (!this.#mayServe(receiver)) continue
@@ -308,13 +310,24 @@ export class Worker {
         if (room <= 0 || candidates.length === CANDIDATES_MAX || asked.has(line)) break
         asked.add(line)
         lines.delete(line)
-        if (countOf(line) === 0 || !this.#isAdmitted(line)) continue
+        if (countOf(line) === 0 || !this.#isRipe(line) || !this.#isAdmitted(line)) continue
         lines.add(line)
         candidates.push(line)
         room -= 1
       }
     }
     return candidates
+  }
+
+  /** Whether a request of many is full, or its first message has waited; if not it is set aside until then. */
+  #isRipe(line: Line): boolean {
+    const { batch } = line.endpoint
+    if (batch === undefined) return true
+    const at = ripeAt(line, batch)
+    if (at <= performance.now()) return true
+    this.#aside.add(line)
+    this.#opensAt = Math.min(this.#opensAt, at)
+    return false
   }
 
   /** Asks the gate; whom it stops is set aside. */
@@ -330,7 +343,11 @@ export class Worker {
     return false
   }
 
-  readonly #countOf = (line: Line): number => Math.min(countOf(line), this.#room.get(line) ?? Infinity)
+  readonly #countOf = (line: Line): number => {
+    const { batch } = line.endpoint
+    const room = this.#room.get(line) ?? Infinity
+    return Math.min(batch === undefined ? countOf(line) : requestsOf(line, batch), room)
+  }
 
   #setAside(line: Line): void {
     this.#hosts.get(line.host)?.delete(line)
@@ -357,53 +374,85 @@ export class Worker {
   }
 
   #startSome(line: Line, count: number, marking: Started[]): void {
-    for (let left = Math.min(count, countOf(line)); left > 0; left -= 1) {
-      const delivery = this.#backlog.take(line)
-      const asksReceiver = this.#scheduler.start(line, performance.now()).isProbe
-      const isProbe = this.#options.gate.start(line.endpoint).isProbe || asksReceiver
-      this.#unsettled.set(delivery.deliveryId, line)
-      this.#hold(line.shard, 1)
-      const isMarked = line.endpoint.at_most_once === true || delivery.deliveryId <= line.suspectTo
-      const started = { line, host: line.host, endpoint: line.endpoint, delivery, isProbe, isMarked }
-      if (isMarked) marking.push(started)
-      else void this.#try(started)
+    const { batch } = line.endpoint
+    let room = this.#room.get(line) ?? Infinity
+    for (let left = Math.min(count, countOf(line)); left > 0 && room > 0 && countOf(line) > 0; left -= 1) {
+      const messages = batch === undefined ? 1 : countForRequest(line.waiting, line.head, room, batch)
+      this.#start(line, messages, marking)
+      room -= messages
     }
+  }
+
+  #start(line: Line, messages: number, marking: Started[]): void {
+    const delivery = this.#take(line)
+    const isTogether = isForMany(line) && isPart(delivery)
+    const others = isTogether ? Array.from({ length: messages - 1 }, () => this.#take(line)) : undefined
+    const asksReceiver = this.#scheduler.start(line, performance.now()).isProbe
+    const isProbe = this.#options.gate.start(line.endpoint, messages).isProbe || asksReceiver
+    const isSuspect = ({ deliveryId }: Claimed): boolean => deliveryId <= line.suspectTo
+    const isMarked = line.endpoint.at_most_once === true || isSuspect(delivery) || others?.some(isSuspect) === true
+    const started = { line, host: line.host, endpoint: line.endpoint, delivery, others, isProbe, isMarked }
+    if (isMarked) marking.push(started)
+    else void this.#try(started)
+  }
+
+  #take(line: Line): Claimed {
+    const delivery = this.#backlog.take(line)
+    this.#unsettled.set(delivery.deliveryId, line)
+    this.#hold(line.shard, 1)
+    return delivery
   }
 
   async #markAndTry(started: readonly Started[]): Promise<void> {
     const { pool, workerId, logLines } = this.#options
-    const marks = started.map(({ delivery, endpoint }) => ({
-      ...delivery,
-      isOnce: endpoint.at_most_once === true,
-      isRepeat: this.#unsureMarks.delete(delivery.deliveryId),
-    }))
+    const marks = started.flatMap((one) =>
+      messagesOf(one).map((delivery) => ({
+        ...delivery,
+        isOnce: one.endpoint.at_most_once === true,
+        isRepeat: this.#unsureMarks.delete(delivery.deliveryId),
+      })),
+    )
     const marked = await markUnderWay(pool, workerId, marks).catch((error: unknown) => {
       logLines.warn({ error }, 'deliveries wait, because they cannot be marked')
-      for (const { deliveryId } of marks) this.#unsureMarks.add(deliveryId)
       return undefined
     })
     for (const one of started) {
-      if (marked?.has(one.delivery.deliveryId) === true) void this.#try(one)
-      else this.#giveUpStart(one, marked === undefined)
+      const [first, ...others] = marked === undefined ? [] : messagesToTry(messagesOf(one), marked)
+      if (first === undefined) this.#end(one, { sign: undefined, tookMs: undefined })
+      else void this.#try({ ...one, delivery: first, others: one.others && others })
+      this.#putBack(one, new Set([first, ...others]), marked)
     }
   }
 
-  /** It was not sent after all; it is read again at once where only the database was away, else at one of the next looks. */
-  #giveUpStart(started: Started, isAgain: boolean): void {
-    this.#end(started, { sign: undefined, tookMs: undefined })
-    this.#settleOne(started.delivery.deliveryId)
+  /** What is not sent after all is read again: at once, or, where another worker's mark stands in the way, at one of the next looks.
+   * @param marked undefined: the database was away
+   */
+  #putBack(started: Started, tried: ReadonlySet<Claimed | undefined>, marked: ReadonlyMap<bigint, number> | undefined) {
+    const left = messagesOf(started).filter((delivery) => !tried.has(delivery))
+    if (left.length === 0) return
+    for (const { deliveryId } of left) {
+      this.#settleOne(deliveryId)
+      if (marked === undefined || marked.has(deliveryId)) this.#unsureMarks.add(deliveryId)
+    }
     this.#noteDrained()
+    const isAgain = left.some(({ deliveryId }) => this.#unsureMarks.has(deliveryId))
     if (isAgain && !started.line.isClosed) this.#backlog.want(started.line, 'whole')
   }
 
   async #try(started: Started): Promise<void> {
     const { sender, recorder, surroundings } = this.#options
-    const { delivery, endpoint, isProbe, isMarked } = started
-    const exchange = await sendDelivery(sender, delivery, endpoint, surroundings)
+    const { delivery, others, endpoint, isProbe, isMarked } = started
+    const message = others === undefined ? delivery : putTogether([delivery, ...others], endpoint)
+    const exchange = await sendDelivery(sender, message, endpoint, surroundings)
     this.#end(started, { sign: signOf(exchange), tookMs: exchange.totalMs })
-    this.#tries += 1
-    recorder.record(judgeTry({ delivery, endpoint, exchange, surroundings, isProbe, isMarked, tryNo: this.#tries }))
+    const seen = { endpoint, exchange, surroundings, isProbe, isMarked }
+    if (others === undefined) return recorder.record(judgeTry({ ...seen, delivery, tryNo: this.#nextTryNo() }))
+    const batch = { id: message.eventId, size: 1 + others.length }
+    for (const completion of judgeTogether([delivery, ...others], { ...seen, batch }, this.#nextTryNo))
+      recorder.record(completion)
   }
+
+  readonly #nextTryNo = (): number => (this.#tries += 1)
 
   #end({ line, host }: Started, ending: Ending): void {
     this.#scheduler.end(
@@ -432,9 +481,22 @@ export class Worker {
   }
 }
 
+const messagesOf = ({ delivery, others = [] }: Started): readonly Claimed[] => [delivery, ...others]
+
+/** Of messages that would go together those that may: one that a worker died with goes alone, so that it takes no others along. */
+function messagesToTry(messages: readonly Claimed[], marked: ReadonlyMap<bigint, number>): readonly Claimed[] {
+  const allowed = messages.filter(({ deliveryId }) => marked.has(deliveryId))
+  const innocent = allowed.filter(({ deliveryId }) => marked.get(deliveryId) === 0)
+  return innocent.length > 0 ? innocent : allowed.slice(0, 1)
+}
+
 const NONE: ReadonlySet<bigint> = new Set()
 
 const isOrdered = ({ endpoint }: KnownReceiver): boolean => endpoint.ordered === true
+
+/** What is read ahead for the one is no use to the other. */
+const isOtherKind = (a: KnownReceiver, b: KnownReceiver): boolean =>
+  isOrdered(a) !== isOrdered(b) || isForMany(a) !== isForMany(b)
 
 const receiversOfSnapshot = new WeakMap<Snapshot, ReadonlyMap<string, KnownReceiver>>()
 

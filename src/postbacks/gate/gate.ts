@@ -22,7 +22,7 @@ const LISTEN_AGAIN_MS = 250
 export type Admission =
   | {
       readonly kind: 'open'
-      /** Tries that may start. */
+      /** Messages that may be sent. */
       readonly countMax: number
     }
   | {
@@ -39,9 +39,10 @@ export type Admission =
 export type Gate = {
   readonly admit: (endpoint: PostbackEndpoint) => Admission
   /** A try starts, as admitted.
+   * @param messages how many are in its request; default 1
    * @returns whether it asks if a disabled receiver is back, and uses up nothing where it fails
    */
-  readonly start: (endpoint: PostbackEndpoint) => { readonly isProbe: boolean }
+  readonly start: (endpoint: PostbackEndpoint, messages?: number) => { readonly isProbe: boolean }
   /** Tries that are on record. */
   readonly noteEnds: (completions: readonly Completion[]) => void
   readonly stop: () => Promise<void>
@@ -131,8 +132,8 @@ export function openGate(options: GateOptions): Gate {
   ]
   return {
     admit,
-    start: ({ endpoint_id, quota }) => {
-      if (quota !== undefined) quotas.use(endpoint_id)
+    start: ({ endpoint_id, quota }, messages = 1) => {
+      if (quota !== undefined) quotas.use(endpoint_id, messages)
       const isProbe = closures?.states.get(endpoint_id)?.disabledReason !== undefined
       if (isProbe) probedAt.set(endpoint_id, nowMs())
       return { isProbe }

@@ -65,11 +65,11 @@ export class QuotaBook {
     return page.usedUpAtMs === undefined ? { kind: 'asked' } : { kind: 'used', untilMs: page.endMs }
   }
 
-  /** A try starts. */
-  use(endpointId: string): void {
+  /** A try starts. @param messages how many are in its request */
+  use(endpointId: string, messages = 1): void {
     const page = this.#pages.get(endpointId)
     if (page === undefined) return
-    page.inHand -= 1
+    page.inHand -= messages
     page.touchedAtMs = this.#options.nowMs()
   }
 
