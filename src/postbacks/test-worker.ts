@@ -18,7 +18,7 @@ type Orders = { readonly url: string; readonly snapshot: Snapshot; readonly leas
 /** Starts a worker process on the database of a bench, killed at the end of the test if it was not before. */
 export async function startWorkerProcess(t: TestContext, orders: Orders): Promise<WorkerProcess> {
   const child = spawn(process.execPath, [import.meta.filename, JSON.stringify(orders)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
   })
   const exited = once(child, 'exit')
   const kill = async (): Promise<void> => {
@@ -38,6 +38,8 @@ async function work({ url, snapshot, leaseMs }: Orders): Promise<void> {
     logLines: createLogLines('test', 'silent'),
     leaseMs,
   })
+  // A test run that was killed itself leaves no worker behind.
+  process.stdin.once('end', () => process.exit()).resume()
   process.stdout.write('started\n')
 }
 
