@@ -10,7 +10,7 @@ const LINES_WORTH_READING = 32
 /** Read ahead for one endpoint at least and at most. */
 const AHEAD_MIN = 16
 const AHEAD_MAX = 128
-/** Characters of messages in memory at most; from here on nothing more is read ahead. */
+/** Characters of messages in memory at most; from here on nothing more is read ahead, and who cannot be sent to gives its place up. */
 const CHARACTERS_MAX = 32_000_000
 /** What a transaction commits may have become due so long before: read again after a notice, at each look, and at the long look. */
 const AGAIN_SECONDS = { notice: 1, look: 10 } as const
@@ -65,6 +65,10 @@ export class Backlog {
     return this.#urgent.size > 0 || this.#needy.size >= LINES_WORTH_READING ? 'now' : 'soon'
   }
 
+  get isFull(): boolean {
+    return this.#characters >= CHARACTERS_MAX
+  }
+
   lineOf(endpointId: string): Line | undefined {
     return this.#lines.get(endpointId)
   }
@@ -84,16 +88,23 @@ export class Backlog {
     return line
   }
 
-  /** Forgets what waits for an endpoint; its rows stay in the queue. */
-  close(line: Line): void {
-    line.isClosed = true
+  /** Forgets what waits for an endpoint; its rows stay in the queue, and the next look reads them again. */
+  shed(line: Line): void {
     for (const { deliveryId } of line.waiting.slice(line.head)) this.forget(line, deliveryId)
     line.waiting = []
     line.head = 0
     line.readAt = []
     line.bytes = 0
+    line.position = FROM_THE_BEGINNING
+    line.wanted = undefined
     this.#needy.delete(line)
     this.#urgent.delete(line)
+  }
+
+  /** Forgets an endpoint. */
+  close(line: Line): void {
+    line.isClosed = true
+    this.shed(line)
     this.#lines.delete(line.endpointId)
   }
 
@@ -115,7 +126,7 @@ export class Backlog {
   /** What to read next, and for whom; empty where nothing is wanted or no more fits into memory. */
   nextReadings(): { readonly lines: readonly Line[]; readonly readings: readonly Reading[] } {
     const lines: Line[] = []
-    if (this.#characters < CHARACTERS_MAX)
+    if (!this.isFull)
       for (const line of this.#needy) {
         if (line.isReading) continue
         lines.push(line)

@@ -163,6 +163,7 @@ export class Worker {
    * @throws what the database throws; the same is then read again
    */
   async read(): Promise<Backlog['wants']> {
+    if (this.#backlog.isFull) this.#shedAside()
     const { lines, readings } = this.#backlog.nextReadings()
     if (lines.length === 0) return 'nothing'
     // A shard is given back only when nothing of this worker can park a message of it any more.
@@ -180,6 +181,15 @@ export class Worker {
     }
     this.#sendSoon()
     return this.#backlog.wants
+  }
+
+  /** What waits for those that cannot be sent to must not keep the others' messages out of memory. */
+  #shedAside(): void {
+    for (const line of this.#aside) {
+      if (line.isReading) continue
+      this.#backlog.shed(line)
+      this.#aside.delete(line)
+    }
   }
 
   /** Of what was read for endpoints with an order: those whose turn it is. */
