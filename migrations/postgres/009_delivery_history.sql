@@ -89,7 +89,7 @@ CREATE INDEX delivery_replays_running ON delivery_replays (next_at) WHERE state 
 CREATE INDEX delivery_replays_by_time ON delivery_replays (created_at DESC, replay_id DESC);
 
 -- Attempts of an endpoint in spans of 5 minutes and of an hour, added up by every worker. latency_counts counts by steps of the
--- latency; src/postbacks/endpoint-spans.ts has the steps.
+-- latency; src/postbacks/metrics/endpoint-spans.ts has the steps.
 CREATE TABLE delivery_endpoint_spans (
   endpoint_id text NOT NULL,
   span_minutes smallint NOT NULL CHECK (span_minutes IN (5, 60)),

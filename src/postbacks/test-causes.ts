@@ -1,7 +1,7 @@
 import type { ClickId } from '#platform/ids'
 import type { ClickRecord } from '#records'
 import type { PostbackEndpoint, Snapshot } from '#routing'
-import type { CausingConversion, DeliveryCause } from './delivery-causes.ts'
+import type { CausingConversion, DeliveryCause } from './messages/delivery-causes.ts'
 
 /** Made-up causes and endpoints for the tests of this module. */
 export const SAMPLE_CLICK_ID = '01890a5d-ac96-774b-bcce-b302099a8057' as ClickId

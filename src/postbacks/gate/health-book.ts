@@ -1,4 +1,4 @@
-import type { Completion } from '../queue.ts'
+import type { Completion } from '../queue/queue.ts'
 
 /** What a try says of its endpoint's health. */
 export type HealthSign = 'success' | 'failure' | 'gone'

@@ -1,5 +1,5 @@
 import type { Pool, Tx } from '#platform/postgres'
-import { replayDelivery } from '../replay.ts'
+import { replayDelivery } from '../replay/replay.ts'
 
 /** Longest life of a delivery (`expires_hours`): older ones had ended before. */
 const LIFE_HOURS_MAX = 720

@@ -1,7 +1,7 @@
 import { periodClock } from '#caps'
 import type { Pool } from '#platform/postgres'
 import type { PostbackEndpoint } from '#routing'
-import { readOpenBreakers } from '../breaker-notes.ts'
+import { readOpenBreakers } from '../worker/breaker-notes.ts'
 import type { WaitReason } from '../reasons.ts'
 import { disabledReasonOf, pauseOf, readClosures } from './closures.ts'
 import { readQuotas, type QuotaPeriod } from './quota-store.ts'

@@ -1,4 +1,4 @@
-import type { Exchange } from '../send-request.ts'
+import type { Exchange } from '../sending/send-request.ts'
 import type { AttemptError } from '../reasons.ts'
 import type { Sign } from './breaker.ts'
 

@@ -1,4 +1,4 @@
-import { decideOutcome, type AttemptResult } from '../decide-outcome.ts'
+import { decideOutcome, type AttemptResult } from '../sending/decide-outcome.ts'
 import type { Sign } from './breaker.ts'
 import { Scheduler, type Receiver } from './scheduler.ts'
 

@@ -1,0 +1,163 @@
+import type { PostbackEndpoint } from '#routing'
+import { checkDestination } from '../sending/check-destination.ts'
+import { bodyKindOf, compileEndpoint, unknownSecrets } from './compile-endpoints.ts'
+import { compileHeaders, headerProblems } from './headers.ts'
+import { eventIdOf } from './delivery-causes.ts'
+import { macroFactsOf } from './prepare-deliveries.ts'
+import { madeUpSale } from '../replay/replay.ts'
+import { placeholderOf } from './secret-placeholders.ts'
+import { parseSecret } from '../sending/sign.ts'
+import {
+  compileTemplate,
+  confidentialMacros,
+  hasMacros,
+  problemOf,
+  renderTemplate,
+  type Template,
+  type TemplateProblem,
+} from './templates.ts'
+
+export type EndpointProblem = {
+  readonly field: 'url' | 'body' | 'secret' | 'previous_secret' | 'headers' | 'batch'
+  /** Which of the headers. */
+  readonly header?: string
+  readonly code:
+    TemplateProblem['code'] | 'url_invalid' | 'body_invalid' | 'secret_invalid' | 'header_invalid' | 'batch_invalid'
+  readonly message: string
+  /** Characters from the start of the field. */
+  readonly offset: number
+}
+
+type Candidate = Pick<
+  PostbackEndpoint,
+  | 'scope'
+  | 'method'
+  | 'url'
+  | 'body'
+  | 'content_type'
+  | 'headers'
+  | 'batch'
+  | 'secret'
+  | 'secrets'
+  | 'previous_secret'
+  | 'allow_private_address'
+>
+
+/** Everything that would keep an endpoint from being sent to, found when the configuration is applied and not when the first
+ * sale is lost. An endpoint without problems never sends a macro as text.
+ */
+export function validateEndpoint(endpoint: Candidate): readonly EndpointProblem[] {
+  const url = compileTemplate(endpoint.url, 'url')
+  const hasBody = endpoint.method === 'POST' && endpoint.body !== undefined
+  const body = hasBody ? compileTemplate(endpoint.body, bodyKindOf(endpoint)) : undefined
+  const problems: EndpointProblem[] = [
+    ...url.problems.map((problem) => ({ field: 'url' as const, ...problem })),
+    ...(body?.problems ?? []).map((problem) => ({ field: 'body' as const, ...problem })),
+    ...misusedMacros(endpoint, 'url', url.template),
+    ...(body === undefined ? [] : misusedMacros(endpoint, 'body', body.template)),
+    ...headerProblems(endpoint.headers, endpoint.scope.affiliate_id !== undefined).map(({ name, ...problem }) => ({
+      field: 'headers' as const,
+      header: name,
+      ...problem,
+    })),
+    ...secretsAskedFor(endpoint, { field: 'url' }, url.template),
+    ...(body === undefined ? [] : secretsAskedFor(endpoint, { field: 'body' }, body.template)),
+    ...[...compileHeaders(endpoint.headers)].flatMap(([header, template]) =>
+      secretsAskedFor(endpoint, { field: 'headers', header: nameAsGiven(endpoint, header) }, template),
+    ),
+    ...checkSecret(endpoint),
+    ...checkBatch(endpoint, url.template, body?.template),
+  ]
+  return problems.length > 0 ? problems : checkFilled(endpoint as PostbackEndpoint)
+}
+
+/** What an affiliate must not see, and signatures where there are none. */
+function misusedMacros(endpoint: Candidate, field: 'url' | 'body', template: Template): readonly EndpointProblem[] {
+  const confidential = endpoint.scope.affiliate_id === undefined ? [] : confidentialMacros(template)
+  const misplaced = endpoint.secret === undefined ? [...template.lateMacros] : []
+  return [
+    ...confidential.map((name) => ({ field, ...problemOf('macro_confidential', 0, `{${name}}`) })),
+    ...misplaced.map((name) => ({ field, ...problemOf('macro_misplaced', 0, name) })),
+  ]
+}
+
+const secretsAskedFor = (
+  endpoint: Candidate,
+  place: Pick<EndpointProblem, 'field' | 'header'>,
+  template: Template,
+): readonly EndpointProblem[] =>
+  unknownSecrets([template], endpoint).map(([name, offset]) => ({
+    ...place,
+    ...problemOf('secret_unknown', offset, placeholderOf(name)),
+  }))
+
+const nameAsGiven = ({ headers = {} }: Candidate, lower: string): string =>
+  Object.keys(headers).find((name) => name.toLowerCase() === lower)!
+
+/** One request has one address and one set of headers, whatever the messages in it are about. */
+function checkBatch(endpoint: Candidate, url: Template, body: Template | undefined): readonly EndpointProblem[] {
+  if (endpoint.batch === undefined) return []
+  const wrong = (field: EndpointProblem['field'], message: string): EndpointProblem => ({
+    ...{ field, code: 'batch_invalid', message, offset: 0 },
+  })
+  const problems: EndpointProblem[] = []
+  if (endpoint.method !== 'POST' || bodyKindOf(endpoint) !== 'json')
+    problems.push(wrong('batch', 'Many messages go in one request only as JSON by POST.'))
+  if (body !== undefined && body.lateMacros.size > 0)
+    problems.push(
+      wrong('body', 'The body of a message among many has no {sig} and {ts}: they are of the request, in its headers.'),
+    )
+  if (hasMacros(url)) problems.push(wrong('url', 'The URL of many messages has no macros: they may differ.'))
+  for (const [name, template] of compileHeaders(endpoint.headers))
+    if (hasMacros(template))
+      problems.push({ ...wrong('headers', 'A header of many messages has no macros: they may differ.'), header: name })
+  return problems
+}
+
+function checkSecret(endpoint: Candidate): readonly EndpointProblem[] {
+  const message = 'The secret is not of the form whsec_<base64 of 24 to 64 bytes>.'
+  return (['secret', 'previous_secret'] as const).flatMap((field) => {
+    const secret = endpoint[field]
+    const isRight = secret === undefined || parseSecret(secret) !== undefined
+    return isRight ? [] : [{ field, code: 'secret_invalid' as const, message, offset: 0 }]
+  })
+}
+
+/** Fills the templates with a made-up sale and looks at the result as a sender would. */
+function checkFilled(endpoint: PostbackEndpoint): readonly EndpointProblem[] {
+  const compiled = compileEndpoint(endpoint)
+  const cause = madeUpSale(endpoint, 0)
+  const names = { offers: new Map(), campaigns: new Map(), affiliates: new Map(), advertisers: new Map() }
+  const facts = macroFactsOf(cause, eventIdOf(cause), { configVersion: 0, names, byScope: new Map() })
+  const url = renderTemplate(compiled.url, facts)
+  const problems: EndpointProblem[] = []
+  // A required macro that the made-up sale lacks (a name) leaves nothing to look at.
+  if (url.kind === 'rendered') problems.push(...checkFilledUrl(url.text, endpoint.allow_private_address))
+  const body = compiled.body === undefined ? undefined : renderTemplate(compiled.body, facts)
+  if (body?.kind === 'rendered' && bodyKindOf(endpoint) === 'json' && !isJson(body.text)) {
+    problems.push({ field: 'body', code: 'body_invalid', message: 'The filled body is no valid JSON.', offset: 0 })
+  }
+  return problems
+}
+
+const urlMessages: Readonly<Record<string, string>> = {
+  scheme: 'Only http and https URLs are requested.',
+  userinfo: 'The URL must not hold a user name or password.',
+  port: 'The port must be 80, 443 or above 1023.',
+  address: 'The address is private or reserved; allow_private_address would have to permit it.',
+}
+
+function checkFilledUrl(text: string, allowsPrivate: boolean): readonly EndpointProblem[] {
+  const url = URL.parse(text.replaceAll(/\{(?:sig|ts)\}/g, '0'))
+  const wrong = url === null ? 'The URL cannot be parsed.' : urlMessages[checkDestination(url, allowsPrivate) ?? '']
+  return wrong === undefined ? [] : [{ field: 'url', code: 'url_invalid', message: wrong, offset: 0 }]
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}

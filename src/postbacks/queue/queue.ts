@@ -1,0 +1,243 @@
+import type { Pool } from '#platform/postgres'
+import type { AttemptError, GiveUpReason } from '../reasons.ts'
+import type { StoredHeaders } from '../messages/stored-headers.ts'
+
+/** The queue in PostgreSQL. States and moves:
+ *
+ *   enqueue ─▶ ready ──complete──▶ attempt (delivered | gave_up)
+ *                ▲        └──complete──▶ deferred ──promote──▶ ready
+ *   ready ──retire, expire, quarantine──▶ final     deferred ──expire──▶ final
+ *
+ * What is due is read by the one worker that owns its endpoint, which takes nothing away: a delivery stays in ready until its try has
+ * ended. Every move is one statement: DELETE from one table, INSERT into the next. All times are PostgreSQL's.
+ */
+
+/** A place in what is due for an endpoint: what comes after it has not been read yet. */
+export type ReadPosition = {
+  /** Microseconds since the epoch; -Infinity for the beginning. */
+  readonly runAtMicros: number
+  readonly deliveryId: bigint
+}
+
+export const FROM_THE_BEGINNING: ReadPosition = { runAtMicros: -Infinity, deliveryId: 0n }
+
+/** What to read for one endpoint. */
+export type Reading = {
+  readonly endpointId: string
+  readonly count: number
+  readonly after: ReadPosition
+  /** Reads again what became due in so many seconds before `after`: what was committed late may stand there; 0: nothing. */
+  readonly againSeconds: number
+}
+
+/** A delivery that is due, with its message. */
+export type Claimed = {
+  /** Where its row is: it does not move while it waits. */
+  readonly place: string
+  readonly runAtMicros: number
+  readonly deliveryId: bigint
+  readonly createdAt: Date
+  readonly endpointId: string
+  /** Tries made before this one. */
+  readonly attempts: number
+  /** Those of them that were probes and used up nothing. */
+  readonly probes: number
+  readonly eventId: string
+  readonly method: 'GET' | 'POST'
+  readonly url: string
+  readonly contentType: string | null
+  /** Of the endpoint, by name in lower case; sealed. */
+  readonly headers: StoredHeaders | null
+  readonly body: string | null
+}
+
+/** Both LIMITs keep the planner from anything but one look-up for each endpoint and message, whatever it believes of the tables. */
+const READ_DUE = `
+  SELECT r.ctid::text AS place, (extract(epoch FROM r.run_at) * 1000000)::float8 AS "runAtMicros", r.delivery_id AS "deliveryId", r.created_at AS "createdAt",
+    r.endpoint_id AS "endpointId", r.attempts, r.probes, d.event_id AS "eventId", d.method, d.url,
+    d.content_type AS "contentType", d.headers, d.body
+  FROM unnest($1::text[], $2::int[], $3::float8[], $4::bigint[], $5::int[])
+    AS q(endpoint_id, quota, after_micros, after_id, again_seconds)
+  CROSS JOIN LATERAL (
+    SELECT w.ctid, w.* FROM delivery_ready AS w
+    WHERE w.endpoint_id = q.endpoint_id AND w.attempts >= 0 AND w.run_at <= now()
+      AND (w.run_at, w.delivery_id) > (
+        coalesce(to_timestamp(q.after_micros / 1000000) - q.again_seconds * interval '1 s', '-infinity'), q.after_id
+      )
+    ORDER BY w.run_at, w.delivery_id LIMIT q.quota
+  ) AS r
+  CROSS JOIN LATERAL (
+    SELECT * FROM deliveries AS m WHERE m.created_at = r.created_at AND m.delivery_id = r.delivery_id LIMIT 1
+  ) AS d`
+
+/** Reads what is due, at most `count` for each endpoint, oldest first. One endpoint's backlog costs the others nothing: each is looked
+ * up by its own place in the index, behind the dead rows of what was sent before.
+ */
+export async function readDue(pool: Pool, readings: readonly Reading[]): Promise<readonly Claimed[]> {
+  const { rows } = await pool.query<Claimed>({
+    name: 'read_due',
+    text: READ_DUE,
+    values: [
+      readings.map((reading) => reading.endpointId),
+      arrayOf(readings, (reading) => reading.count),
+      arrayOf(readings, ({ after }) => (after === FROM_THE_BEGINNING ? undefined : after.runAtMicros)),
+      arrayOf(readings, (reading) => reading.after.deliveryId),
+      arrayOf(readings, (reading) => reading.againSeconds),
+    ],
+  })
+  return rows
+}
+
+/** How one try ended, for the record and for the queue. */
+export type Completion = {
+  readonly claimed: Pick<Claimed, 'deliveryId' | 'createdAt' | 'endpointId' | 'attempts' | 'probes' | 'place'>
+  /** Counts the tries of the worker: its id and this number are the identity of a try. */
+  readonly tryNo: number
+  /** It has a row in delivery_marks, which goes with this. */
+  readonly isMarked: boolean
+  /** It only asked whether the receiver is back: where it failed the delivery stands where it stood. */
+  readonly isProbe: boolean
+  /** The request of many that it was in; undefined: it was one of its own. */
+  readonly batch?: { readonly id: string; readonly size: number } | undefined
+  readonly outcome: 'delivered' | 'retry' | 'gave_up'
+  readonly giveUpReason: GiveUpReason | undefined
+  readonly delayMs: number | undefined
+  readonly status: number | undefined
+  readonly error: AttemptError | undefined
+  readonly errorDetail: string | undefined
+  /** Milliseconds; undefined: the connection was open already, or was never opened. */
+  readonly dnsMs?: number | undefined
+  readonly connectMs?: number | undefined
+  readonly tlsMs?: number | undefined
+  readonly tlsVersion?: string | undefined
+  readonly isReused?: boolean | undefined
+  readonly firstByteMs: number | undefined
+  readonly totalMs: number
+  /** When the answer was complete, on performance.now(): the row may be written much later. */
+  readonly endedAt: number
+  readonly remoteAddress: string | undefined
+  readonly responseHeaders?: string | undefined
+  readonly responseHead: Buffer
+  readonly responseBytes: number
+}
+
+export type CompletionOptions = {
+  readonly workerId: string
+  readonly isFenced: boolean
+  /** The same tries were given before, and whether that was committed is not known. */
+  readonly isRepeat: boolean
+}
+
+/** The fence: only a worker that is still alive on record decides what becomes of a delivery; who takes its endpoints over deletes its
+ * row first. The lock keeps that from happening in between. The try itself is logged anyway.
+ */
+const completeSql = ({ isFenced, isRepeat }: Pick<CompletionOptions, 'isFenced' | 'isRepeat'>): string => `
+  WITH given AS MATERIALIZED (
+    SELECT g.* FROM unnest(
+      $1::bigint[], $2::timestamptz[], $3::text[], $4::int[], $5::tid[], $6::text[], $7::text[], $8::float8[], $9::int[],
+      $10::text[], $11::text[], $12::int[], $13::int[], $14::inet[], $15::bytea[], $16::int[], $18::float8[], $19::bool[], $20::int[],
+      $21::bigint[], $23::int[], $24::int[], $25::int[], $26::text[], $27::bool[], $28::text[], $29::uuid[], $30::int[]
+    ) AS g(delivery_id, created_at, endpoint_id, attempt_no, place, outcome, reason, delay_ms, http_status, error,
+      error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, age_ms, is_probe, probes, try_no,
+      dns_ms, connect_ms, tls_ms, tls_version, is_reused, response_headers, batch_id, batch_size)
+    ${isRepeat ? `WHERE NOT EXISTS (SELECT FROM delivery_attempts AS a WHERE a.delivery_id = g.delivery_id AND a.worker_id = $17 AND a.try_no = g.try_no)` : ''}
+  ), worker AS (
+    SELECT worker_id FROM delivery_workers WHERE worker_id = $17 FOR KEY SHARE
+  ), unmarked AS (
+    DELETE FROM delivery_marks WHERE worker_id = $17 AND delivery_id = ANY($22::bigint[])
+  ), released AS (
+    DELETE FROM delivery_ready AS r USING given AS g
+    WHERE r.ctid = g.place AND r.delivery_id = g.delivery_id ${isFenced ? 'AND EXISTS (SELECT FROM worker)' : ''}
+    RETURNING g.*
+  ), own AS (
+    SELECT * FROM ${isFenced ? 'released' : 'given'}
+  ), logged AS (
+    INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, reason, http_status,
+      error, error_detail, first_byte_ms, total_ms, remote_address, response_head, response_bytes, next_at, worker_id, try_no,
+      is_fenced, is_probe, dns_ms, connect_ms, tls_ms, tls_version, is_reused, response_headers, batch_id, batch_size)
+    SELECT g.delivery_id, g.created_at, g.endpoint_id, g.attempt_no, now() - g.age_ms * interval '1 ms', g.outcome, g.reason,
+      g.http_status, g.error, g.error_detail, g.first_byte_ms, g.total_ms, g.remote_address, g.response_head,
+      g.response_bytes, now() + g.delay_ms * interval '1 ms', $17, g.try_no, g.try_no NOT IN (SELECT try_no FROM own), g.is_probe,
+      g.dns_ms, g.connect_ms, g.tls_ms, g.tls_version, g.is_reused, g.response_headers, g.batch_id, g.batch_size
+    FROM given AS g
+    RETURNING is_fenced
+  ), put_off AS (
+    INSERT INTO delivery_deferred (delivery_id, created_at, endpoint_id, run_at, attempts, probes)
+    SELECT delivery_id, created_at, endpoint_id, now() + delay_ms * interval '1 ms', attempt_no, probes
+    FROM own WHERE outcome = 'retry'
+  )
+  SELECT count(*) FILTER (WHERE is_fenced) AS late FROM logged`
+
+const COMPLETE = { name: 'complete', text: completeSql({ isFenced: true, isRepeat: false }) }
+const COMPLETE_AGAIN = { name: 'complete_again', text: completeSql({ isFenced: true, isRepeat: true }) }
+/** Without the fence a worker that lost its endpoints decides all the same: only for the fault run, which must turn red. */
+const COMPLETE_UNFENCED = { name: 'complete_unfenced', text: completeSql({ isFenced: false, isRepeat: true }) }
+
+/** Ends many tries at once: one row per try, then delivered, given up or put off.
+ * @returns how many came too late, their endpoint having been taken over: logged, but without effect
+ */
+export async function completeTries(
+  pool: Pool,
+  completions: readonly Completion[],
+  { workerId, isFenced, isRepeat }: CompletionOptions,
+): Promise<number> {
+  const now = performance.now()
+  const fenced = isRepeat ? COMPLETE_AGAIN : COMPLETE
+  const { rows } = await pool.query<{ late: bigint }>({
+    ...(isFenced ? fenced : COMPLETE_UNFENCED),
+    values: [
+      arrayOf(completions, (item) => item.claimed.deliveryId),
+      arrayOf(completions, (item) => item.claimed.createdAt.toISOString()),
+      arrayOf(completions, (item) => quoted(item.claimed.endpointId)),
+      arrayOf(completions, (item) => item.claimed.attempts + 1),
+      arrayOf(completions, (item) => `"${item.claimed.place}"`),
+      arrayOf(completions, (item) => item.outcome),
+      arrayOf(completions, (item) => item.giveUpReason),
+      arrayOf(completions, (item) => item.delayMs),
+      arrayOf(completions, (item) => item.status),
+      arrayOf(completions, (item) => item.error),
+      arrayOf(completions, (item) => item.errorDetail === undefined ? undefined : quoted(item.errorDetail)), // prettier-ignore
+      arrayOf(completions, (item) => item.firstByteMs),
+      arrayOf(completions, (item) => item.totalMs),
+      arrayOf(completions, (item) => item.remoteAddress),
+      arrayOf(completions, (item) => `"\\\\x${item.responseHead.toString('hex')}"`),
+      arrayOf(completions, (item) => item.responseBytes),
+      workerId,
+      arrayOf(completions, (item) => now - item.endedAt + item.totalMs),
+      arrayOf(completions, (item) => item.isProbe),
+      arrayOf(completions, (item) => item.claimed.probes + (item.isProbe ? 1 : 0)),
+      arrayOf(completions, (item) => item.tryNo),
+      arrayOf(completions.filter((item) => item.isMarked), (item) => item.claimed.deliveryId), // prettier-ignore
+      arrayOf(completions, (item) => item.dnsMs),
+      arrayOf(completions, (item) => item.connectMs),
+      arrayOf(completions, (item) => item.tlsMs),
+      arrayOf(completions, (item) => item.tlsVersion),
+      arrayOf(completions, (item) => item.isReused),
+      arrayOf(completions, (item) => item.responseHeaders === undefined ? undefined : quoted(item.responseHeaders)), // prettier-ignore
+      arrayOf(completions, (item) => item.batch?.id),
+      arrayOf(completions, (item) => item.batch?.size),
+    ],
+  })
+  return Number(rows[0]!.late)
+}
+
+/** An array as PostgreSQL reads it. Texts that may hold anything must be quoted; the driver's own way costs several times as much. */
+function arrayOf<T>(items: readonly T[], valueOf: (item: T) => string | number | bigint | boolean | undefined): string {
+  let text = '{'
+  for (const [index, item] of items.entries()) text += `${index === 0 ? '' : ','}${valueOf(item) ?? 'NULL'}`
+  return text + '}'
+}
+
+const quoted = (text: string): string => `"${text.replace(/["\\]/g, '\\$&')}"`
+
+/** Of the connections of a worker. Its statements are planned once: they must never be planned to read a whole table, which is
+ * cheapest only while it is empty.
+ */
+export const workerSettings = {
+  enable_seqscan: 'off',
+  enable_bitmapscan: 'off',
+  plan_cache_mode: 'force_generic_plan',
+} as const
+
+/** The statements that run for every delivery, for the test that looks at their plans. */
+export const workerStatements = [READ_DUE, COMPLETE.text] as const

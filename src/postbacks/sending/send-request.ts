@@ -1,0 +1,263 @@
+import { subscribe } from 'node:diagnostics_channel'
+import type { Socket } from 'node:net'
+import type { Agent, Dispatcher } from 'undici'
+import type { PostbackAllow } from '#routing'
+import { allowsHost } from './allow-list.ts'
+import { checkDestination } from './check-destination.ts'
+import { checkRequest } from './check-request.ts'
+import { classifyError } from './classify-error.ts'
+import { createConnections, useConnection, type Connection, type ConnectionOptions } from './connections.ts'
+import type { AttemptResult } from './decide-outcome.ts'
+import { headersForPeople } from './headers-for-people.ts'
+import type { AttemptError } from '../reasons.ts'
+
+/** A longer answer is cut off: a receiver that never stops talking must not hold memory or a slot. What `success` of an endpoint
+ * asks of the body is asked of this part.
+ */
+export const RESPONSE_BYTES_MAX = 65_536
+/** What is kept of an answer for people to read. */
+export const RESPONSE_HEAD_BYTES = 2_048
+/** A receiver that never comes to its answer would keep the process at reading its announcements, and everybody else waiting. */
+const INFORMATIONAL_MAX = 16
+
+export type OutgoingRequest = {
+  readonly url: URL
+  readonly method: 'GET' | 'POST'
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | undefined
+  /** For the whole attempt: name, connection, TLS, request and answer. */
+  readonly timeoutMs: number
+  readonly allowsPrivate: boolean
+  /** Whether the body of the answer is judged: then all that is read of it is in the result. */
+  readonly isBodyJudged?: boolean
+  /** The advertiser's list of places; undefined: it has none. */
+  readonly allow?: PostbackAllow | undefined
+  /** Undefined: through the proxy where there is one. */
+  readonly viaProxy?: boolean | undefined
+  /** It must not be written a second time, also not by a client that opens another connection for it. */
+  readonly isOnce?: boolean | undefined
+}
+
+/** What was seen of one try. */
+export type Exchange = {
+  readonly result: AttemptResult
+  /** The receiver may have seen it: its head was given to a connection. */
+  readonly wasSent: boolean
+  readonly status: number | undefined
+  readonly error: AttemptError | undefined
+  readonly errorDetail: string | undefined
+  /** Times of the opening of the connection, milliseconds; undefined: it was open already, or was never opened. */
+  readonly dnsMs?: number | undefined
+  readonly connectMs?: number | undefined
+  readonly tlsMs?: number | undefined
+  readonly tlsVersion?: string | undefined
+  /** The connection had carried a request before; undefined: there was none. */
+  readonly isReused?: boolean | undefined
+  readonly firstByteMs: number | undefined
+  readonly totalMs: number
+  readonly remoteAddress: string | undefined
+  /** Of an answer that is no success: its headers, masked, 2 KiB at most. */
+  readonly responseHeaders?: string | undefined
+  readonly responseHead: Buffer
+  readonly responseBytes: number
+}
+
+export type Sender = {
+  /** Sends once; never rejects. Redirects are not followed. */
+  readonly send: (request: OutgoingRequest) => Promise<Exchange>
+  /** Breaks off what is under way; those attempts end as `interrupted`. */
+  readonly interrupt: () => void
+  readonly close: () => Promise<void>
+}
+
+/** A sender with its own connections. What may not be sent is refused before anything is looked up. */
+export function createSender(options: ConnectionOptions): Sender {
+  const connections = createConnections(options)
+  const underWay = new Set<Try>()
+  return {
+    send: (request) => {
+      const { url, allowsPrivate, allow, viaProxy } = request
+      const wrong =
+        checkDestination(url, allowsPrivate) ?? (allow && !allowsHost(allow, url) ? 'not_allowed' : undefined)
+      if (wrong !== undefined) return Promise.resolve(unsentExchange('destination_refused', wrong))
+      const invalid = checkRequest(url.pathname + url.search, request.headers)
+      if (invalid !== undefined) return Promise.resolve(unsentExchange('request_invalid', invalid))
+      const isProxied = viaProxy ?? options.proxy !== undefined
+      return sendOnce(
+        connections.agentFor({ allowsPrivate, addresses: allow?.addresses, isProxied }),
+        request,
+        underWay,
+      )
+    },
+    interrupt: () => underWay.forEach((exchange) => exchange.interrupt()),
+    close: connections.close,
+  }
+}
+
+/** undici writes a request's head right after onRequestStart, in the same turn: whoever started last hears on which socket. */
+let onHeadWritten: ((socket: Socket) => void) | undefined
+subscribe('undici:client:sendHeaders', (message) => {
+  onHeadWritten?.((message as { socket: Socket }).socket)
+  onHeadWritten = undefined
+})
+
+function sendOnce(agent: Agent, request: OutgoingRequest, underWay: Set<Try>): Promise<Exchange> {
+  const { url, method, headers, body } = request
+  return new Promise((resolve) => {
+    const exchange = new Try(request, (seen) => {
+      underWay.delete(exchange)
+      resolve(seen)
+    })
+    underWay.add(exchange)
+    const path = url.pathname + url.search
+    agent.dispatch({ origin: url.origin, path, method, headers, body: body ?? null }, exchange)
+  })
+}
+
+/** A try that was not made. */
+export const unsentExchange = (error: 'destination_refused' | 'request_invalid', detail: string): Exchange => ({
+  result: { kind: 'failed', error },
+  wasSent: false,
+  status: undefined,
+  error,
+  errorDetail: detail,
+  firstByteMs: undefined,
+  totalMs: 0,
+  remoteAddress: undefined,
+  responseHead: Buffer.alloc(0),
+  responseBytes: 0,
+})
+
+/** One request and what comes back. It ends once: by the answer's end, an error, the deadline, or too long an answer. */
+class Try implements Dispatcher.DispatchHandler {
+  readonly #startedAt = performance.now()
+  readonly #deadline: NodeJS.Timeout
+  readonly #settle: (exchange: Exchange) => void
+  #isSettled = false
+  #controller: Dispatcher.DispatchController | undefined
+  #status: number | undefined
+  #retryAfter: string | readonly string[] | undefined
+  #isAborted = false
+  #firstByteMs: number | undefined
+  #kept: Buffer[] = []
+  readonly #keptMax: number
+  readonly #isOnce: boolean
+  #connection: Connection | undefined
+  #isReused: boolean | undefined
+  #responseHeaders: string | undefined
+  #bytes = 0
+  #informational = 0
+
+  constructor(
+    { timeoutMs, isBodyJudged = false, isOnce = false }: OutgoingRequest,
+    settle: (exchange: Exchange) => void,
+  ) {
+    this.#settle = settle
+    this.#isOnce = isOnce
+    this.#keptMax = isBodyJudged ? RESPONSE_BYTES_MAX : RESPONSE_HEAD_BYTES
+    this.#deadline = setTimeout(() => this.#breakOff('timeout'), timeoutMs)
+  }
+
+  interrupt(): void {
+    this.#breakOff('interrupted')
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    // The deadline passed while the connection was being made: the request must not go out any more.
+    if (this.#isSettled) return controller.abort(new Error('deadline'))
+    if (this.#isOnce && this.#controller !== undefined) return controller.abort(new Error('sent before'))
+    this.#controller = controller
+    onHeadWritten = (socket) => this.#noteConnection(socket)
+  }
+
+  #noteConnection(socket: Socket): void {
+    const used = useConnection(socket)
+    this.#connection = used?.connection
+    this.#isReused = used && used.requests > 1
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, unknown>): void {
+    if (status < 200) return this.#countInformational()
+    this.#status = status
+    this.#firstByteMs = this.#elapsedMs()
+    this.#retryAfter = headers['retry-after'] as string | readonly string[] | undefined
+    this.#isAborted = [headers['webhook-delivery']].flat().includes('abort-message')
+    if (status >= 300) this.#responseHeaders = headersForPeople(headers)
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    const kept = Math.min(this.#bytes, this.#keptMax)
+    if (kept < this.#keptMax) this.#kept.push(Buffer.from(chunk.subarray(0, this.#keptMax - kept)))
+    this.#bytes += chunk.length
+    if (this.#bytes > RESPONSE_BYTES_MAX) this.#breakOff('body_too_large')
+  }
+
+  onResponseEnd(): void {
+    this.#end(undefined, undefined)
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
+    this.#end(classifyError(error), error.message)
+  }
+
+  #countInformational(): void {
+    this.#informational += 1
+    if (this.#informational > INFORMATIONAL_MAX) this.#breakOff('protocol_error')
+  }
+
+  #elapsedMs(): number {
+    return Math.round(performance.now() - this.#startedAt)
+  }
+
+  #breakOff(error: AttemptError): void {
+    this.#end(error, undefined)
+    this.#controller?.abort(new Error(error))
+  }
+
+  #end(error: AttemptError | undefined, detail: string | undefined): void {
+    if (this.#isSettled) return
+    this.#isSettled = true
+    clearTimeout(this.#deadline)
+    const body = Buffer.concat(this.#kept)
+    const connection = this.#connection
+    const opened = this.#isReused === false ? connection : undefined
+    this.#settle({
+      result: this.#result(error, body),
+      wasSent: this.#controller !== undefined,
+      status: this.#status,
+      error: this.#errorOnRecord(error),
+      errorDetail: detail,
+      firstByteMs: this.#firstByteMs,
+      totalMs: this.#elapsedMs(),
+      dnsMs: opened?.dnsMs,
+      connectMs: opened?.connectMs,
+      tlsMs: opened?.tlsMs,
+      tlsVersion: connection?.tlsVersion,
+      isReused: this.#isReused,
+      remoteAddress: connection?.remoteAddress,
+      responseHeaders: this.#responseHeaders,
+      responseHead: body.subarray(0, RESPONSE_HEAD_BYTES),
+      responseBytes: this.#bytes,
+    })
+  }
+
+  /** A status once received counts, whatever happens to the rest: the receiver has taken the message, or said that it has not. */
+  #result(error: AttemptError | undefined, body: Buffer): AttemptResult {
+    if (this.#status === undefined) return { kind: 'failed', error: error ?? 'protocol_error' }
+    return {
+      kind: 'answered',
+      status: this.#status,
+      retryAfter: this.#retryAfter,
+      isAborted: this.#isAborted,
+      ...(this.#keptMax === RESPONSE_BYTES_MAX && { body: body.toString('utf8') }),
+      isBodyWhole: error === undefined || error === 'body_too_large',
+    }
+  }
+
+  #errorOnRecord(error: AttemptError | undefined): AttemptError | undefined {
+    if (this.#status === undefined) return error ?? 'protocol_error'
+    if (error !== undefined) return error === 'body_too_large' ? error : 'body_broken'
+    if (this.#status < 300) return undefined
+    return this.#status < 400 ? 'redirect' : 'http_error'
+  }
+}
