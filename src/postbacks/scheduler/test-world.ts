@@ -1,6 +1,8 @@
 import { decideOutcome, type AttemptResult } from '../sending/decide-outcome.ts'
 import type { Sign } from './breaker.ts'
+import { endsTurn, mustNotRepeat, needsMark, type Promised } from './promises.ts'
 import { Scheduler, type Receiver } from './scheduler.ts'
+import { OrderTable } from './test-order-table.ts'
 
 /** A world of workers, receivers and a queue in memory, in which time and chance come from a seed alone: the same seed always gives the
  * same run. Workers die and stand still at any moment, receivers fail in turns; whatever happens, the laws of delivery hold, or
@@ -12,6 +14,8 @@ export type WorldReport = Readonly<Record<Sight, number>>
 export const sights = [
   'breaker_opened', 'probe_failed', 'breaker_closed', 'slow_start', 'rate_waited', 'slow_endpoint', 'host_full',
   'worker_died', 'taken_over', 'fence_rejected', 'marked', 'retries_exhausted', 'expired', 'quarantined', 'delivered_twice', 'delivered',
+  'turn_waited', 'turn_handed_on', 'turn_after_give_up', 'turn_after_crash', 'turn_after_expiry',
+  'once_unanswered', 'once_refused_and_repeated', 'once_unsent_and_repeated', 'once_in_doubt_after_crash', 'once_mark_respected',
 ] as const // prettier-ignore
 type Sight = (typeof sights)[number]
 
@@ -25,9 +29,18 @@ const PER_HOST_MAX = 5
 /** Faults end here; what is left must then find its end. */
 const FAULTS_END_MS = 3_600_000
 const WORLD_ENDS_MS = 10 * 86_400_000
+/** Owners look for turns that came without their doing. */
+const SWEEP_MS = 60_000
+/** Longer than the world takes to find a dead worker, to give its endpoints away and to look for turns. */
+const TURN_LATE_MS_MAX = 1_200_000
 
-type Behaviour = 'answers' | 'fails' | 'times_out' | 'slow'
+type Behaviour = 'answers' | 'fails' | 'times_out' | 'slow' | 'unreachable'
 type Endpoint = Receiver & {
+  readonly promised: Promised
+  readonly order: OrderTable<Row>
+  readonly rows: Row[]
+  /** Who cleared up what the owner before left of the order. */
+  openedBy: WorkerState | undefined
   behaviour: Behaviour
   owner: WorkerState | undefined
   /** Deliveries up to this one are marked before they are sent. */
@@ -40,6 +53,7 @@ type Endpoint = Receiver & {
 type Row = {
   readonly id: number
   readonly endpoint: Endpoint
+  readonly clickId: number
   readonly createdAt: number
   /** Whoever touches it dies. */
   readonly isPoison: boolean
@@ -49,7 +63,10 @@ type Row = {
   probes: number
   mark: { worker: WorkerState | undefined; crashes: number } | undefined
   finals: string[]
-  readonly logged: { readonly attemptNo: number; readonly isFenced: boolean }[]
+  endedAt: number
+  /** The receiver may have taken it, and nothing on record says that it did not. */
+  isInDoubt: boolean
+  readonly logged: { readonly attemptNo: number; readonly isFenced: boolean; readonly isRefused: boolean }[]
 }
 
 type WorkerState = {
@@ -92,12 +109,13 @@ class World {
     this.#endpoints = Array.from({ length: 1 + this.#pick(4) }, (_, index) => this.#newEndpoint(index))
     for (let count = 0; count < 1 + this.#pick(2); count += 1) this.#startWorker()
     const rows = 4 + this.#pick(28)
-    for (let id = 0; id < rows; id += 1) this.#at(this.#pick(4) * 600_000 + this.#pick(2_000), () => this.#enqueue(id))
+    for (let id = 0; id < rows; id += 1) this.#at(this.#pick(4) * 600_000 + this.#pick(2_000), () => this.#enqueue())
     for (let count = 0; count < 2 + this.#pick(6); count += 1)
       this.#at(this.#pick(FAULTS_END_MS), () => this.#changeBehaviour())
     for (let count = 0; count < this.#pick(5); count += 1) this.#at(this.#pick(FAULTS_END_MS), () => this.#hurtWorker())
     this.#at(FAULTS_END_MS, () => this.#heal())
     this.#every(LEASE_MS / 4, () => this.#keepMembership())
+    this.#every(SWEEP_MS, () => this.#sweepOrder())
     this.#every(600_000, () => this.#expire())
   }
 
@@ -125,11 +143,15 @@ class World {
       host: `h${this.#pick(2)}`,
       concurrencyMax: 1 + this.#pick(6),
       rate: this.#pick(3) === 0 ? { perSecond, burst: 1 + this.#pick(3) } : undefined,
-      behaviour: (['answers', 'fails', 'times_out', 'slow'] as const)[this.#pick(4)]!,
+      behaviour: (['answers', 'fails', 'times_out', 'slow', 'unreachable'] as const)[this.#pick(5)]!,
       owner: undefined,
       suspectTo: -1,
       starts: [],
       successes: new Map(),
+      promised: { ...(this.#pick(3) === 0 && { ordered: true }), ...(this.#pick(3) === 0 && { at_most_once: true }) },
+      order: new OrderTable(),
+      rows: [],
+      openedBy: undefined,
     }
   }
 
@@ -143,23 +165,28 @@ class World {
     this.#claimAt(worker, this.#now + this.#pick(1_000))
   }
 
-  #enqueue(id: number): void {
-    this.#rows.push({
-      id,
-      endpoint: this.#endpoints[this.#pick(this.#endpoints.length)]!,
-      isPoison: this.#pick(150) === 0, createdAt: this.#now, place: 'ready', runAt: this.#now, attempts: 0, probes: 0, mark: undefined, finals: [], logged: [],
-    }) // prettier-ignore
+  #enqueue(): void {
+    const endpoint = this.#endpoints[this.#pick(this.#endpoints.length)]!
+    const row: Row = {
+      id: this.#rows.length, clickId: this.#pick(3), endpoint, isPoison: this.#pick(150) === 0, createdAt: this.#now, place: 'ready',
+      runAt: this.#now, attempts: 0, probes: 0, mark: undefined, finals: [], endedAt: 0, isInDoubt: false, logged: [],
+    } // prettier-ignore
+    this.#rows.push(row)
+    endpoint.rows.push(row)
     this.#wake()
   }
 
   #changeBehaviour(): void {
     const endpoint = this.#endpoints[this.#pick(this.#endpoints.length)]!
-    endpoint.behaviour = (['answers', 'answers', 'fails', 'times_out', 'slow'] as const)[this.#pick(5)]!
+    endpoint.behaviour = (['answers', 'answers', 'fails', 'times_out', 'slow', 'unreachable'] as const)[this.#pick(6)]!
+  }
+
+  #hurtWorker(): void {
+    this.#hurt(this.#workers[this.#pick(this.#workers.length)]!)
   }
 
   /** Half of the time it dies and another starts, else it stands still past its lease. */
-  #hurtWorker(): void {
-    const worker = this.#workers[this.#pick(this.#workers.length)]!
+  #hurt(worker: WorkerState): void {
     if (!worker.isAlive) return
     if (this.#pick(2) === 0) this.#kill(worker)
     else worker.stalledUntil = this.#now + 20_000 + this.#pick(60_000)
@@ -191,11 +218,9 @@ class World {
     if (this.#isGone(worker, () => this.#claim(worker))) return
     worker.claimsAt = Infinity
     this.#promote()
+    for (const endpoint of this.#endpoints) if (endpoint.owner === worker) this.#admitToOrder(worker, endpoint)
     const due = (receiver: Endpoint): readonly Row[] =>
-      this.#rows.filter(
-        (row) =>
-          row.place === 'ready' && row.endpoint === receiver && row.runAt <= this.#now && !worker.underWay.has(row),
-      )
+      receiver.rows.filter((row) => this.#isDue(row) && !worker.underWay.has(row) && this.#isFree(row))
     const waiting = this.#endpoints.filter((receiver) => receiver.owner === worker && due(receiver).length > 0)
     const { shares, nextAt } = worker.scheduler.plan(waiting, this.#now, (receiver) => due(receiver).length)
     if (nextAt !== undefined) this.#noteBlocked(worker, waiting)
@@ -219,8 +244,9 @@ class World {
       !this.#workers.some((other) => other.isAlive && !other.isBuried && other.underWay.has(row)),
       `delivery ${row.id} was sent by two workers at once`,
     )
+    this.#checkTurn(row)
     worker.underWay.add(row)
-    if (row.id <= endpoint.suspectTo) {
+    if (needsMark(endpoint.promised, row.id, endpoint.suspectTo)) {
       row.mark = { worker, crashes: row.mark?.crashes ?? 0 }
       this.report.marked += 1
     }
@@ -235,8 +261,111 @@ class World {
     endpoint.starts.push(this.#now)
     this.#count(worker, row, 1)
     if (row.isPoison) return this.#kill(worker)
+    this.#checkOnce(row)
     const { result, tookMs, sign } = this.#call(endpoint, row)
-    this.#later(tookMs, () => this.#answer(worker, row, { isProbe, result, tookMs, sign }))
+    const wasSent = endpoint.behaviour !== 'unreachable'
+    row.isInDoubt ||= wasSent
+    this.#later(tookMs, () => this.#answer(worker, row, { isProbe, result, tookMs, sign, wasSent }))
+    if (this.#now < FAULTS_END_MS && this.#pick(100) === 0) this.#later(this.#pick(tookMs), () => this.#hurt(worker))
+  }
+
+  #isDue(row: Row): boolean {
+    return row.place === 'ready' && row.runAt <= this.#now
+  }
+
+  /** As the statement that marks: a mark of a dead worker on what may arrive once is taken over by nobody. */
+  #isFree({ mark, endpoint }: Row): boolean {
+    if (mark === undefined || !isOnce(endpoint)) return true
+    this.report.once_mark_respected += 1
+    return false
+  }
+
+  /** The owner ranks what it reads; the first time it clears up what the one before left. */
+  #admitToOrder(worker: WorkerState, endpoint: Endpoint): void {
+    if (endpoint.promised.ordered !== true || worker.isBuried) return
+    if (endpoint.openedBy !== worker) {
+      endpoint.openedBy = worker
+      this.#clearOrder(endpoint, 'turn_after_crash')
+    }
+    const fresh = endpoint.rows.filter((row) => this.#isDue(row) && !worker.underWay.has(row))
+    const { order } = endpoint
+    order.rank(fresh)
+    for (const row of order.behind(fresh)) {
+      row.runAt = Infinity
+      this.report.turn_waited += 1
+    }
+  }
+
+  /** The end of these is on record: who is next has its turn, unless the worker died or was taken for dead meanwhile. */
+  #advance(worker: WorkerState, row: Row): void {
+    if (this.#isGone(worker, () => this.#advance(worker, row)) || worker.isBuried) return
+    const { order } = row.endpoint
+    if (row.place === 'ready' || !order.remove(row)) return
+    const next = order.firstOf(row.clickId)
+    if (next === undefined || !this.#release(next)) return
+    this.report.turn_handed_on += 1
+    if (row.finals[0] === 'gave_up') this.report.turn_after_give_up += 1
+  }
+
+  #sweepOrder(): void {
+    for (const endpoint of this.#endpoints) {
+      const { owner, promised } = endpoint
+      if (promised.ordered !== true || owner === undefined || this.#isAsleep(owner)) continue
+      this.#clearOrder(endpoint, undefined)
+    }
+  }
+
+  /** Ended without the doing of this owner. */
+  #clearOrder({ order }: Endpoint, sight: Sight | undefined): void {
+    const ended = order.rows.filter(({ place }) => place === 'final')
+    for (const row of ended) order.remove(row)
+    for (const next of order.first()) {
+      if (!this.#release(next)) continue
+      if (sight !== undefined) this.report[sight] += 1
+      else if (ended.some(({ clickId, finals }) => clickId === next.clickId && finals[0] === 'expired'))
+        this.report.turn_after_expiry += 1
+    }
+  }
+
+  #release(row: Row): boolean {
+    if (row.place !== 'ready' || row.runAt !== Infinity) return false
+    row.runAt = this.#now
+    this.#wake()
+    return true
+  }
+
+  #isAsleep({ isAlive, isBuried, stalledUntil }: WorkerState): boolean {
+    return !isAlive || isBuried || stalledUntil > this.#now
+  }
+
+  #checkTurn(row: Row): void {
+    if (row.endpoint.promised.ordered !== true) return
+    const ofClick = row.endpoint.rows.filter((other) => other !== row && other.clickId === row.clickId)
+    const isUnderWay = (other: Row): boolean =>
+      this.#workers.some((worker) => worker.isAlive && !worker.isBuried && worker.underWay.has(other))
+    assertLaw(!ofClick.some(isUnderWay), `delivery ${row.id} was sent beside another of its click`)
+    const earlier = ofClick.find(({ id, place }) => id < row.id && place !== 'final')
+    assertLaw(earlier === undefined, `delivery ${row.id} was sent before ${earlier?.id} of its click had ended`)
+  }
+
+  #checkOnce(row: Row): void {
+    if (!isOnce(row.endpoint)) return
+    assertLaw(!row.isInDoubt, `delivery ${row.id} may have arrived and was sent again`)
+    const last = row.logged.at(-1)
+    if (last?.isRefused === true) this.report.once_refused_and_repeated += 1
+    else if (last !== undefined) this.report.once_unsent_and_repeated += 1
+  }
+
+  /** Whose turn it has been for so long must not be waiting for it. */
+  #checkPatience(): void {
+    for (const row of this.#rows) {
+      if (row.place !== 'ready' || row.runAt !== Infinity) continue
+      const before = this.#rows.filter(
+        ({ endpoint, clickId, id }) => endpoint === row.endpoint && clickId === row.clickId && id < row.id,
+      )
+      const isTurn = before.every(({ place, endedAt }) => place === 'final' && endedAt < this.#now - TURN_LATE_MS_MAX)
+      assertLaw(!isTurn, `delivery ${row.id} waits although those before it have ended`)
+    }
   }
 
   /** What the receiver does: it may take the message although nobody hears of it. */
@@ -252,6 +381,8 @@ class World {
       case 'times_out':
         if (this.#pick(2) === 0) took()
         return { result: { kind: 'failed', error: 'timeout' }, tookMs: TIMEOUT_MS, sign: 'timed_out' }
+      case 'unreachable':
+        return { result: { kind: 'failed', error: 'connection_refused' }, tookMs: 1 + this.#pick(50), sign: 'failed' }
       default:
         return endpoint.behaviour satisfies never
     }
@@ -278,7 +409,7 @@ class World {
     this.#wake()
     const isHolder = !this.#isFenced || (row.place === 'ready' && !worker.isBuried)
     const attemptNo = row.attempts + 1
-    row.logged.push({ attemptNo, isFenced: !isHolder })
+    row.logged.push({ attemptNo, isFenced: !isHolder, isRefused: seen.result.kind === 'answered' })
     if (row.mark?.worker === worker) row.mark = undefined
     if (!isHolder) {
       this.report.fence_rejected += 1
@@ -287,13 +418,17 @@ class World {
     const probes = row.probes + (seen.isProbe ? 1 : 0)
     const outcome = decideOutcome({
       result: seen.result,
+      mustNotRepeat: mustNotRepeat(row.endpoint.promised, seen),
       attempts: row.attempts - row.probes + (seen.isProbe ? 0 : 1),
       maxAttempts: LADDER_ATTEMPTS,
       expiresInMs: row.createdAt + EXPIRES_MS - this.#now,
       nowMs: this.#now,
       random: this.#random,
     })
+    if (endsTurn(outcome.kind) && row.endpoint.promised.ordered === true)
+      this.#later(1 + this.#pick(30), () => this.#advance(worker, row))
     if (outcome.kind === 'retry') {
+      if (seen.result.kind === 'answered') row.isInDoubt = false
       Object.assign(row, {
         place: 'deferred',
         runAt: this.#now + outcome.delayMs,
@@ -303,6 +438,7 @@ class World {
       return
     }
     if (outcome.kind === 'gave_up' && outcome.reason === 'expired') this.report.expired += 1
+    else if (outcome.kind === 'gave_up' && outcome.reason === 'outcome_unknown') this.report.once_unanswered += 1
     else if (outcome.kind === 'gave_up') {
       assertLaw(attemptNo - probes >= LADDER_ATTEMPTS, `given up after ${attemptNo - probes} tries that count`)
       this.report.retries_exhausted += 1
@@ -312,6 +448,7 @@ class World {
 
   #end(row: Row, state: string): void {
     row.place = 'final'
+    row.endedAt = this.#now
     row.finals.push(state)
     if (state === 'delivered') this.report.delivered += 1
   }
@@ -340,17 +477,29 @@ class World {
       endpoint.suspectTo = this.#rows.length
       this.report.taken_over += 1
     }
-    for (const row of this.#rows) if (row.mark?.worker === worker) this.#accuse(row, row.mark)
+    for (const row of this.#rows)
+      if (row.mark?.worker === worker) {
+        row.mark.worker = undefined
+        row.mark.crashes += 1
+      }
+    // Another statement than the one that frees what it owned: the new owner may read before it.
+    this.#later(this.#pick(2) * this.#pick(2_000), () => this.#setAsideMarked())
     // One that only stood still begins another life beside what it has under way.
     if (worker.isAlive) this.#startWorker()
   }
 
-  #accuse(row: Row, mark: NonNullable<Row['mark']>): void {
-    mark.worker = undefined
-    mark.crashes += 1
-    if (mark.crashes < CRASHES_MAX || row.place !== 'ready') return
-    this.report.quarantined += 1
-    this.#end(row, 'quarantined')
+  #setAsideMarked(): void {
+    for (const row of this.#rows) {
+      const { mark, endpoint } = row
+      if (mark === undefined || mark.worker !== undefined || row.place !== 'ready') continue
+      if (isOnce(endpoint)) {
+        this.report.once_in_doubt_after_crash += 1
+        this.#end(row, 'gave_up')
+      } else if (mark.crashes >= CRASHES_MAX) {
+        this.report.quarantined += 1
+        this.#end(row, 'quarantined')
+      }
+    }
   }
 
   #giveTo(endpoint: Endpoint, awake: readonly WorkerState[]): void {
@@ -363,6 +512,7 @@ class World {
 
   /** What nobody could be told for days is ended, also behind a breaker that stays open. */
   #expire(): void {
+    this.#checkPatience()
     for (const row of this.#rows) {
       if (row.place === 'final' || this.#now - row.createdAt < EXPIRES_MS) continue
       if (this.#workers.some((worker) => worker.underWay.has(row))) continue
@@ -453,7 +603,11 @@ type Seen = {
   readonly result: AttemptResult
   readonly tookMs: number
   readonly sign: Sign
+  /** The request may have been written. */
+  readonly wasSent: boolean
 }
+
+const isOnce = ({ promised }: Endpoint): boolean => promised.at_most_once === true
 
 const answer = (status: number): AttemptResult => ({ kind: 'answered', status, retryAfter: undefined })
 

@@ -5,6 +5,7 @@ import type { Claimed, Completion } from '../queue/queue.ts'
 import { unsentExchange, type Exchange, type OutgoingRequest, type Sender } from './send-request.ts'
 import { answerRulesOf, classifyAnswer, type AnswerClass } from './judge-answer.ts'
 import type { AttemptError } from '../reasons.ts'
+import { mustNotRepeat } from '../scheduler/promises.ts'
 import { signRequest } from './sign.ts'
 import { signingSecrets } from './signing-secrets.ts'
 import { openHeaders } from '../messages/stored-headers.ts'
@@ -134,7 +135,7 @@ export function judgeTry(
   const outcome = decideOutcome({
     result: exchange.result,
     answer,
-    mustNotRepeat: endpoint.at_most_once === true && exchange.wasSent,
+    mustNotRepeat: mustNotRepeat(endpoint, exchange),
     attempts: delivery.attempts - delivery.probes + (isProbe || isOurFault ? 0 : 1),
     tries: delivery.attempts + 1,
     maxAttempts: endpoint.max_attempts,

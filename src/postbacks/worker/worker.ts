@@ -7,6 +7,7 @@ import { countForRequest, isPart, putTogether } from './batches.ts'
 import { markUnderWay, shardOf } from '../queue/ownership.ts'
 import { readDue, type Claimed, type Completion } from '../queue/queue.ts'
 import type { Recorder } from './record-tries.ts'
+import { endsTurn, needsMark } from '../scheduler/promises.ts'
 import type { Rate } from '../scheduler/rate.ts'
 import { Scheduler, type Ending } from '../scheduler/scheduler.ts'
 import { signOf } from '../scheduler/sign-of.ts'
@@ -221,7 +222,7 @@ export class Worker {
     const ended: Completion['claimed'][] = []
     for (const { claimed, outcome } of completions) {
       const line = this.#settleOne(claimed.deliveryId)
-      if (line !== undefined && outcome !== 'retry' && this.#isInOrder(line)) ended.push(claimed)
+      if (line !== undefined && endsTurn(outcome) && this.#isInOrder(line)) ended.push(claimed)
     }
     if (ended.length > 0) this.#turns.end(ended)
     this.#sendSoon()
@@ -399,8 +400,8 @@ export class Worker {
     const others = isTogether ? Array.from({ length: messages - 1 }, () => this.#take(line)) : undefined
     const asksReceiver = this.#scheduler.start(line, performance.now()).isProbe
     const isProbe = this.#options.gate.start(line.endpoint, messages).isProbe || asksReceiver
-    const isSuspect = ({ deliveryId }: Claimed): boolean => deliveryId <= line.suspectTo
-    const isMarked = line.endpoint.at_most_once === true || isSuspect(delivery) || others?.some(isSuspect) === true
+    const isToBeMarked = ({ deliveryId }: Claimed): boolean => needsMark(line.endpoint, deliveryId, line.suspectTo)
+    const isMarked = isToBeMarked(delivery) || others?.some(isToBeMarked) === true
     const started = { line, host: line.host, endpoint: line.endpoint, delivery, others, isProbe, isMarked }
     if (isMarked) marking.push(started)
     else void this.#try(started)
