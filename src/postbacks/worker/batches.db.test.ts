@@ -98,6 +98,22 @@ test('a request that failed is tried again together, byte for byte under the sam
   assert.deepEqual(await reconcileDeliveries(bench.pool), [])
 })
 
+test('a request of many messages takes one turn of max_per_minute, and the next waits for its own', async (t) => {
+  const receiver = await startReceiver(t)
+  // Two turns at once and two more in a second: message by message only four would have gone in the first.
+  const endpoint = together({ max_events: 10 }, { url: receiver.url, max_per_minute: 120 })
+  await using bench = await openBench(t, [endpoint])
+  await bench.enqueue(numbered(0, 40))
+  await bench.start()
+  await bench.recorded(40)
+  const starts = await bench.rows('SELECT min(attempted_at) AS at FROM delivery_attempts GROUP BY batch_id ORDER BY at')
+  const [first, , third, last] = starts.map((row) => (row['at'] as Date).getTime())
+  assert.equal(starts.length, 4)
+  assert.ok(last! - first! >= 900, `the fourth request went ${last! - first!} ms after the first`)
+  assert.ok(third! - first! >= 400, `the third request went ${third! - first!} ms after the first`)
+  assert.ok(last! - first! < 4_000, `a turn for each message: ${last! - first!} ms`)
+})
+
 test('the messages of a request count for the quota one by one', async (t) => {
   const receiver = await startReceiver(t)
   const quota = { count: 60, per: 'month', zone: 'Etc/UTC' } as const
