@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { systemClock } from '#platform/clock'
 import { createLogLines } from '#platform/log-lines'
 import { createPool, type Pool } from '#platform/postgres'
-import { startDelivery } from '#postbacks'
+import { startDelivery, workerSettings } from '#postbacks'
 import type { Snapshot } from '#routing'
 
 export type WorkerInput = {
@@ -35,7 +35,11 @@ export type WorkerReport = {
 
 const input = JSON.parse(process.argv[2]!) as WorkerInput
 const logLines = createLogLines(`delivery at ${input.address}`, 'info')
-const pool = createPool(input.databaseUrl, { max: input.poolMax, applicationName: 'fault worker' })
+const pool = createPool(input.databaseUrl, {
+  max: input.poolMax,
+  applicationName: 'fault worker',
+  settings: workerSettings,
+})
 const takeReads = timeReads(pool)
 const snapshot = JSON.parse(readFileSync(input.snapshotFile, 'utf8')) as Snapshot
 const delivery = await startDelivery({
