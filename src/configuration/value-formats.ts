@@ -21,7 +21,6 @@ const DECIMAL = /^\d{1,10}(\.\d{1,6})?$/
 const SHARE = /^(\d{1,3})(?:\.(\d{1,2}))?%?$/
 const DAY = /^\d{4}-\d{2}-\d{2}$/
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/
-// eslint-disable-next-line no-control-regex
 const PRINTABLE = /^[\x21-\x7e]{8,200}$/
 
 /** First words of the edge's own addresses: a link with such a code could never be reached. */

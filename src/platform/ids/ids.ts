@@ -1,4 +1,4 @@
-import { randomFillSync } from 'node:crypto'
+import { createHash, randomFillSync } from 'node:crypto'
 
 declare const brand: unique symbol
 /** A string that only this file makes, so that one kind of id never stands in for another. */
@@ -85,4 +85,13 @@ export function parseClickId(text: string | undefined): ClickId | undefined {
 export function uuidV7Time(uuid: string): number | undefined {
   if (uuid.charCodeAt(14) !== 0x37) return undefined
   return Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16)
+}
+
+/** A UUID (version 8, RFC 9562) that the same identity always gives: of its SHA-256. */
+export function uuidOf(identity: string): string {
+  const bytes = createHash('sha256').update(identity).digest()
+  bytes[6] = (bytes[6]! & 0x0f) | 0x80
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80
+  const hex = bytes.toString('hex', 0, 16)
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
 }

@@ -1,2 +1,2 @@
-export { isUuid, newClickId, newUuidV7, parseClickId, uuidV7Time } from './ids.ts'
+export { isUuid, newClickId, newUuidV7, parseClickId, uuidOf, uuidV7Time } from './ids.ts'
 export type { ClickId } from './ids.ts'

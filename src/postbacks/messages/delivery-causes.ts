@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { uuidOf } from '#platform/ids'
 import type { ClickRecord, EventRecord } from '#records'
 import type { ConversionStatus, ConversionType, PostbackTrigger } from '#routing'
 
@@ -93,15 +93,6 @@ export function causesOfRevision(
     const isConfidential = trigger === 'payout_changed' && before?.payoutMicros === conversion.payoutMicros
     return { trigger, conversion, click, at, ...(isConfidential && { isConfidential }) }
   })
-}
-
-/** A UUID (version 8, RFC 9562) that the same identity always gives, so that a repeated enqueue meets its own key. */
-function uuidOf(identity: string): string {
-  const bytes = createHash('sha256').update(identity).digest()
-  bytes[6] = (bytes[6]! & 0x0f) | 0x80
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80
-  const hex = bytes.toString('hex', 0, 16)
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
 }
 
 /** Id of what is told, sent as `webhook-id` in every attempt and replay. It does not depend on the trigger: an endpoint that

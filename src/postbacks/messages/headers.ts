@@ -29,7 +29,7 @@ export type HeaderProblem = {
 /** A token of RFC 9110. */
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/
 /** What a header value may be made of: tab, visible ASCII, and Latin-1 beyond it. Node refuses anything else when it is too late. */
-const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/ // eslint-disable-line no-control-regex
+const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
 /** Headers that belong to the connection or to us, with what to do instead. */
 const RESERVED: Readonly<Record<string, string>> = {

@@ -7,8 +7,7 @@ import { hasControl } from './macros.ts'
 /** Marks a name in a header. */
 const MARK = '\u0001'
 const SECRET = /\{secret\.([a-z0-9_]+)\}/g
-// eslint-disable-next-line no-control-regex
-const SECRET_IN_HEADER = /\u0001([a-z0-9_]+)\u0001/g
+const SECRET_IN_HEADER = new RegExp(`${MARK}([a-z0-9_]+)${MARK}`, 'g')
 
 /** In a URL or body. */
 export const placeholderOf = (name: string): string => `{secret.${name}}`

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import { WaypostError } from '#platform/errors'
+import { uuidOf } from '#platform/ids'
 import type { PostbackBatch, PostbackEndpoint } from '#routing'
 import { composeBatch, countTogether } from '../messages/compose-batch.ts'
 import type { Claimed } from '../queue/queue.ts'
@@ -44,15 +44,8 @@ export function countForRequest(
   return countTogether(bodies, batch)
 }
 
-/** The id of a request of many messages: the same for the same messages, whenever they are sent. A UUID (version 8) of the SHA-256 of
- * their event ids, each on a line.
- */
-export function batchIdOf(eventIds: readonly string[]): string {
-  const hash = createHash('sha256').update(eventIds.join('\n')).digest().subarray(0, 16)
-  hash[6] = (hash[6]! & 0x0f) | 0x80
-  hash[8] = (hash[8]! & 0x3f) | 0x80
-  return hash.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
-}
+/** The id of a request of many messages: the same for the same messages, whenever they are sent. That of their event ids, each on a line. */
+export const batchIdOf = (eventIds: readonly string[]): string => uuidOf(eventIds.join('\n'))
 
 /** Many messages as one, in the order of their making.
  * @param deliveries at least one; together they are within the limits
