@@ -15,6 +15,7 @@ export type Config = {
   readonly edgePort: number
   /** Threads of the edge that take requests. */
   readonly edgeThreads: number
+  readonly deliveryThreads: number
   readonly apiHost: string
   readonly apiPort: number
   /** An owner's API key that exists after the start. */
@@ -64,6 +65,13 @@ const EDGE_THREADS_MAX = 64
 /** Beyond it, memory is better spent on the engines. */
 const EDGE_THREADS_AUTO_MAX = 8
 
+/** Each has connections to PostgreSQL, whose embedded server takes 60 in all. */
+const DELIVERY_THREADS_MAX = 4
+/** Several threads on few processors cost more than they bring: each makes smaller groups of what it reads and writes. On two, one thread
+ * and the database fill them.
+ */
+const automaticDeliveryThreads = (): number => (availableParallelism() < 4 ? 1 : 2)
+
 /** Every variable, what it is for and its value when it is not set. docs/operations.md has the same table; a test compares them. */
 export const environmentVariables = {
   WAYPOST_DATA_DIR: { purpose: 'directory of everything that Waypost keeps', otherwise: './data' },
@@ -71,6 +79,10 @@ export const environmentVariables = {
   WAYPOST_EDGE_PORT: { purpose: 'port of clicks, events, postbacks and the snippet', otherwise: '8080' },
   WAYPOST_EDGE_THREADS: {
     purpose: `threads of the edge that take requests, 1 to ${EDGE_THREADS_MAX}; \`auto\`: one for each processor, at most ${EDGE_THREADS_AUTO_MAX}`,
+    otherwise: 'auto',
+  },
+  WAYPOST_DELIVERY_THREADS: {
+    purpose: `threads that send postbacks, 1 to ${DELIVERY_THREADS_MAX}; \`auto\`: one, or two on four processors and more`,
     otherwise: 'auto',
   },
   WAYPOST_API_HOST: { purpose: 'address that the API listens on', otherwise: '127.0.0.1' },
@@ -135,6 +147,7 @@ export function readConfig(environment: Environment = process.env): Config {
     edgeHost: parseHost('WAYPOST_EDGE_HOST', text('WAYPOST_EDGE_HOST')),
     edgePort: integer('WAYPOST_EDGE_PORT', 0, 65_535),
     edgeThreads: parseEdgeThreads(text('WAYPOST_EDGE_THREADS')),
+    deliveryThreads: parseDeliveryThreads(text('WAYPOST_DELIVERY_THREADS')),
     apiHost: parseHost('WAYPOST_API_HOST', text('WAYPOST_API_HOST')),
     apiPort: integer('WAYPOST_API_PORT', 0, 65_535),
     apiKey: parseApiKey(text('WAYPOST_API_KEY')),
@@ -190,6 +203,11 @@ function parseEdgeThreads(value: string): number {
   const threads = parseInteger('WAYPOST_EDGE_THREADS', value, 1, EDGE_THREADS_MAX)
   return threads === 1 || canSharePort ? threads : refuse('WAYPOST_EDGE_THREADS', value, 'more than 1 needs Linux.')
 }
+
+const parseDeliveryThreads = (value: string): number =>
+  value === 'auto'
+    ? automaticDeliveryThreads()
+    : parseInteger('WAYPOST_DELIVERY_THREADS', value, 1, DELIVERY_THREADS_MAX)
 
 function parseHost(name: Variable, value: string): string {
   return value === 'localhost' || ipaddr.isValid(value)

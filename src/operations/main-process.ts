@@ -31,10 +31,8 @@ import {
   keepHistory,
   printWaitingSeries,
   runReplays,
-  startDelivery,
+  startDeliveryThreads,
   watchQueueLengths,
-  watchTries,
-  workerSettings,
 } from '#postbacks'
 import { followSnapshots, type SnapshotFollower } from '#snapshots'
 
@@ -174,7 +172,6 @@ async function startEdge({ config, paths, parts, program, databaseUrl, logLines 
 
 /** Connections of the main process: with those of the edge and of short commands below the 60 of the embedded server. */
 const CONNECTIONS_MAX = 24
-const DELIVERY_CONNECTIONS_MAX = 10
 
 type Database = { readonly pool: Pool; readonly serverPid: number | undefined; readonly configVersion: number }
 
@@ -276,7 +273,7 @@ type Shared = {
 async function startRoles(start: Start, shared: Shared): Promise<number | undefined> {
   const { roles } = start
   const metrics: MetricsText[] = []
-  if (roles.includes('delivery')) metrics.push(await startDeliveryRole(start, shared))
+  if (roles.includes('delivery')) metrics.push(startDeliveryRole(start, shared))
   const pipeline = roles.includes('pipeline') ? await startPipelineRole(start, shared) : undefined
   if (pipeline !== undefined) metrics.push(() => pipeline.readMetrics())
   return roles.includes('api') ? startApiRole(start, shared, pipeline, metrics) : undefined
@@ -285,36 +282,22 @@ async function startRoles(start: Start, shared: Shared): Promise<number | undefi
 /** Text for GET /metrics. */
 type MetricsText = () => string | Promise<string>
 
-async function startDeliveryRole(
-  { config, parts, logLines, databaseUrl }: Start,
+function startDeliveryRole(
+  { config, paths, parts, logLines, databaseUrl }: Start,
   { pool, snapshots }: Shared,
-): Promise<MetricsText> {
-  const isLeaseFenced = !config.faultGuardsOff.has('fence')
-  const tries = watchTries({ pool, logLines })
-  const { onRecorded } = tries
-  const proxy = config.postbackProxy
-  const own = createPool(databaseUrl, {
-    max: DELIVERY_CONNECTIONS_MAX,
-    applicationName: 'waypost delivery',
-    settings: workerSettings,
+): MetricsText {
+  const delivery = startDeliveryThreads({
+    ...{ databaseUrl, snapshots, logLines },
+    secretKeys: config.secretKeys.length > 0 ? { keys: config.secretKeys } : { file: paths.secretKeys },
+    proxy: config.postbackProxy,
+    isLeaseFenced: !config.faultGuardsOff.has('fence'),
+    logLevel: config.logLevel,
+    threads: config.deliveryThreads,
   })
-  parts.add('delivery connections', () => own.end())
-  const delivery = await startDelivery({
-    pool: own,
-    snapshots,
-    clock: systemClock,
-    logLines,
-    isLeaseFenced,
-    proxy,
-    onRecorded,
-  })
-  parts.add('delivery', async () => {
-    await delivery.stop()
-    await tries.stop()
-  })
+  parts.add('delivery', () => delivery.stop())
   const replays = runReplays({ pool, logLines })
   parts.add('replays', () => replays.stop())
-  return tries.metrics
+  return delivery.metrics
 }
 
 async function startPipelineRole({ config, parts, logLines }: Start, shared: Shared): Promise<Pipeline> {
