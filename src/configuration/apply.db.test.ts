@@ -358,6 +358,10 @@ test('an endpoint keeps its template, headers, batch and scope, and its headers 
   assert.deepEqual(tracker?.triggers, ['lead', 'sale', 'rejected', 'status_changed'])
   assert.match(tracker?.url ?? '', /^https:\/\/k\.example\/\{secret\.key\}\/postback\?subid=\{external_id!\}/)
   assert.deepEqual(tracker?.secrets, { key: 'a1b2c3' })
+  assert.deepEqual(tracker?.success, { body: { contains: ['waypost_ok'] }, otherwise: 'retry_briefly' })
+  const own = { ...endpoints.tracker, success: { statuses: ['200'] } }
+  await applied(pool, { ...world, endpoints: { ...endpoints, tracker: own } })
+  assert.deepEqual((await newest(pool)).endpoints[0]?.success, { statuses: ['200'] })
   assert.deepEqual(warehouse?.headers, { Authorization: 'Bearer very-secret' })
   assert.deepEqual([tracker?.at_most_once, warehouse?.at_most_once, warehouse?.ordered], [undefined, true, true])
   assert.deepEqual(warehouse?.batch, {

@@ -17,7 +17,7 @@ import { didYouMean, suggestWord } from './suggest.ts'
 import type { Tree } from './yaml-tree.ts'
 
 /** What is sent where no template says it. */
-type Sent = Pick<PostbackEndpoint, 'method' | 'url' | 'triggers' | 'secrets'>
+type Sent = Pick<PostbackEndpoint, 'method' | 'url' | 'triggers' | 'secrets' | 'success'>
 
 const TRIGGERS_DEFAULT = ['lead', 'sale', 'rejected'] as const
 
@@ -59,7 +59,7 @@ export function readEndpoint(
     secrets: readSecrets(file, sent, reading),
     timeout_ms: file.timeout_ms ?? 10_000,
     max_concurrency: file.max_concurrency ?? 4,
-    ...readDelivery(file, reading),
+    ...readDelivery(file, reading, sent?.success),
     max_per_minute: file.max_per_minute,
     expires_hours: file.expires_hours ?? 120,
     allow_private_address: file.allow_private_address ?? false,

@@ -30,6 +30,7 @@ import {
   createGateMetrics,
   keepHistory,
   printWaitingSeries,
+  printWorkerSeries,
   runReplays,
   startDelivery,
   watchQueueLengths,
@@ -48,11 +49,14 @@ import { withFreePort } from './ports.ts'
 import { RECONCILE_WAIT_MS } from './reconcile-installation.ts'
 import { reconcile } from './reconcile/index.ts'
 import type { Role } from './roles.ts'
+import { startWatchPage } from './watch-page.ts'
 
 /** The running installation, as far as this process runs it. */
 export type Main = {
   readonly edge: EdgeProcess | undefined
   readonly apiPort: number | undefined
+  /** Of health and metrics, in a process without the API. */
+  readonly metricsPort: number | undefined
   /** Undefined where PostgreSQL is the operator's own. */
   readonly postgresPid: number | undefined
   readonly configVersion: number
@@ -105,7 +109,7 @@ async function startParts(options: MainOptions, parts: Parts): Promise<Omit<Main
     needsFacts(roles) ? timed(start, 'ClickHouse ready', () => openMigratedFacts(start)) : undefined,
   ] as const)
   const snapshots = await followConfiguration(start)
-  const apiPort = await timed(start, 'Pipeline, delivery and API ready', () =>
+  const { apiPort, metricsPort } = await timed(start, 'Pipeline, delivery and API ready', () =>
     startRoles(start, {
       ...{ ...stores, snapshots, facts },
       pool: database.pool,
@@ -113,7 +117,7 @@ async function startParts(options: MainOptions, parts: Parts): Promise<Omit<Main
       edgePort: edge?.port ?? config.edgePort,
     }),
   )
-  return { edge, apiPort, postgresPid: database.serverPid, configVersion: database.configVersion }
+  return { edge, apiPort, metricsPort, postgresPid: database.serverPid, configVersion: database.configVersion }
 }
 
 /** What every step of the start needs. */
@@ -271,15 +275,31 @@ type Shared = {
 }
 
 /** Starts the roles of this process, each after what it feeds.
- * @returns the port of the API, where it runs here
+ * @returns where the API listens, or else the pages for operators
  */
-async function startRoles(start: Start, shared: Shared): Promise<number | undefined> {
+async function startRoles(start: Start, shared: Shared): Promise<Pick<Main, 'apiPort' | 'metricsPort'>> {
   const { roles } = start
   const metrics: MetricsText[] = []
   if (roles.includes('delivery')) metrics.push(await startDeliveryRole(start, shared))
   const pipeline = roles.includes('pipeline') ? await startPipelineRole(start, shared) : undefined
   if (pipeline !== undefined) metrics.push(() => pipeline.readMetrics())
-  return roles.includes('api') ? startApiRole(start, shared, pipeline, metrics) : undefined
+  if (roles.includes('api'))
+    return { apiPort: await startApiRole(start, shared, pipeline, metrics), metricsPort: undefined }
+  return { apiPort: undefined, metricsPort: await startWatching(start, shared, metrics) }
+}
+
+/** A process without the API has no other page that tells how it is. */
+async function startWatching(
+  { config, roles, parts, logLines }: Start,
+  { pool, snapshots }: Shared,
+  metrics: readonly MetricsText[],
+): Promise<number> {
+  const { metricsHost: host, metricsPort } = config
+  const page = await withFreePort('WAYPOST_METRICS_PORT', metricsPort, () =>
+    startWatchPage({ host, port: metricsPort, roles, pool, snapshots, metrics, logLines }),
+  )
+  parts.add('watch page', () => page.stop())
+  return page.port
 }
 
 /** Text for GET /metrics. */
@@ -306,6 +326,7 @@ async function startDeliveryRole(
     logLines,
     isLeaseFenced,
     proxy,
+    perHostMax: config.postbackHostConcurrency,
     onRecorded,
   })
   parts.add('delivery', async () => {
@@ -314,7 +335,7 @@ async function startDeliveryRole(
   })
   const replays = runReplays({ pool, logLines })
   parts.add('replays', () => replays.stop())
-  return tries.metrics
+  return () => `${tries.metrics()}${printWorkerSeries(delivery.workload())}`
 }
 
 async function startPipelineRole({ config, parts, logLines }: Start, shared: Shared): Promise<Pipeline> {

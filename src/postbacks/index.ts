@@ -17,7 +17,7 @@ export type {
 } from './records/deliveries.ts'
 export { readQueueDepth } from './metrics/delivery-metrics.ts'
 export type { AttemptCounts, QueueDepth } from './metrics/delivery-metrics.ts'
-export { printWaitingSeries } from './metrics/delivery-series.ts'
+export { printWaitingSeries, printWorkerSeries } from './metrics/delivery-series.ts'
 export { readEndpointRecords } from './metrics/endpoint-spans.ts'
 export type { EndpointRecord, TrySummary } from './metrics/endpoint-spans.ts'
 export { enqueueDeliveries, enqueueDeliveriesUnsafely } from './queue/enqueue-deliveries.ts'

@@ -6,6 +6,7 @@ import type { Snapshot } from '#routing'
 import { createDatabaseClock, type DatabaseClock } from './database-clock.ts'
 import { BreakerNotes } from './breaker-notes.ts'
 import { createDeliveryCounters, type AttemptCounts } from '../metrics/delivery-metrics.ts'
+import type { Workload } from '../metrics/delivery-series.ts'
 import { openGate, type Gate } from '../gate/gate.ts'
 import { expireOld, findWaitingEndpoints, promoteDue, retireRemoved } from '../queue/housekeeping.ts'
 import { LEASE_MS, Membership } from './membership.ts'
@@ -56,6 +57,8 @@ export type DeliveryOptions = {
   readonly proxy?: URL | undefined
   /** Deliveries under way in this process, integer ≥ 1, default 512. One endpoint holds a quarter of them at most. */
   readonly concurrencyMax?: number
+  /** Deliveries under way in this process to one host and port, integer ≥ 1, default 64. */
+  readonly perHostMax?: number
   /** How long stop() waits for answers before it breaks them off; default 10 000. */
   readonly drainMs?: number
   /** Without a sign of life for so long a worker is taken for dead and its endpoints go to others; default 6 000. */
@@ -73,6 +76,8 @@ export type Delivery = {
   readonly stop: () => Promise<void>
   /** Tries of this process, for /metrics. */
   readonly attempts: () => AttemptCounts
+  /** What this process has to do at this moment, for /metrics. */
+  readonly workload: () => Workload
 }
 
 /** Starts to deliver what is queued: reads ahead fairly by endpoint, signs, sends, records one row per try, puts off or gives up.
@@ -83,7 +88,8 @@ export type Delivery = {
  */
 export async function startDelivery(options: DeliveryOptions): Promise<Delivery> {
   const delivering = new Delivering(options)
-  return Promise.resolve({ attempts: delivering.attempts, stop: () => delivering.stop() })
+  const { attempts, workload } = delivering
+  return Promise.resolve({ attempts, workload, stop: () => delivering.stop() })
 }
 
 /** A worker and its place among the others. Where it was taken for dead another life begins. */
@@ -150,6 +156,11 @@ class Delivering {
 
   readonly attempts = (): AttemptCounts => this.#counters.attempts()
 
+  readonly workload = (): Workload => {
+    const { shards, underWay } = this.#life.worker
+    return { shards: shards.length, underWay: underWay.length }
+  }
+
   /** What cannot be written down in time is another worker's when the lease ends. */
   async stop(): Promise<void> {
     await Promise.all(this.#loops.map((loop) => loop.stop()))
@@ -194,6 +205,7 @@ class Delivering {
       gate: this.#gate,
       logLines,
       concurrencyMax: concurrencyMax ?? CONCURRENCY_MAX,
+      perHostMax: this.#options.perHostMax,
       onWanted: (when) => this.#readSoon(when),
     })
     const leaseMs = this.#options.leaseMs ?? LEASE_MS

@@ -14,7 +14,7 @@ import { judgeTogether, judgeTry, sendDelivery, type Surroundings } from '../sen
 import type { Sender } from '../sending/send-request.ts'
 import { Turns } from './turns.ts'
 
-/** Deliveries under way to one host at most, so that many endpoints on a small server do not overrun it together. */
+/** Deliveries under way to one host at most by default, so that many endpoints on a small server do not overrun it together. */
 export const PER_HOST_MAX = 64
 /** Endpoints that the scheduler is asked about at once. */
 const CANDIDATES_MAX = 256
@@ -33,6 +33,8 @@ export type WorkerOptions = {
   readonly logLines: LogLines
   /** Deliveries under way at most. */
   readonly concurrencyMax: number
+  /** Deliveries under way to one host at most, default PER_HOST_MAX. */
+  readonly perHostMax?: number | undefined
   /** Called when something is to be read. */
   readonly onWanted: (when: 'soon' | 'now') => void
 }
@@ -85,7 +87,7 @@ export class Worker {
 
   constructor(options: WorkerOptions) {
     this.#options = options
-    this.#scheduler = new Scheduler({ slots: options.concurrencyMax, perHostMax: PER_HOST_MAX })
+    this.#scheduler = new Scheduler({ slots: options.concurrencyMax, perHostMax: options.perHostMax ?? PER_HOST_MAX })
     const { pool, workerId, logLines } = options
     this.#turns = new Turns({ pool, workerId, logLines, onReleased: (ids) => this.look(ids, 'notice') })
   }
