@@ -30,7 +30,7 @@ import {
   testRuleText,
   type EndpointsQuestion,
 } from '#operations'
-import { pausedObjects } from '#postbacks'
+import { pausedObjects, replayLimits } from '#postbacks'
 
 type Command = {
   readonly usage: string
@@ -127,13 +127,15 @@ const commands: Readonly<Record<string, Command>> = {
   },
   endpoints: {
     usage:
-      'endpoints show [ID] | test ID [--click ID | --conversion ID] | list | pause OBJECT ID [--note TEXT] | resume OBJECT ID | enable ID | recover ID --since TIME | rotate-secret ID [--keep-hours 24]',
+      'endpoints show [ID] | test ID [--click ID | --conversion ID] | list | pause OBJECT ID [--note TEXT] | resume OBJECT ID | enable ID | recover ID --since TIME [--per-minute 600] [--yes] | rotate-secret ID [--keep-hours 24]',
     summary:
       'receivers of postbacks: with Waypost running what waits for them and how their tries went, and a test with its answer; those that fail or wait; pause and resume an endpoint, affiliate or advertiser, enable what was disabled, send what it missed, change its secret',
     run: async (args) => {
       const options = {
         note: TEXT,
         since: TEXT,
+        'per-minute': TEXT,
+        yes: { type: 'boolean' },
         click: TEXT,
         conversion: TEXT,
         'keep-hours': { ...TEXT, default: '24' },
@@ -233,8 +235,7 @@ const commands: Readonly<Record<string, Command>> = {
         ...given({ to: until, state, error }),
         ...(status !== undefined && { http_status: wholeNumber('--status', status, 100, 599) }),
       }
-      const perMinute = values['per-minute'] === undefined ? undefined : wholeNumber('--per-minute', values['per-minute'], 1, 60_000) // prettier-ignore
-      return (yes ? runReplay : askReplay)(readConfig(), filter, perMinute)
+      return (yes ? runReplay : askReplay)(readConfig(), filter, perMinuteOf(values['per-minute']))
     },
   },
   demo: {
@@ -322,7 +323,16 @@ const commands: Readonly<Record<string, Command>> = {
   },
 }
 
-type EndpointsValues = { readonly note?: string; readonly since?: string; readonly 'keep-hours': string }
+const perMinuteOf = (text: string | undefined): number | undefined =>
+  text === undefined ? undefined : wholeNumber('--per-minute', text, 1, replayLimits.perMinuteMax)
+
+type EndpointsValues = {
+  readonly note?: string
+  readonly since?: string
+  readonly 'per-minute'?: string
+  readonly yes?: boolean
+  readonly 'keep-hours': string
+}
 
 function readEndpointsQuestion([verb, ...rest]: readonly string[], values: EndpointsValues): EndpointsQuestion {
   const [first, second] = rest
@@ -332,7 +342,11 @@ function readEndpointsQuestion([verb, ...rest]: readonly string[], values: Endpo
     return { verb, object, id: second!, note: values.note }
   if (verb === 'resume' && object !== undefined && rest.length === 2) return { verb, object, id: second! }
   if (verb === 'enable' && rest.length === 1) return { verb, id: first! }
-  if (verb === 'recover' && rest.length === 1) return { verb, id: first!, since: sinceTime(values.since) }
+  if (verb === 'recover' && rest.length === 1)
+    return {
+      ...{ verb, id: first!, since: sinceTime(values.since), isDryRun: values.yes !== true },
+      perMinute: perMinuteOf(values['per-minute']),
+    }
   if (verb === 'rotate-secret' && rest.length === 1)
     return { verb, id: first!, keepHours: wholeNumber('--keep-hours', values['keep-hours'], 0, KEEP_HOURS_MAX) }
   throw new UsageError(
