@@ -633,6 +633,7 @@ const triggerWords = [
   'status_changed',
   'payout_changed',
   'event',
+  'notice',
 ] as const
 
 const batch = Type.Object(

@@ -72,7 +72,7 @@ export function readEndpoint(
 /** Method and URL as the file has them. @returns undefined: there is none, which is reported */
 function readOwn(file: FileEndpoint, reading: Reading): Sent | undefined {
   const tree = reading.treeOf.get(file)
-  const method = file.method ?? 'GET'
+  const method = file.method ?? (file.triggers?.includes('notice') === true ? 'POST' : 'GET')
   for (const key of ['body', 'content_type'] as const)
     if (method === 'GET' && file[key] !== undefined)
       report(reading, tree, problem('combination_invalid', `A GET request has no ${key}.`, 'Set method: POST.'), key)

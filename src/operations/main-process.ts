@@ -33,6 +33,7 @@ import {
   printWorkerSeries,
   runReplays,
   startDelivery,
+  tellNotices,
   watchQueueLengths,
   watchTries,
   workerSettings,
@@ -335,6 +336,8 @@ async function startDeliveryRole(
   })
   const replays = runReplays({ pool, logLines })
   parts.add('replays', () => replays.stop())
+  const notices = tellNotices({ pool, snapshots, logLines })
+  parts.add('notices', () => notices.stop())
   return () => `${tries.metrics()}${printWorkerSeries(delivery.workload())}`
 }
 

@@ -234,7 +234,7 @@ export type Link = {
 
 /** What an outbound postback may be sent for. */
 export type PostbackTrigger =
-  'click' | 'lead' | 'sale' | 'rejected' | 'hold_released' | 'status_changed' | 'payout_changed' | 'event'
+  'click' | 'lead' | 'sale' | 'rejected' | 'hold_released' | 'status_changed' | 'payout_changed' | 'event' | 'notice'
 
 /** The only places that the endpoints of an advertiser may send to. A list that is left out allows everything public. */
 export type PostbackAllow = {
