@@ -8,6 +8,7 @@ import {
   applyFile,
   askReplay,
   cancelReplayById,
+  correctConversion,
   printReplays,
   runReplay,
   testEndpoint,
@@ -212,6 +213,21 @@ const commands: Readonly<Record<string, Command>> = {
       const { values } = parseArgs({ args, options: { ...deliveryOptions, reason: TEXT, limit: TEXT } })
       const { reason, limit } = values
       return printWhyNot(readConfig(), { ...deliveryFilter(values), ...given({ reason, limit }) })
+    },
+  },
+  conversions: {
+    usage: 'conversions correct CONVERSION_ID [--payout 12.50] [--revenue 20] --reason TEXT',
+    summary: 'with Waypost running: correct what one conversion is worth, with its bookings and postbacks',
+    run: async (args) => {
+      const options = { payout: TEXT, revenue: TEXT, reason: TEXT } as const
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      const [verb, id, ...rest] = positionals
+      const { payout, revenue, reason } = values
+      if (verb !== 'correct' || id === undefined || rest.length > 0)
+        throw new UsageError('conversions knows one verb: correct CONVERSION_ID.')
+      if (reason === undefined || (payout === undefined && revenue === undefined))
+        throw new UsageError('conversions correct takes --payout, --revenue or both, and a --reason.')
+      return correctConversion(readConfig(), id, { payout, revenue, reason })
     },
   },
   replay: {

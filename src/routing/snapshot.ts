@@ -108,6 +108,8 @@ export type Offer = {
     readonly hmac_secrets: readonly string[]
     /** Addresses or CIDR blocks; empty: any. */
     readonly allowed_addresses: readonly string[]
+    /** What a repeated postback with another amount does; left out: the conversion is worth what was said last. */
+    readonly repeated_amounts?: 'refuse'
   }
   /** Whom the offer takes, e.g. by country; left out: everyone. */
   readonly rule?: Rule
