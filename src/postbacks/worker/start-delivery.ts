@@ -35,7 +35,7 @@ const BREAKERS_INTERVAL_MS = 1_000
 /** Pause of the read loop where nothing is wanted; a notice ends it early. */
 const IDLE_MS = 1_000
 /** Endpoints that have something left to send wait so long for others to be read with. */
-const READ_GATHER_MS = 5
+const READ_GATHER_MS = 20
 /** Rows moved by one housekeeping statement. */
 const MOVE_MAX = 5_000
 /** Under way in one process by default: bounds sockets and memory. */
