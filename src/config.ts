@@ -18,12 +18,17 @@ export type Config = {
   readonly deliveryThreads: number
   readonly apiHost: string
   readonly apiPort: number
+  /** Of health and metrics in a process without the API; 0 takes any free port. */
+  readonly metricsHost: string
+  readonly metricsPort: number
   /** An owner's API key that exists after the start. */
   readonly apiKey: string | undefined
   /** What secrets in the database are sealed with: base64 of 32 bytes, the newest first; empty: keys of the data directory. */
   readonly secretKeys: readonly string[]
   /** An HTTP proxy that opens tunnels (CONNECT), with its user and password. */
   readonly postbackProxy: URL | undefined
+  /** Outbound postbacks under way to one host and port, of each delivery process. */
+  readonly postbackHostConcurrency: number
   /** Engines of the operator's own instead of the embedded ones. */
   readonly databaseUrl: string | undefined
   readonly clickhouseUrl: string | undefined
@@ -62,6 +67,8 @@ export type FaultGuard = (typeof faultGuards)[number]
 export type Environment = Readonly<Record<string, string | undefined>>
 
 const EDGE_THREADS_MAX = 64
+/** All that a process has under way: above it, the limit says nothing. */
+const HOST_CONCURRENCY_MAX = 512
 /** Beyond it, memory is better spent on the engines. */
 const EDGE_THREADS_AUTO_MAX = 8
 
@@ -87,6 +94,11 @@ export const environmentVariables = {
   },
   WAYPOST_API_HOST: { purpose: 'address that the API listens on', otherwise: '127.0.0.1' },
   WAYPOST_API_PORT: { purpose: 'port of the API', otherwise: '8081' },
+  WAYPOST_METRICS_HOST: {
+    purpose: 'address that health and metrics listen on in a process without the API',
+    otherwise: '127.0.0.1',
+  },
+  WAYPOST_METRICS_PORT: { purpose: 'port of health and metrics there; 0: any that is free', otherwise: '8082' },
   WAYPOST_API_KEY: { purpose: "an owner's API key that exists after the start", otherwise: '' },
   WAYPOST_SECRET_KEY: {
     purpose:
@@ -97,6 +109,10 @@ export const environmentVariables = {
     purpose:
       'HTTP proxy for outbound postbacks, which opens tunnels (CONNECT), as `http://user:password@host:port`; an endpoint may say otherwise',
     otherwise: '',
+  },
+  WAYPOST_POSTBACK_HOST_CONCURRENCY: {
+    purpose: `outbound postbacks under way to one host and port at most, of each process that delivers, 1 to ${HOST_CONCURRENCY_MAX}`,
+    otherwise: '64',
   },
   DATABASE_URL: { purpose: 'PostgreSQL to use instead of the embedded one', otherwise: '' },
   CLICKHOUSE_URL: { purpose: 'ClickHouse to use instead of the embedded one', otherwise: '' },
@@ -150,9 +166,12 @@ export function readConfig(environment: Environment = process.env): Config {
     deliveryThreads: parseDeliveryThreads(text('WAYPOST_DELIVERY_THREADS')),
     apiHost: parseHost('WAYPOST_API_HOST', text('WAYPOST_API_HOST')),
     apiPort: integer('WAYPOST_API_PORT', 0, 65_535),
+    metricsHost: parseHost('WAYPOST_METRICS_HOST', text('WAYPOST_METRICS_HOST')),
+    metricsPort: integer('WAYPOST_METRICS_PORT', 0, 65_535),
     apiKey: parseApiKey(text('WAYPOST_API_KEY')),
     secretKeys: list('WAYPOST_SECRET_KEY').map(parseSecretKey),
     postbackProxy: parsePostbackProxy(text('WAYPOST_POSTBACK_PROXY')),
+    postbackHostConcurrency: integer('WAYPOST_POSTBACK_HOST_CONCURRENCY', 1, HOST_CONCURRENCY_MAX),
     databaseUrl: parseUrl('DATABASE_URL', text('DATABASE_URL'), ['postgres:', 'postgresql:']),
     clickhouseUrl: parseUrl('CLICKHOUSE_URL', text('CLICKHOUSE_URL'), ['http:', 'https:']),
     sub2AllowedKeys: list('SUB2_ALLOWED_KEYS').map(parseSub2Key),

@@ -32,6 +32,7 @@ import {
   printWaitingSeries,
   runReplays,
   startDeliveryThreads,
+  tellNotices,
   watchQueueLengths,
 } from '#postbacks'
 import { followSnapshots, type SnapshotFollower } from '#snapshots'
@@ -46,11 +47,14 @@ import { withFreePort } from './ports.ts'
 import { RECONCILE_WAIT_MS } from './reconcile-installation.ts'
 import { reconcile } from './reconcile/index.ts'
 import type { Role } from './roles.ts'
+import { startWatchPage } from './watch-page.ts'
 
 /** The running installation, as far as this process runs it. */
 export type Main = {
   readonly edge: EdgeProcess | undefined
   readonly apiPort: number | undefined
+  /** Of health and metrics, in a process without the API. */
+  readonly metricsPort: number | undefined
   /** Undefined where PostgreSQL is the operator's own. */
   readonly postgresPid: number | undefined
   readonly configVersion: number
@@ -103,7 +107,7 @@ async function startParts(options: MainOptions, parts: Parts): Promise<Omit<Main
     needsFacts(roles) ? timed(start, 'ClickHouse ready', () => openMigratedFacts(start)) : undefined,
   ] as const)
   const snapshots = await followConfiguration(start)
-  const apiPort = await timed(start, 'Pipeline, delivery and API ready', () =>
+  const { apiPort, metricsPort } = await timed(start, 'Pipeline, delivery and API ready', () =>
     startRoles(start, {
       ...{ ...stores, snapshots, facts },
       pool: database.pool,
@@ -111,7 +115,7 @@ async function startParts(options: MainOptions, parts: Parts): Promise<Omit<Main
       edgePort: edge?.port ?? config.edgePort,
     }),
   )
-  return { edge, apiPort, postgresPid: database.serverPid, configVersion: database.configVersion }
+  return { edge, apiPort, metricsPort, postgresPid: database.serverPid, configVersion: database.configVersion }
 }
 
 /** What every step of the start needs. */
@@ -268,15 +272,31 @@ type Shared = {
 }
 
 /** Starts the roles of this process, each after what it feeds.
- * @returns the port of the API, where it runs here
+ * @returns where the API listens, or else the pages for operators
  */
-async function startRoles(start: Start, shared: Shared): Promise<number | undefined> {
+async function startRoles(start: Start, shared: Shared): Promise<Pick<Main, 'apiPort' | 'metricsPort'>> {
   const { roles } = start
   const metrics: MetricsText[] = []
   if (roles.includes('delivery')) metrics.push(startDeliveryRole(start, shared))
   const pipeline = roles.includes('pipeline') ? await startPipelineRole(start, shared) : undefined
   if (pipeline !== undefined) metrics.push(() => pipeline.readMetrics())
-  return roles.includes('api') ? startApiRole(start, shared, pipeline, metrics) : undefined
+  if (roles.includes('api'))
+    return { apiPort: await startApiRole(start, shared, pipeline, metrics), metricsPort: undefined }
+  return { apiPort: undefined, metricsPort: await startWatching(start, shared, metrics) }
+}
+
+/** A process without the API has no other page that tells how it is. */
+async function startWatching(
+  { config, roles, parts, logLines }: Start,
+  { pool, snapshots }: Shared,
+  metrics: readonly MetricsText[],
+): Promise<number> {
+  const { metricsHost: host, metricsPort } = config
+  const page = await withFreePort('WAYPOST_METRICS_PORT', metricsPort, () =>
+    startWatchPage({ host, port: metricsPort, roles, pool, snapshots, metrics, logLines }),
+  )
+  parts.add('watch page', () => page.stop())
+  return page.port
 }
 
 /** Text for GET /metrics. */
@@ -293,10 +313,13 @@ function startDeliveryRole(
     isLeaseFenced: !config.faultGuardsOff.has('fence'),
     logLevel: config.logLevel,
     threads: config.deliveryThreads,
+    perHostMax: config.postbackHostConcurrency,
   })
   parts.add('delivery', () => delivery.stop())
   const replays = runReplays({ pool, logLines })
   parts.add('replays', () => replays.stop())
+  const notices = tellNotices({ pool, snapshots, logLines })
+  parts.add('notices', () => notices.stop())
   return delivery.metrics
 }
 

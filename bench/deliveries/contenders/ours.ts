@@ -52,7 +52,16 @@ type Engine = {
 function engineInThreads(databaseUrl: string): Engine {
   const snapshots: RelayedSnapshots = relayedSnapshots(undefined)
   const threads = startDeliveryThreads({
-    ...{ databaseUrl, snapshots, logLines, proxy: undefined, isLeaseFenced: true, logLevel: 'warn', threads: THREADS },
+    ...{
+      databaseUrl,
+      snapshots,
+      logLines,
+      proxy: undefined,
+      isLeaseFenced: true,
+      logLevel: 'warn',
+      threads: THREADS,
+      perHostMax: 64,
+    },
     secretKeys: { file: join(tmpdir(), `waypost-bench-keys-${process.pid}.json`) },
     onRecorded: ({ delivered, gave_up }) => noteEnds(delivered + gave_up),
   })

@@ -8,13 +8,12 @@ import { createDeliveryCounters } from '../metrics/delivery-metrics.ts'
 import { watchTries } from '../metrics/watch-tries.ts'
 import { workerSettings } from '../queue/queue.ts'
 import { CONCURRENCY_MAX, startDelivery } from '../worker/start-delivery.ts'
-import { PER_HOST_MAX } from '../worker/worker.ts'
 import type { FromThread, ThreadStart, ToThread } from './delivery-threads.ts'
 
 /** Two listen, one reads, two write; the others are for what is done now and then. */
 const CONNECTIONS_MAX = 7
 
-const { databaseUrl, secretKeys, threads, proxy, isLeaseFenced, logLevel, seriesMax, ...start } =
+const { databaseUrl, secretKeys, threads, perHostMax, proxy, isLeaseFenced, logLevel, seriesMax, ...start } =
   workerData as ThreadStart
 const first = parentPort!
 const tell = (message: FromThread): void => first.postMessage(message)
@@ -36,7 +35,7 @@ const delivery = startDelivery({
   snapshots: { current: () => configured },
   proxy: proxy === undefined ? undefined : new URL(proxy),
   concurrencyMax: Math.ceil(CONCURRENCY_MAX / threads),
-  perHostMax: Math.ceil(PER_HOST_MAX / threads),
+  perHostMax: Math.ceil(perHostMax / threads),
   afterEntering: () => {
     tell({ kind: 'entered' })
     return begun.promise
@@ -56,8 +55,12 @@ first.on('message', (message: ToThread) => {
       return delivery.reconfigure()
     case 'begin':
       return begun.resolve()
-    case 'read_series':
-      return tell({ kind: 'series', question: message.question, series: tries.series() })
+    case 'read_figures':
+      return tell({
+        kind: 'figures',
+        question: message.question,
+        figures: { series: tries.series(), workload: delivery.workload() },
+      })
     case 'stop':
       return void stop()
     default:

@@ -36,7 +36,15 @@ function startThreads(t: TestContext, bench: Bench): Threads {
   let tries = 0
   const waiting: { readonly count: number; readonly resolve: () => void }[] = []
   const threads = startDeliveryThreads({
-    ...{ databaseUrl: bench.url, snapshots, proxy: undefined, isLeaseFenced: true, logLevel: 'silent', threads: 2 },
+    ...{
+      databaseUrl: bench.url,
+      snapshots,
+      proxy: undefined,
+      isLeaseFenced: true,
+      logLevel: 'silent',
+      threads: 2,
+      perHostMax: 64,
+    },
     secretKeys: { file: join(withTempDir(t), 'keys.json') },
     logLines: createLogLines('test', 'silent'),
     onRecorded: ({ delivered, retry, gave_up }) => {
@@ -66,6 +74,7 @@ test('threads share the endpoints from the beginning, and count together', async
   assert.equal(new Set((await bench.rows('SELECT worker_id FROM delivery_attempts')).map((row) => row['worker_id'])).size, 2) // prettier-ignore
   assert.deepEqual(threads.attempts(), { delivered: 5 * ENDPOINTS, retry: 0, gave_up: 0, late: 0 })
   const metrics = await threads.metrics()
+  assert.match(metrics, /^waypost_delivery_shards 64$/m)
   for (let index = 0; index < ENDPOINTS; index += 1)
     assert.ok(metrics.includes(`waypost_delivery_attempts_total{endpoint="endpoint_${index}",outcome="delivered"} 5\n`))
   await threads.stop()

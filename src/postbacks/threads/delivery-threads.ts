@@ -11,7 +11,7 @@ import { Worker as Thread } from 'node:worker_threads'
 import type { LogLines } from '#platform/log-lines'
 import type { SnapshotFollower } from '#snapshots'
 import type { AttemptCounts } from '../metrics/delivery-metrics.ts'
-import { printTrySeries } from '../metrics/delivery-series.ts'
+import { printTrySeries, printWorkerSeries, type Workload } from '../metrics/delivery-series.ts'
 import { joinSeries, SERIES_MAX, type TryCounts } from '../metrics/endpoint-counts.ts'
 import type { Configured } from '../worker/worker.ts'
 
@@ -29,21 +29,26 @@ export type ThreadStart = {
   readonly logLevel: string
   /** How many threads share the limits of the process. */
   readonly threads: number
+  /** Deliveries under way to one host at most, of all threads together. */
+  readonly perHostMax: number
   /** Endpoints with series of their own. */
   readonly seriesMax: number
 }
 
+/** Of one thread, for /metrics. */
+export type Figures = { readonly series: ReadonlyMap<string, TryCounts>; readonly workload: Workload }
+
 export type ToThread =
   | { readonly kind: 'configured'; readonly configured: Configured }
   | { readonly kind: 'begin' }
-  | { readonly kind: 'read_series'; readonly question: number }
+  | { readonly kind: 'read_figures'; readonly question: number }
   | { readonly kind: 'stop' }
 
 export type FromThread =
   /** It counts among the workers, and has taken no endpoints yet. */
   | { readonly kind: 'entered' }
   | { readonly kind: 'recorded'; readonly counts: AttemptCounts }
-  | { readonly kind: 'series'; readonly question: number; readonly series: ReadonlyMap<string, TryCounts> }
+  | { readonly kind: 'figures'; readonly question: number; readonly figures: Figures }
   | { readonly kind: 'stopped' }
 
 export type DeliveryThreadsOptions = Omit<ThreadStart, 'configured' | 'proxy' | 'seriesMax'> & {
@@ -57,7 +62,7 @@ export type DeliveryThreadsOptions = Omit<ThreadStart, 'configured' | 'proxy' | 
 export type DeliveryThreads = {
   /** Tries of this process. */
   readonly attempts: () => AttemptCounts
-  /** Text for /metrics: tries by endpoint. A thread that does not answer at once is left out. */
+  /** Text for /metrics: tries by endpoint, and what there is to do. A thread that does not answer within a second is left out. */
   readonly metrics: () => Promise<string>
   /** Lets what is under way finish, writes the outcomes down. */
   readonly stop: () => Promise<void>
@@ -85,7 +90,7 @@ export function startDeliveryThreads(options: DeliveryThreadsOptions): DeliveryT
   const stopTelling = snapshots.onChange((configured) => all.forEach((thread) => thread.configure(configured)))
   return {
     attempts: () => ({ ...counts }),
-    metrics: async () => printTrySeries(joinSeries(await Promise.all(all.map((thread) => thread.readSeries())))),
+    metrics: async () => printFigures(await Promise.all(all.map((thread) => thread.readFigures()))),
     stop: async () => {
       stopTelling()
       beginning.end()
@@ -93,6 +98,14 @@ export function startDeliveryThreads(options: DeliveryThreadsOptions): DeliveryT
     },
   }
 }
+
+function printFigures(figures: readonly Figures[]): string {
+  const sum = (key: keyof Workload): number => figures.reduce((total, { workload }) => total + workload[key], 0)
+  const workload = { shards: sum('shards'), underWay: sum('underWay') }
+  return printTrySeries(joinSeries(figures.map(({ series }) => series))) + printWorkerSeries(workload)
+}
+
+const NO_FIGURES: Figures = { series: new Map(), workload: { shards: 0, underWay: 0 } }
 
 /** Lets the threads take endpoints when all count among the workers, or one of them does not come to it. */
 class Beginning {
@@ -126,7 +139,7 @@ type Setting = Omit<DeliveryThreadsOptions, 'onRecorded'> & {
 
 class DeliveryThread {
   readonly #setting: Setting
-  readonly #questions = new Map<number, (series: ReadonlyMap<string, TryCounts>) => void>()
+  readonly #questions = new Map<number, (figures: Figures) => void>()
   #asked = 0
   #thread: Thread
   readonly #stopped = Promise.withResolvers<void>()
@@ -142,14 +155,13 @@ class DeliveryThread {
     this.#tell({ kind: 'configured', configured: { version, endpoints } })
   }
 
-  async readSeries(): Promise<ReadonlyMap<string, TryCounts>> {
+  async readFigures(): Promise<Figures> {
     const question = (this.#asked += 1)
-    const answered = new Promise<ReadonlyMap<string, TryCounts>>((resolve) => this.#questions.set(question, resolve))
-    this.#tell({ kind: 'read_series', question })
-    const none = delay(ANSWER_MS, new Map<string, TryCounts>(), { ref: false })
-    const series = await Promise.race([answered, none])
+    const answered = new Promise<Figures>((resolve) => this.#questions.set(question, resolve))
+    this.#tell({ kind: 'read_figures', question })
+    const figures = await Promise.race([answered, delay(ANSWER_MS, NO_FIGURES, { ref: false })])
     this.#questions.delete(question)
-    return series
+    return figures
   }
 
   async stop(): Promise<void> {
@@ -166,10 +178,11 @@ class DeliveryThread {
   }
 
   #start(): Thread {
-    const { databaseUrl, secretKeys, proxy, isLeaseFenced, logLevel, threads, snapshots, logLines } = this.#setting
+    const { databaseUrl, secretKeys, proxy, isLeaseFenced, logLevel, threads, perHostMax, snapshots, logLines } =
+      this.#setting
     const current = snapshots.current()
     const start: ThreadStart = {
-      ...{ databaseUrl, secretKeys, isLeaseFenced, logLevel, threads },
+      ...{ databaseUrl, secretKeys, isLeaseFenced, logLevel, threads, perHostMax },
       configured: current && { version: current.version, endpoints: current.endpoints },
       proxy: proxy?.href,
       seriesMax: Math.ceil(SERIES_MAX / threads),
@@ -196,8 +209,8 @@ class DeliveryThread {
         return this.#setting.beginning.enter(() => this.#tell({ kind: 'begin' }))
       case 'recorded':
         return this.#setting.onRecorded(message.counts)
-      case 'series':
-        return this.#questions.get(message.question)?.(message.series)
+      case 'figures':
+        return this.#questions.get(message.question)?.(message.figures)
       case 'stopped':
         return this.#stopped.resolve()
       default:

@@ -5,6 +5,7 @@ import type { Pool } from '#platform/postgres'
 import { createDatabaseClock, type DatabaseClock } from './database-clock.ts'
 import { BreakerNotes } from './breaker-notes.ts'
 import { createDeliveryCounters, type AttemptCounts } from '../metrics/delivery-metrics.ts'
+import type { Workload } from '../metrics/delivery-series.ts'
 import { openGate, type Gate } from '../gate/gate.ts'
 import { expireOld, findWaitingEndpoints, promoteDue, retireRemoved } from '../queue/housekeeping.ts'
 import { LEASE_MS, Membership } from './membership.ts'
@@ -55,7 +56,7 @@ export type DeliveryOptions = {
   readonly proxy?: URL | undefined
   /** Deliveries under way in this process, integer ≥ 1, default 512. One endpoint holds a quarter of them at most. */
   readonly concurrencyMax?: number
-  /** Of them to one host, integer ≥ 1, default 64. */
+  /** Deliveries under way in this worker to one host and port, integer ≥ 1, default 64. */
   readonly perHostMax?: number
   /** How long stop() waits for answers before it breaks them off; default 10 000. */
   readonly drainMs?: number
@@ -78,6 +79,8 @@ export type Delivery = {
   readonly reconfigure: () => void
   /** Tries since the start. */
   readonly attempts: () => AttemptCounts
+  /** What this process has to do at this moment, for /metrics. */
+  readonly workload: () => Workload
 }
 
 /** Starts to deliver what is queued: reads ahead fairly by endpoint, signs, sends, records one row per try, puts off or gives up.
@@ -88,7 +91,8 @@ export type Delivery = {
  */
 export function startDelivery(options: DeliveryOptions): Delivery {
   const delivering = new Delivering(options)
-  return { attempts: delivering.attempts, reconfigure: () => delivering.reconfigure(), stop: () => delivering.stop() }
+  const { attempts, workload } = delivering
+  return { attempts, workload, reconfigure: () => delivering.reconfigure(), stop: () => delivering.stop() }
 }
 
 /** A worker and its place among the others. Where it was taken for dead another life begins. */
@@ -161,6 +165,11 @@ class Delivering {
   }
 
   readonly attempts = (): AttemptCounts => this.#counters.attempts()
+
+  readonly workload = (): Workload => {
+    const { shards, underWay } = this.#life.worker
+    return { shards: shards.length, underWay: underWay.length }
+  }
 
   /** What cannot be written down in time is another worker's when the lease ends. */
   async stop(): Promise<void> {
