@@ -335,9 +335,7 @@ async function completeAny(
 
 /** An array as PostgreSQL reads it. Texts that may hold anything must be quoted; the driver's own way costs several times as much. */
 function arrayOf<T>(items: readonly T[], valueOf: (item: T) => string | number | bigint | boolean | undefined): string {
-  let text = '{'
-  for (const [index, item] of items.entries()) text += `${index === 0 ? '' : ','}${valueOf(item) ?? 'NULL'}`
-  return text + '}'
+  return `{${items.map((item) => valueOf(item) ?? 'NULL').join()}}`
 }
 
 const bytesOf = (bytes: Buffer): string => `"\\\\x${bytes.toString('hex')}"`

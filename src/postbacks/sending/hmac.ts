@@ -24,12 +24,19 @@ export function createSigningKey(key: Buffer): SigningKey {
 /** Holds the message behind the inner block while it is hashed. */
 let scratch = Buffer.allocUnsafe(16_384)
 
-export function hmacSha256({ inner, outer }: SigningKey, content: string | Buffer, encoding: 'base64' | 'hex'): string {
+/** @param parts of the content, one after the other: a long one need not be joined with a short one first */
+export function hmacSha256(
+  { inner, outer }: SigningKey,
+  parts: readonly (string | Buffer)[],
+  encoding: 'base64' | 'hex',
+): string {
   // A character of a string has three bytes at most.
-  const lengthMax = BLOCK_BYTES + (typeof content === 'string' ? content.length * 3 : content.length)
+  const lengthMax = parts.reduce((sum, part) => sum + part.length * (typeof part === 'string' ? 3 : 1), BLOCK_BYTES)
   if (scratch.length < lengthMax) scratch = Buffer.allocUnsafe(lengthMax)
   scratch.set(inner)
-  const length = typeof content === 'string' ? scratch.write(content, BLOCK_BYTES) : content.copy(scratch, BLOCK_BYTES)
-  outer.write(hash('sha256', scratch.subarray(0, BLOCK_BYTES + length), 'latin1'), BLOCK_BYTES, 'latin1')
+  let length = BLOCK_BYTES
+  for (const part of parts)
+    length += typeof part === 'string' ? scratch.write(part, length) : part.copy(scratch, length)
+  outer.write(hash('sha256', scratch.subarray(0, length), 'latin1'), BLOCK_BYTES, 'latin1')
   return hash('sha256', outer, encoding)
 }
