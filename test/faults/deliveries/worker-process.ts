@@ -42,7 +42,7 @@ const pool = createPool(input.databaseUrl, {
 })
 const takeReads = timeReads(pool)
 const snapshot = JSON.parse(readFileSync(input.snapshotFile, 'utf8')) as Snapshot
-const delivery = await startDelivery({
+const delivery = startDelivery({
   pool,
   logLines,
   clock: systemClock,
