@@ -15,6 +15,8 @@ test('an empty environment gives the documented defaults', () => {
   assert.equal(config.logLevel, 'info')
   assert.deepEqual(config.logRetention, { minAgeMs: 86_400_000, maxAgeMs: 2_592_000_000, maxBytes: 50_000_000_000 })
   assert.equal(config.clickIndexDays, 90)
+  assert.deepEqual([config.metricsHost, config.metricsPort], ['127.0.0.1', 8082])
+  assert.equal(config.postbackHostConcurrency, 64)
   assert.deepEqual([...config.faultGuardsOff], [])
   assert.deepEqual(config.warnings, [])
 })
@@ -54,6 +56,13 @@ const REFUSED: readonly (readonly [Environment, RegExp])[] = [
   [{ WAYPOST_EDGE_PORT: 'http' }, /WAYPOST_EDGE_PORT=http: must be a whole number from 0 to 65535\.$/],
   [{ WAYPOST_EDGE_PORT: '65536' }, /WAYPOST_EDGE_PORT=65536: must be/],
   [{ WAYPOST_EDGE_PORT: '-1' }, /WAYPOST_EDGE_PORT=-1: must be/],
+  [{ WAYPOST_METRICS_PORT: '70000' }, /WAYPOST_METRICS_PORT=70000: must be/],
+  [{ WAYPOST_METRICS_HOST: 'my host' }, /WAYPOST_METRICS_HOST=my host: must be an IP address or localhost\.$/],
+  [
+    { WAYPOST_POSTBACK_HOST_CONCURRENCY: '0' },
+    /WAYPOST_POSTBACK_HOST_CONCURRENCY=0: must be a whole number from 1 to 512\.$/,
+  ],
+  [{ WAYPOST_POSTBACK_HOST_CONCURRENCY: '513' }, /WAYPOST_POSTBACK_HOST_CONCURRENCY=513: must be/],
   [{ WAYPOST_API_PORT: '80.5' }, /WAYPOST_API_PORT=80.5: must be/],
   [{ WAYPOST_API_PORT: '8080' }, /WAYPOST_API_PORT=8080: must differ from WAYPOST_EDGE_PORT\.$/],
   [{ WAYPOST_EDGE_HOST: 'my host' }, /WAYPOST_EDGE_HOST=my host: must be an IP address or localhost\.$/],

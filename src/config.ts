@@ -15,14 +15,20 @@ export type Config = {
   readonly edgePort: number
   /** Threads of the edge that take requests. */
   readonly edgeThreads: number
+  readonly deliveryThreads: number
   readonly apiHost: string
   readonly apiPort: number
+  /** Of health and metrics in a process without the API; 0 takes any free port. */
+  readonly metricsHost: string
+  readonly metricsPort: number
   /** An owner's API key that exists after the start. */
   readonly apiKey: string | undefined
   /** What secrets in the database are sealed with: base64 of 32 bytes, the newest first; empty: keys of the data directory. */
   readonly secretKeys: readonly string[]
   /** An HTTP proxy that opens tunnels (CONNECT), with its user and password. */
   readonly postbackProxy: URL | undefined
+  /** Outbound postbacks under way to one host and port, of each delivery process. */
+  readonly postbackHostConcurrency: number
   /** Engines of the operator's own instead of the embedded ones. */
   readonly databaseUrl: string | undefined
   readonly clickhouseUrl: string | undefined
@@ -61,8 +67,17 @@ export type FaultGuard = (typeof faultGuards)[number]
 export type Environment = Readonly<Record<string, string | undefined>>
 
 const EDGE_THREADS_MAX = 64
+/** All that a process has under way: above it, the limit says nothing. */
+const HOST_CONCURRENCY_MAX = 512
 /** Beyond it, memory is better spent on the engines. */
 const EDGE_THREADS_AUTO_MAX = 8
+
+/** Each has connections to PostgreSQL, whose embedded server takes 60 in all. */
+const DELIVERY_THREADS_MAX = 4
+/** Several threads on few processors cost more than they bring: each makes smaller groups of what it reads and writes. On two, one thread
+ * and the database fill them.
+ */
+const automaticDeliveryThreads = (): number => (availableParallelism() < 4 ? 1 : 2)
 
 /** Every variable, what it is for and its value when it is not set. docs/operations.md has the same table; a test compares them. */
 export const environmentVariables = {
@@ -73,8 +88,17 @@ export const environmentVariables = {
     purpose: `threads of the edge that take requests, 1 to ${EDGE_THREADS_MAX}; \`auto\`: one for each processor, at most ${EDGE_THREADS_AUTO_MAX}`,
     otherwise: 'auto',
   },
+  WAYPOST_DELIVERY_THREADS: {
+    purpose: `threads that send postbacks, 1 to ${DELIVERY_THREADS_MAX}; \`auto\`: one, or two on four processors and more`,
+    otherwise: 'auto',
+  },
   WAYPOST_API_HOST: { purpose: 'address that the API listens on', otherwise: '127.0.0.1' },
   WAYPOST_API_PORT: { purpose: 'port of the API', otherwise: '8081' },
+  WAYPOST_METRICS_HOST: {
+    purpose: 'address that health and metrics listen on in a process without the API',
+    otherwise: '127.0.0.1',
+  },
+  WAYPOST_METRICS_PORT: { purpose: 'port of health and metrics there; 0: any that is free', otherwise: '8082' },
   WAYPOST_API_KEY: { purpose: "an owner's API key that exists after the start", otherwise: '' },
   WAYPOST_SECRET_KEY: {
     purpose:
@@ -85,6 +109,10 @@ export const environmentVariables = {
     purpose:
       'HTTP proxy for outbound postbacks, which opens tunnels (CONNECT), as `http://user:password@host:port`; an endpoint may say otherwise',
     otherwise: '',
+  },
+  WAYPOST_POSTBACK_HOST_CONCURRENCY: {
+    purpose: `outbound postbacks under way to one host and port at most, of each process that delivers, 1 to ${HOST_CONCURRENCY_MAX}`,
+    otherwise: '64',
   },
   DATABASE_URL: { purpose: 'PostgreSQL to use instead of the embedded one', otherwise: '' },
   CLICKHOUSE_URL: { purpose: 'ClickHouse to use instead of the embedded one', otherwise: '' },
@@ -135,11 +163,15 @@ export function readConfig(environment: Environment = process.env): Config {
     edgeHost: parseHost('WAYPOST_EDGE_HOST', text('WAYPOST_EDGE_HOST')),
     edgePort: integer('WAYPOST_EDGE_PORT', 0, 65_535),
     edgeThreads: parseEdgeThreads(text('WAYPOST_EDGE_THREADS')),
+    deliveryThreads: parseDeliveryThreads(text('WAYPOST_DELIVERY_THREADS')),
     apiHost: parseHost('WAYPOST_API_HOST', text('WAYPOST_API_HOST')),
     apiPort: integer('WAYPOST_API_PORT', 0, 65_535),
+    metricsHost: parseHost('WAYPOST_METRICS_HOST', text('WAYPOST_METRICS_HOST')),
+    metricsPort: integer('WAYPOST_METRICS_PORT', 0, 65_535),
     apiKey: parseApiKey(text('WAYPOST_API_KEY')),
     secretKeys: list('WAYPOST_SECRET_KEY').map(parseSecretKey),
     postbackProxy: parsePostbackProxy(text('WAYPOST_POSTBACK_PROXY')),
+    postbackHostConcurrency: integer('WAYPOST_POSTBACK_HOST_CONCURRENCY', 1, HOST_CONCURRENCY_MAX),
     databaseUrl: parseUrl('DATABASE_URL', text('DATABASE_URL'), ['postgres:', 'postgresql:']),
     clickhouseUrl: parseUrl('CLICKHOUSE_URL', text('CLICKHOUSE_URL'), ['http:', 'https:']),
     sub2AllowedKeys: list('SUB2_ALLOWED_KEYS').map(parseSub2Key),
@@ -190,6 +222,11 @@ function parseEdgeThreads(value: string): number {
   const threads = parseInteger('WAYPOST_EDGE_THREADS', value, 1, EDGE_THREADS_MAX)
   return threads === 1 || canSharePort ? threads : refuse('WAYPOST_EDGE_THREADS', value, 'more than 1 needs Linux.')
 }
+
+const parseDeliveryThreads = (value: string): number =>
+  value === 'auto'
+    ? automaticDeliveryThreads()
+    : parseInteger('WAYPOST_DELIVERY_THREADS', value, 1, DELIVERY_THREADS_MAX)
 
 function parseHost(name: Variable, value: string): string {
   return value === 'localhost' || ipaddr.isValid(value)

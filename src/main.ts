@@ -8,6 +8,7 @@ import {
   applyFile,
   askReplay,
   cancelReplayById,
+  correctConversion,
   printReplays,
   runReplay,
   testEndpoint,
@@ -30,7 +31,7 @@ import {
   testRuleText,
   type EndpointsQuestion,
 } from '#operations'
-import { pausedObjects } from '#postbacks'
+import { pausedObjects, replayLimits } from '#postbacks'
 
 type Command = {
   readonly usage: string
@@ -127,13 +128,15 @@ const commands: Readonly<Record<string, Command>> = {
   },
   endpoints: {
     usage:
-      'endpoints show [ID] | test ID [--click ID | --conversion ID] | list | pause OBJECT ID [--note TEXT] | resume OBJECT ID | enable ID | recover ID --since TIME | rotate-secret ID [--keep-hours 24]',
+      'endpoints show [ID] | test ID [--click ID | --conversion ID] | list | pause OBJECT ID [--note TEXT] | resume OBJECT ID | enable ID | recover ID --since TIME [--per-minute 600] [--yes] | rotate-secret ID [--keep-hours 24]',
     summary:
       'receivers of postbacks: with Waypost running what waits for them and how their tries went, and a test with its answer; those that fail or wait; pause and resume an endpoint, affiliate or advertiser, enable what was disabled, send what it missed, change its secret',
     run: async (args) => {
       const options = {
         note: TEXT,
         since: TEXT,
+        'per-minute': TEXT,
+        yes: { type: 'boolean' },
         click: TEXT,
         conversion: TEXT,
         'keep-hours': { ...TEXT, default: '24' },
@@ -212,6 +215,21 @@ const commands: Readonly<Record<string, Command>> = {
       return printWhyNot(readConfig(), { ...deliveryFilter(values), ...given({ reason, limit }) })
     },
   },
+  conversions: {
+    usage: 'conversions correct CONVERSION_ID [--payout 12.50] [--revenue 20] --reason TEXT',
+    summary: 'with Waypost running: correct what one conversion is worth, with its bookings and postbacks',
+    run: async (args) => {
+      const options = { payout: TEXT, revenue: TEXT, reason: TEXT } as const
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      const [verb, id, ...rest] = positionals
+      const { payout, revenue, reason } = values
+      if (verb !== 'correct' || id === undefined || rest.length > 0)
+        throw new UsageError('conversions knows one verb: correct CONVERSION_ID.')
+      if (reason === undefined || (payout === undefined && revenue === undefined))
+        throw new UsageError('conversions correct takes --payout, --revenue or both, and a --reason.')
+      return correctConversion(readConfig(), id, { payout, revenue, reason })
+    },
+  },
   replay: {
     usage:
       'replay --since 7d [--until TIME] [--endpoint ID] [--state gave_up] [--status 500] [--error timeout] [--cause sale] [--per-minute 600] [--yes] | replay list | replay cancel REPLAY_ID',
@@ -233,8 +251,7 @@ const commands: Readonly<Record<string, Command>> = {
         ...given({ to: until, state, error }),
         ...(status !== undefined && { http_status: wholeNumber('--status', status, 100, 599) }),
       }
-      const perMinute = values['per-minute'] === undefined ? undefined : wholeNumber('--per-minute', values['per-minute'], 1, 60_000) // prettier-ignore
-      return (yes ? runReplay : askReplay)(readConfig(), filter, perMinute)
+      return (yes ? runReplay : askReplay)(readConfig(), filter, perMinuteOf(values['per-minute']))
     },
   },
   demo: {
@@ -322,7 +339,16 @@ const commands: Readonly<Record<string, Command>> = {
   },
 }
 
-type EndpointsValues = { readonly note?: string; readonly since?: string; readonly 'keep-hours': string }
+const perMinuteOf = (text: string | undefined): number | undefined =>
+  text === undefined ? undefined : wholeNumber('--per-minute', text, 1, replayLimits.perMinuteMax)
+
+type EndpointsValues = {
+  readonly note?: string
+  readonly since?: string
+  readonly 'per-minute'?: string
+  readonly yes?: boolean
+  readonly 'keep-hours': string
+}
 
 function readEndpointsQuestion([verb, ...rest]: readonly string[], values: EndpointsValues): EndpointsQuestion {
   const [first, second] = rest
@@ -332,7 +358,11 @@ function readEndpointsQuestion([verb, ...rest]: readonly string[], values: Endpo
     return { verb, object, id: second!, note: values.note }
   if (verb === 'resume' && object !== undefined && rest.length === 2) return { verb, object, id: second! }
   if (verb === 'enable' && rest.length === 1) return { verb, id: first! }
-  if (verb === 'recover' && rest.length === 1) return { verb, id: first!, since: sinceTime(values.since) }
+  if (verb === 'recover' && rest.length === 1)
+    return {
+      ...{ verb, id: first!, since: sinceTime(values.since), isDryRun: values.yes !== true },
+      perMinute: perMinuteOf(values['per-minute']),
+    }
   if (verb === 'rotate-secret' && rest.length === 1)
     return { verb, id: first!, keepHours: wholeNumber('--keep-hours', values['keep-hours'], 0, KEEP_HOURS_MAX) }
   throw new UsageError(

@@ -38,7 +38,7 @@ const describe = ({ p50_ms, p99_ms, rows_per_claim }: Claims): string =>
  */
 export async function measureXmin(site: DeliverySite, settings: BenchSettings): Promise<Figure> {
   await using receiving = await site.openReceiver({ origins: settings.origins, hasTls: false })
-  await using work = await openWorkerSite(receiving, settings.profileDir)
+  await using work = await openWorkerSite(receiving, { ...settings, timesClaims: true })
   const { worker, database } = work
   await worker.ask('start')
   const heldSeconds = settings.minutes * 60
@@ -103,7 +103,7 @@ async function claimBesideAndOutOf(
   const arrivedBefore = (WARM_UP_SECONDS + seconds) * DELIVERIES_PER_SECOND
   const fill = (work: WorkerSite, count: number): Promise<void> =>
     work.producer.ask('fill', { from: arrivedBefore, count, affiliateIds: waitingAffiliates })
-  await using work = await openWorkerSite(receiving, settings.profileDir)
+  await using work = await openWorkerSite(receiving, { ...settings, timesClaims: true })
   const { worker, database } = work
   if (beside > 0) await fill(work, beside)
   await database.settle()

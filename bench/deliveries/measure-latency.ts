@@ -63,7 +63,7 @@ async function runOnce(
   seconds: number,
   hanging: number,
 ): Promise<Latency> {
-  await using site = await openWorkerSite(receiving, settings.profileDir)
+  await using site = await openWorkerSite(receiving, settings)
   const { producer, worker, database } = site
   if (hanging > 0)
     await producer.ask('fill', { from: UNWATCHED_FROM, count: hanging, affiliateIds: [HANGING_AFFILIATE] })

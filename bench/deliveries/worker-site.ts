@@ -18,12 +18,12 @@ export type WorkerSite = AsyncDisposable & {
 
 export async function openWorkerSite(
   { receiver, databases, processOptions }: ReceivingSite,
-  profileDir: string | undefined,
+  { profileDir, timesClaims = false }: { readonly profileDir: string | undefined; readonly timesClaims?: boolean },
 ): Promise<WorkerSite> {
   const database = await databases.createOurs()
   const producer = await startProducer(database.url)
   const worker = startAnswering<OurAnswers>(new URL('./contenders/ours.ts', import.meta.url), processOptions)
-  await worker.ask('open', { databaseUrl: database.url, profileDir })
+  await worker.ask('open', { databaseUrl: database.url, profileDir, timesClaims })
   await receiver.forget()
   return {
     database,
@@ -31,7 +31,7 @@ export async function openWorkerSite(
     worker,
     arrived: (count) => allArrived(receiver, count),
     [Symbol.asyncDispose]: async () => {
-      await worker.ask('stop')
+      await worker.ask('close')
       await worker.stop()
       await producer.stop()
       await database.drop()

@@ -300,6 +300,36 @@ test('changes the status of a conversion with its bookings, once', async (t) => 
   assert.equal(codeOf(refused), 'forbidden')
 })
 
+test('corrects the payout of a conversion, which an affiliate sees without its reason', async (t) => {
+  const { ask, feed, keyFor } = await withApi(t)
+  const click = clickWith()
+  await feed([click, eventWith(click.click_id, 'deposit', { txid: '1' })])
+  const id = String(itemsOf(await ask('/v1/conversions'))[0]!['conversion_id'])
+  const post = (body: Json, key?: string) =>
+    ask(`/v1/conversions/${id}/amounts`, { method: 'POST', body, ...(key !== undefined && { key }) })
+  const corrected = await post({ payout: '31.5', reason: 'the rate of May' })
+  assert.deepEqual(
+    [corrected.status, corrected.body['payout'], corrected.body['revenue'], corrected.body['revision']],
+    [200, '31.50', '45.00', 2],
+  )
+  assert.equal(codeOf(await post({ payout: '31.5', reason: 'once more' })), 'conflict')
+  for (const body of [{ reason: 'x' }, { payout: '-1', reason: 'x' }, { payout: '1' }, { payout: '1', reason: ' ' }])
+    assert.equal(codeOf(await post(body)), 'request_invalid', JSON.stringify(body))
+  const advertiser = await keyFor({ role: 'advertiser', advertiser_id: 'acme' }, ['read', 'write'])
+  assert.equal(codeOf(await post({ payout: '1', reason: 'x' }, advertiser)), 'forbidden')
+  const revisionsFor = async (key?: string) =>
+    ((await ask(`/v1/conversions/${id}`, key === undefined ? {} : { key })).body as never as { revisions: Json[] })
+      .revisions
+  const [, own] = await revisionsFor()
+  assert.deepEqual(
+    [own!['cause'], own!['revised_by'], own!['reason']],
+    ['correction', 'API key test', 'the rate of May'],
+  )
+  const affiliate = await keyFor({ role: 'affiliate', affiliate_id: String(corrected.body['affiliate_id']) })
+  const [, seen] = await revisionsFor(affiliate)
+  assert.deepEqual([seen!['payout'], seen!['reason'], seen!['revised_by']], ['31.50', undefined, undefined])
+})
+
 test('judges a refused postback again once its word is mapped', async (t) => {
   const { ask, feed } = await withApi(t)
   const click = clickWith()

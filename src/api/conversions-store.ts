@@ -101,11 +101,13 @@ type RevisionRow = {
   readonly is_hold_released: boolean
   readonly cause: string
   readonly revised_by: string
+  readonly reason: string
   readonly revised_at: Date
 }
 
 const REVISIONS = `
-  SELECT conversion_id, revision, status, raw_status, payout_micros, revenue_micros, is_hold_released, cause, revised_by, revised_at
+  SELECT conversion_id, revision, status, raw_status, payout_micros, revenue_micros, is_hold_released, cause, revised_by, reason,
+    revised_at
   FROM conversion_revisions WHERE conversion_id = ANY($1) ORDER BY conversion_id, revision LIMIT 1000`
 
 /** Every state that the conversions had, oldest first. */
@@ -115,10 +117,10 @@ export async function listRevisions(
   { role }: Tenant,
 ): Promise<readonly Record<string, unknown>[]> {
   const { rows } = await tx.query<RevisionRow>(REVISIONS, [conversionIds])
-  return rows.map(({ payout_micros, revenue_micros, revised_by, revised_at, ...rest }) => ({
+  return rows.map(({ payout_micros, revenue_micros, revised_by, reason, revised_at, ...rest }) => ({
     ...rest,
     payout: formatAmount(payout_micros, 2),
-    ...(role === 'affiliate' ? {} : { revenue: formatAmount(revenue_micros, 2), revised_by }),
+    ...(role === 'affiliate' ? {} : { revenue: formatAmount(revenue_micros, 2), revised_by, reason }),
     revised_at: revised_at.toISOString(),
   }))
 }

@@ -75,8 +75,12 @@ test('a disabled endpoint says so, is enabled by the owner, and what it missed i
   const body = { since: enabled.body['failing_since'] as string }
   assert.equal((await ask('/v1/endpoints/acmes-crm/recover', { method: 'POST', key: anna, body })).status, 404)
   const recovered = await ask('/v1/endpoints/acmes-crm/recover', { method: 'POST', key: acme, body })
-  assert.deepEqual(recovered.body, { replayed: 1, remaining: 0 })
-  assert.deepEqual((await ask('/v1/endpoints/acmes-crm/recover', { method: 'POST', body })).body, { replayed: 0, remaining: 0 }) // prettier-ignore
+  assert.deepEqual(recovered.body, { dry_run: true, replayed: 1, skipped: {}, is_cut: false })
+  const slowly = { method: 'POST', key: acme, body: { ...body, per_minute: 5 } } as const
+  const { status, body: replay } = await ask('/v1/endpoints/acmes-crm/recover?dry_run=false', slowly)
+  assert.deepEqual([status, replay['per_minute'], replay['state']], [201, 5, 'running'])
+  const cancelled = await ask(`/v1/replays/${String(replay['replay_id'])}/cancel`, { method: 'POST', key: acme })
+  assert.equal(cancelled.body['state'], 'cancelled')
 })
 
 test('a secret is rotated by the owner and shown once', async (t) => {

@@ -44,7 +44,7 @@ async function withDelivery(
   const snapshots = followSnapshots({ databaseUrl: api.databaseUrl, cacheFile: `${withTempDir(t)}/s.json`, logLines, clock: systemClock }) // prettier-ignore
   await snapshots.firstLook()
   const tries = watchTries({ pool: api.pool, logLines })
-  const delivery = await startDelivery({ pool: api.pool, snapshots, clock: systemClock, logLines, drainMs: 500, onRecorded: tries.onRecorded }) // prettier-ignore
+  const delivery = startDelivery({ pool: api.pool, snapshots, clock: systemClock, logLines, drainMs: 500, onRecorded: tries.onRecorded }) // prettier-ignore
   const replays = runReplays({ pool: api.pool, logLines })
   const stop = async () => {
     await Promise.all([delivery.stop(), replays.stop(), tries.stop(), snapshots.stop()])

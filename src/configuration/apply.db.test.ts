@@ -358,6 +358,20 @@ test('an endpoint keeps its template, headers, batch and scope, and its headers 
   assert.deepEqual(tracker?.triggers, ['lead', 'sale', 'rejected', 'status_changed'])
   assert.match(tracker?.url ?? '', /^https:\/\/k\.example\/\{secret\.key\}\/postback\?subid=\{external_id!\}/)
   assert.deepEqual(tracker?.secrets, { key: 'a1b2c3' })
+  assert.deepEqual(tracker?.success, { body: { contains: ['waypost_ok'] }, otherwise: 'retry_briefly' })
+  const ops = {
+    advertiser_id: 'acme',
+    triggers: ['notice'],
+    url: 'https://ops.example/',
+    secret: `whsec_${Buffer.alloc(24, 7).toString('base64')}`,
+  }
+  await applied(pool, { ...world, endpoints: { ...endpoints, ops } })
+  const found = (await newest(pool)).endpoints.find(({ endpoint_id }) => endpoint_id === 'ops')
+  assert.deepEqual([found?.method, found?.triggers, found?.scope], ['POST', ['notice'], { advertiser_id: 'acme' }])
+  const own = { ...endpoints.tracker, success: { statuses: ['200'] } }
+  await applied(pool, { ...world, endpoints: { ...endpoints, tracker: own } })
+  const kept = (await newest(pool)).endpoints.find(({ endpoint_id }) => endpoint_id === 'tracker')
+  assert.deepEqual(kept?.success, { statuses: ['200'] })
   assert.deepEqual(warehouse?.headers, { Authorization: 'Bearer very-secret' })
   assert.deepEqual([tracker?.at_most_once, warehouse?.at_most_once, warehouse?.ordered], [undefined, true, true])
   assert.deepEqual(warehouse?.batch, {

@@ -19,6 +19,9 @@ const flowWith = (more: string): string =>
 const flowTo = (keys: string): string => campaignWith(`    flows: [{ flow_id: f, ${keys} }]\n`)
 const endpointWith = (more: string): string => `endpoints:\n  crm:\n    url: https://crm.example/?c={click_id}\n${more}`
 
+const noticesWith = (more: string): string =>
+  `endpoints:\n  ops:\n${more}    url: https://ops.example/\n    secret: whsec_${Buffer.alloc(24, 1).toString('base64')}\n`
+
 type Case = readonly [code: IssueCode, what: string, yaml: string, line: number, path: string]
 
 const cases: readonly Case[] = [
@@ -91,6 +94,13 @@ const cases: readonly Case[] = [
   ['header_invalid', 'a header that is ours', endpointWith('    headers: { Webhook-Id: "1" }\n'), 4, 'endpoints.crm.headers.Webhook-Id'],
   ['header_invalid', 'a header with a blank in its name', endpointWith('    headers: { "X Y": "1" }\n'), 4, 'endpoints.crm.headers.X Y'],
   ['header_invalid', 'a header that cannot be sent', endpointWith('    headers: { X-Y: "žluť" }\n'), 4, 'endpoints.crm.headers.X-Y'],
+  ['notice_invalid', 'notices and sales for one endpoint', noticesWith('    triggers: [notice, sale]\n'), 3, 'endpoints.ops.triggers'],
+  ['notice_invalid', 'notices without a signature', noticesWith('    triggers: [notice]\n').replace(/    secret: .*\n/, ''), 3, 'endpoints.ops.triggers'],
+  ['notice_invalid', 'notices by GET', noticesWith('    method: GET\n    triggers: [notice]\n'), 3, 'endpoints.ops.method'],
+  ['notice_invalid', 'notices with a body of their own', noticesWith('    body: "{}"\n    triggers: [notice]\n'), 3, 'endpoints.ops.body'],
+  ['notice_invalid', 'a rule for notices', noticesWith('    rule: not bot\n    triggers: [notice]\n'), 3, 'endpoints.ops.rule'],
+  ['notice_invalid', 'notices of a traffic source', noticesWith('    source_id: fb\n    triggers: [notice]\n'), 3, 'endpoints.ops.source_id'],
+  ['notice_invalid', 'an address of notices with a macro', noticesWith('    triggers: [notice]\n').replace('ops.example/', 'ops.example/{click_id}'), 4, 'endpoints.ops.url'],
   ['batch_invalid', 'a batch by GET', endpointWith('    batch: { max_events: 10 }\n').replace('{click_id}', '1'), 4, 'endpoints.crm.batch'],
   ['batch_invalid', 'a batch whose address differs from message to message', endpointWith('    method: POST\n    batch: { max_events: 10 }\n'), 3, 'endpoints.crm.url'],
   ['value_out_of_range', 'a batch without limit', endpointWith('    method: POST\n    batch: { max_events: 1000000 }\n').replace('{click_id}', '1'), 5, 'endpoints.crm.batch.max_events'],

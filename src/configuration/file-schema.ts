@@ -227,8 +227,15 @@ const inboundPostback = Type.Object(
         { maxItems: 1_000 },
       ),
     ),
+    repeated_amounts: Type.Optional(
+      oneOf(
+        ['update', 'refuse'],
+        'What a postback with a known transaction id, the same status and another amount does, where the amount sets the price: `update` corrects the conversion, `refuse` takes it for a duplicate. See [conversions](states/conversion.md#another-amount).',
+        'update',
+      ),
+    ),
   },
-  { ...strict, description: 'How its server proves that a postback is its own.' },
+  { ...strict, description: 'How its server proves that a postback is its own, and what it may change.' },
 )
 
 const countryFallback = Type.Object(
@@ -633,6 +640,7 @@ const triggerWords = [
   'status_changed',
   'payout_changed',
   'event',
+  'notice',
 ] as const
 
 const batch = Type.Object(

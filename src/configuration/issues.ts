@@ -40,6 +40,7 @@ export const issueCodes = {
   macro_of_conversion: 'The macro stands for something that a click does not have yet.',
   body_invalid: 'The body of a postback is no valid JSON once its macros are filled.',
   header_invalid: 'A header of a postback has a name that cannot be set, or a value that no header may have.',
+  notice_invalid: 'An endpoint that is told of notices has something that belongs to conversions.',
   batch_invalid: 'What the endpoint sends cannot go with others in one request.',
   ...templateProblemCodes,
 } as const

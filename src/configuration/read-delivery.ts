@@ -13,17 +13,20 @@ type Delivery = Pick<
 
 const ATTEMPTS_DEFAULT = 12
 
-/** How an endpoint is sent to, as the snapshot has it. Issues go to `reading`; the result then is not used. */
+/** How an endpoint is sent to, as the snapshot has it. Issues go to `reading`; the result then is not used.
+ * @param successDefault of its template; what the file says takes its place
+ */
 export function readDelivery(
   file: FileEndpoint,
   reading: Reading,
+  successDefault?: PostbackEndpoint['success'],
 ): { [Key in keyof Delivery]: Delivery[Key] | undefined } {
   const { quota, retry, previous_secret_until: until } = file
   const delivery = {
     max_attempts: file.max_attempts ?? (retry === undefined ? ATTEMPTS_DEFAULT : retry.schedule_seconds.length + 1),
     quota: quota && { count: quota.count, per: quota.per, zone: quota.zone ?? 'Etc/UTC' },
     retry: retry && { schedule_seconds: [...retry.schedule_seconds] },
-    success: file.success && readSuccess(file.success),
+    success: file.success === undefined ? successDefault : readSuccess(file.success),
     final_statuses: file.final_statuses && [...file.final_statuses],
     previous_secret: file.previous_secret,
     previous_secret_until: until === undefined ? undefined : dateToMs(until, 'Etc/UTC'),

@@ -17,7 +17,7 @@ import { didYouMean, suggestWord } from './suggest.ts'
 import type { Tree } from './yaml-tree.ts'
 
 /** What is sent where no template says it. */
-type Sent = Pick<PostbackEndpoint, 'method' | 'url' | 'triggers' | 'secrets'>
+type Sent = Pick<PostbackEndpoint, 'method' | 'url' | 'triggers' | 'secrets' | 'success'>
 
 const TRIGGERS_DEFAULT = ['lead', 'sale', 'rejected'] as const
 
@@ -59,7 +59,7 @@ export function readEndpoint(
     secrets: readSecrets(file, sent, reading),
     timeout_ms: file.timeout_ms ?? 10_000,
     max_concurrency: file.max_concurrency ?? 4,
-    ...readDelivery(file, reading),
+    ...readDelivery(file, reading, sent?.success),
     max_per_minute: file.max_per_minute,
     expires_hours: file.expires_hours ?? 120,
     allow_private_address: file.allow_private_address ?? false,
@@ -72,7 +72,7 @@ export function readEndpoint(
 /** Method and URL as the file has them. @returns undefined: there is none, which is reported */
 function readOwn(file: FileEndpoint, reading: Reading): Sent | undefined {
   const tree = reading.treeOf.get(file)
-  const method = file.method ?? 'GET'
+  const method = file.method ?? (file.triggers?.includes('notice') === true ? 'POST' : 'GET')
   for (const key of ['body', 'content_type'] as const)
     if (method === 'GET' && file[key] !== undefined)
       report(reading, tree, problem('combination_invalid', `A GET request has no ${key}.`, 'Set method: POST.'), key)

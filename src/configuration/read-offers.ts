@@ -47,6 +47,7 @@ export function readOffer(offerId: string, file: FileOffer, owner: Owner, readin
       secrets: file.postback?.secrets ?? [],
       hmac_secrets: file.postback?.hmac_secrets ?? [],
       allowed_addresses: file.postback?.allowed_addresses ?? [],
+      ...(file.postback?.repeated_amounts === 'refuse' && { repeated_amounts: 'refuse' as const }),
     },
     rule: file.rule && readClickRule(file.rule.rule as Tree, reading, 'offer'),
     block: file.block && readClickRule(file.block.rule as Tree, reading, 'offer'),

@@ -33,9 +33,11 @@ export type Conversion = {
   readonly click: ClickRecord
   /** The verdict on it when it was made, encoded by encodeVerdict (#fraud); left out: it has no reasons, or was not scored. */
   readonly fraud?: string | undefined
+  /** A person corrected what it is worth: what its partner says of that is not asked any more. */
+  readonly isCorrected?: boolean
 }
 
-export type RevisionCause = 'event' | 'postback' | 'hold_released' | 'api'
+export type RevisionCause = 'event' | 'postback' | 'hold_released' | 'api' | 'correction'
 
 /** A new state of a conversion and the one before it; undefined: the conversion is new. */
 export type Revision = {
@@ -44,6 +46,8 @@ export type Revision = {
   readonly cause: RevisionCause
   /** Who asked for it, for causes of the API; else empty. */
   readonly by: string
+  /** Why, for a correction. */
+  readonly reason?: string
 }
 
 const DAY_MS = 86_400_000

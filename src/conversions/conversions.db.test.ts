@@ -9,6 +9,7 @@ import { withDatabase } from '#test-kit'
 
 import {
   changeStatus,
+  correctAmounts,
   decideConversions,
   lockByClick,
   recordRevisions,
@@ -145,6 +146,99 @@ test('a change of status by hand books, is a revision and tells partners', async
     { cause: 'api', revised_by: 'someone', status: 'approved' },
   ])
   assert.equal(await countRows(pool, 'deliveries'), 2)
+})
+
+const correction = (conversionId: string, payout: bigint | undefined, revenue?: bigint) => ({
+  ...{ conversionId, payoutMicros: payout, revenueMicros: revenue },
+  ...{ reason: 'the rate of May', by: 'eva', at: AT + DAY_MS },
+})
+
+/** An endpoint that hears of money, and of nothing else. */
+const withMoneyListener = (changes: Partial<Offer> = {}): Snapshot => {
+  const { endpoints, ...rest } = snapshotWith(changes)
+  return { ...rest, endpoints: endpoints.map((endpoint) => ({ ...endpoint, triggers: ['payout_changed'] })) }
+}
+
+test('a correction by hand books the difference, says why and by whom, and tells partners', async (t) => {
+  const { pool } = await withDatabase(t)
+  const id = await storeLead(pool)
+  const listened = withMoneyListener()
+  const result = await correctAmounts(pool, listened, correction(id, 5n, 9n))
+  assert.equal(result.kind, 'corrected')
+  assert.deepEqual(await readBalances(pool), {
+    'advertiser/hold': 9n,
+    'affiliate/hold': -5n,
+    'platform/payout_cost': 5n,
+    'platform/revenue': -9n,
+  })
+  const { rows } = await pool.query('SELECT revision, cause, revised_by, reason FROM conversion_revisions ORDER BY seq')
+  assert.deepEqual(rows, [
+    { revision: 1, cause: 'event', revised_by: '', reason: '' },
+    { revision: 2, cause: 'correction', revised_by: 'eva', reason: 'the rate of May' },
+  ])
+  const bookings = await pool.query('SELECT booking_key, description FROM ledger_transactions ORDER BY transaction_id')
+  assert.deepEqual(bookings.rows[1], {
+    booking_key: `conversion:${id}:2`,
+    description: 'lead pending by correction',
+  })
+  const told = await pool.query("SELECT cause, conversion_revision FROM deliveries WHERE cause = 'payout_changed'")
+  assert.deepEqual(told.rows, [{ cause: 'payout_changed', conversion_revision: 2 }])
+  assert.deepEqual(await correctAmounts(pool, listened, correction(id, 5n)), { kind: 'refused', reason: 'duplicate' })
+  await changeStatus(pool, snapshot, change(id, 'approved'))
+  assert.equal((await readBalances(pool))['affiliate/hold'], -5n)
+})
+
+test('a correction of what is rejected, of nobody’s payout, or of nothing is refused', async (t) => {
+  const { pool } = await withDatabase(t)
+  const id = await storeLead(pool)
+  assert.deepEqual(await correctAmounts(pool, snapshot, correction(newUuidV7(AT), 1n)), { kind: 'not_found' })
+  await pool.query('UPDATE conversions SET affiliate_id = NULL')
+  assert.deepEqual(await correctAmounts(pool, snapshot, correction(id, 5n)), {
+    kind: 'refused',
+    reason: 'no_affiliate',
+  })
+  await pool.query("UPDATE conversions SET affiliate_id = 'anna'")
+  await changeStatus(pool, snapshot, change(id, 'rejected'))
+  assert.deepEqual(await correctAmounts(pool, snapshot, correction(id, 5n)), { kind: 'refused', reason: 'rejected' })
+  assert.deepEqual(await readBalances(pool), {})
+})
+
+test('with corrections, repeats and statuses at the same moment the books say what the last revision says', async (t) => {
+  const { pool } = await withDatabase(t)
+  const prices = [{ type: 'sale', payout_micros: 4, revenue_micros: 0, status: 'pending' }] as const
+  const sold = snapshotWith({ prices })
+  const click = makeClick()
+  /** As the pipeline does it. */
+  const send = (amount: number, at: number): Promise<void> =>
+    inTransaction(pool, async (tx) => {
+      const existing = await lockByClick(tx, [click.click_id])
+      const request = { ...leadOf(click), offer: sold.offers[0]!, cause: 'postback', type: 'sale', txid: 'T' } as const
+      const { revisions } = decideConversions(existing, [{ ...request, amountMicros: BigInt(amount), at }])
+      await storeConversions(tx, revisions)
+      await recordRevisions(tx, revisions, sold)
+    })
+  await send(10, AT)
+  const { rows } = await pool.query<{ id: string }>('SELECT conversion_id AS id FROM conversions')
+  const id = rows[0]!.id
+  await Promise.all([
+    ...Array.from({ length: 12 }, (_, index) => send(11 + (index % 3), AT + 1 + index)),
+    changeStatus(pool, sold, change(id, 'approved')),
+  ])
+  await Promise.all([
+    ...[3n, 5n, 3n].map((payout) => correctAmounts(pool, sold, correction(id, payout))),
+    ...Array.from({ length: 4 }, (_, index) => send(20 + index, AT + 2 * DAY_MS)),
+  ])
+  const { rows: last } = await pool.query('SELECT payout_micros, revenue_micros, revision FROM conversions')
+  const { payout_micros: payout, revenue_micros: revenue, revision } = last[0]! as Record<string, bigint>
+  assert.deepEqual(await readBalances(pool), {
+    'advertiser/spend': revenue,
+    'affiliate/hold': -payout!,
+    'platform/payout_cost': payout,
+    'platform/revenue': -revenue!,
+  })
+  assert.ok(payout === 3n || payout === 5n)
+  assert.equal(await countRows(pool, 'conversion_revisions'), Number(revision))
+  assert.equal(await countRows(pool, 'conversions'), 1)
 })
 
 test('refuses a status that is there already, and one that cannot follow', async (t) => {

@@ -429,6 +429,70 @@ test('a sale of unknown size holds no transaction id against the same one with i
   assert.deepEqual(outcomesOf([requestWith({ ...sale, status: 'rejected' }), requestWith({ ...sale, status: 'approved' })]), ['converted', 'transition_illegal']) // prettier-ignore
 })
 
+/** A sale whose revenue is what the partner says. */
+const openPrice = { ...salePrice, revenue_micros: 0 }
+const sold = (amount: number, changes: Partial<ConversionRequest> = {}): ConversionRequest =>
+  requestWith({
+    ...{ offer: offerWith({ prices: [openPrice] }), type: 'sale', txid: 'T', status: 'approved' },
+    amountMicros: BigInt(amount),
+    ...changes,
+  })
+const revenuesOf = (requests: readonly ConversionRequest[]): readonly bigint[] =>
+  decideConversions([], requests).revisions.map(({ after }) => after.revenueMicros)
+
+test('what a partner says again with another amount corrects the conversion, and the same again is a duplicate', () => {
+  const requests = [sold(10), sold(10), sold(12), sold(12, { status: undefined }), sold(12, { type: undefined })]
+  assert.deepEqual(outcomesOf(requests), ['converted', 'duplicate', 'updated', 'duplicate', 'duplicate'])
+  const { revisions } = decideConversions([], requests)
+  assert.deepEqual(
+    revisions.map(({ after }) => [after.revision, after.status, after.revenueMicros, after.payoutMicros]),
+    [
+      [1, 'approved', 10n, 40_000_000n],
+      [2, 'approved', 12n, 40_000_000n],
+    ],
+  )
+})
+
+test('a repeated share follows the size of its sale, for the affiliate too', () => {
+  const sale = { offer: revshare, type: 'sale', txid: 'T' } as const
+  const requests = [100n, 250n].map((saleAmountMicros) => requestWith({ ...sale, saleAmountMicros }))
+  const { revisions } = decideConversions([], requests)
+  assert.deepEqual(
+    revisions.map(({ after }) => [after.payoutMicros, after.saleAmountMicros]),
+    [
+      [30n, 100n],
+      [75n, 250n],
+    ],
+  )
+})
+
+test('another amount changes nothing where it may not', () => {
+  const fixed = { offer: offerWith() }
+  const closed = { offer: offerWith({ prices: [openPrice], postback: { secrets: ['s'], hmac_secrets: [], allowed_addresses: [], repeated_amounts: 'refuse' } }) } // prettier-ignore
+  const cases: readonly (readonly [string, Partial<ConversionRequest>])[] = [
+    ['the price is the offer’s own', fixed],
+    ['the offer refuses it', closed],
+    ['there is no transaction id: it may be another sale', { txid: undefined }],
+    ['a page says it', { cause: 'event' }],
+  ]
+  for (const [why, changes] of cases)
+    assert.deepEqual(outcomesOf([sold(10, changes), sold(12, changes)]), ['converted', 'duplicate'], why)
+  assert.deepEqual(revenuesOf([sold(10), sold(12), sold(10, { at: AT })]), [10n, 12n], 'a repeat that comes late')
+  assert.deepEqual(outcomesOf([sold(10), sold(10, { status: 'rejected' }), sold(12, { status: 'rejected' })]), ['converted', 'updated', 'duplicate']) // prettier-ignore
+  assert.deepEqual(outcomesOf([sold(10), sold(12, { currency: 'EUR' })]), ['converted', 'currency_differs'])
+  assert.deepEqual(outcomesOf([sold(10), sold(-12)]), ['converted', 'amount_invalid'])
+})
+
+test('what a person corrected is not undone by a repeat, nor by a later status', () => {
+  const [{ after }] = decideConversions([], [sold(10, { status: 'pending' })]).revisions as never as [
+    { after: Conversion },
+  ]
+  const corrected = { ...after, revenueMicros: 7n, isCorrected: true }
+  assert.deepEqual(outcomesOf([sold(12, { status: 'pending' })], [corrected]), ['duplicate'])
+  const approved = decideConversions([corrected], [sold(12)]).revisions[0]!.after
+  assert.deepEqual([approved.status, approved.revenueMicros], ['approved', 7n])
+})
+
 test('what was rejected stays rejected', () => {
   assert.deepEqual(
     outcomesOf([

@@ -16,7 +16,7 @@ export type ConversionRequest = {
   readonly type: ConversionType | undefined
   readonly goal: string | undefined
   readonly txid: string | undefined
-  /** Left out: whatever a new conversion gets; on a conversion that is there: a duplicate. */
+  /** Left out: whatever a new conversion gets; on a conversion that is there: the one that it has. */
   readonly status: ConversionStatus | undefined
   readonly rawStatus: string | undefined
   /** What the advertiser's server says it pays; never from a page. */
@@ -217,8 +217,8 @@ export function isExpired({ click, offer, at }: ConversionRequest): boolean {
 
 function revise(before: Conversion, request: ConversionRequest): Decision {
   const { conversionId } = before
-  if (request.cause === 'event' || request.status === undefined)
-    return { kind: 'refused', reason: 'duplicate', conversionId }
+  if (request.cause === 'event') return { kind: 'refused', reason: 'duplicate', conversionId }
+  if (request.status === undefined || request.status === before.status) return updateAmounts(before, request)
   const verdict = judgeTransition(before.status, request.status)
   if (verdict !== 'legal') return { kind: 'refused', reason: verdict, conversionId }
   if (request.status === 'approved' && isHeldForFraud(before))
@@ -236,6 +236,28 @@ function revise(before: Conversion, request: ConversionRequest): Decision {
   }
 }
 
+/** What a partner says again under the same transaction id, with another amount, is a correction of its own where the amount sets the
+ * price and the offer lets it: the conversion is worth what was said last, and nothing is counted twice. All else is a duplicate: without a
+ * transaction id it may be another sale, an older one is a repeat that came late, and a person's correction stands.
+ */
+function updateAmounts(before: Conversion, request: ConversionRequest): Decision {
+  const { conversionId } = before
+  const duplicate = { kind: 'refused', reason: 'duplicate', conversionId } as const
+  const isLetIn = request.txid !== undefined && request.offer.postback.repeated_amounts !== 'refuse'
+  if (!isLetIn || before.status === 'rejected' || request.at < before.updatedAt.getTime()) return duplicate
+  const money = repriced(before, { ...request, status: before.status })
+  if (money.kind === 'refused') return { ...money, conversionId }
+  if (money.worth === undefined || isSameMoney(before, money.worth)) return duplicate
+  const { rawStatus = before.rawStatus, at } = request
+  const revision = before.revision + 1
+  return { kind: 'revised', before, after: { ...before, ...money.worth, rawStatus, revision, updatedAt: new Date(at) } }
+}
+
+const isSameMoney = (one: Money, other: Money): boolean =>
+  one.payoutMicros === other.payoutMicros &&
+  one.revenueMicros === other.revenueMicros &&
+  one.saleAmountMicros === other.saleAmountMicros
+
 /** The next state of a conversion with another status and everything else as it was.
  * @param at milliseconds since the epoch
  */
@@ -247,10 +269,10 @@ export const withStatus = (before: Conversion, status: ConversionStatus, at: num
   updatedAt: new Date(at),
 })
 
-type Money = Pick<Worth, 'payoutMicros' | 'revenueMicros' | 'saleAmountMicros'>
+type Money = Pick<Conversion, 'payoutMicros' | 'revenueMicros' | 'saleAmountMicros'>
 
 /** Where the amount sets the price, a status that brings one is priced anew; else the money stays as it was agreed, also when
- * the offer's prices have changed since.
+ * the offer's prices have changed since, and where a person corrected it.
  */
 function repriced(
   before: Conversion,
@@ -259,7 +281,7 @@ function repriced(
   | { readonly kind: 'priced'; readonly worth: Money | undefined }
   | { readonly kind: 'refused'; readonly reason: RefusalReason } {
   const sale = { ...request, type: before.type, goal: before.goal, affiliateId: before.affiliateId }
-  if (request.status === 'rejected' || !isPricedByAmount(request.offer, sale))
+  if (before.isCorrected === true || request.status === 'rejected' || !isPricedByAmount(request.offer, sale))
     return { kind: 'priced', worth: undefined }
   const priced = priceConversion(request.offer, sale)
   return priced.kind === 'refused' ? priced : { kind: 'priced', worth: moneyOf(priced.worth) }

@@ -1,5 +1,7 @@
 export { changeStatus, releaseHolds } from './change-status.ts'
 export type { StatusChange } from './change-status.ts'
+export { correctAmounts } from './correct-amounts.ts'
+export type { AmountCorrection } from './correct-amounts.ts'
 export { decideConversions } from './decide-conversions.ts'
 export { openConversionScores } from './fraud-scores.ts'
 export type { ConversionOutcome, ConversionRequest, ConversionScores, Decided } from './decide-conversions.ts'

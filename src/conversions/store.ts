@@ -29,11 +29,13 @@ type ConversionRow = {
   updated_at: Date
   click: ClickRecord
   fraud: string | null
+  is_corrected: boolean
 }
 
 const SELECT = `
   SELECT conversion_id, advertiser_id, click_id, type, goal, goal_key, txid, affiliate_id, campaign_id, offer_id, status, raw_status,
-    hold_until, is_hold_released, payout_micros, revenue_micros, sale_amount_micros, currency, revision, created_at, updated_at, click, fraud
+    hold_until, is_hold_released, payout_micros, revenue_micros, sale_amount_micros, currency, revision, created_at, updated_at, click, fraud,
+    is_corrected
   FROM conversions`
 
 // Ordered, so that two transactions that lock the same rows wait for each other instead of deadlocking.
@@ -66,6 +68,7 @@ const toConversion = (row: ConversionRow): Conversion => ({
   updatedAt: row.updated_at,
   click: row.click,
   fraud: row.fraud ?? undefined,
+  ...(row.is_corrected && { isCorrected: true }),
 })
 
 /** Conversions of some clicks, locked until the transaction ends. */
@@ -99,10 +102,10 @@ const INSERT = `
 const UPDATE = `
   UPDATE conversions c SET status = x.status, raw_status = x.raw_status, hold_until = x.hold_until,
     is_hold_released = x.is_hold_released, payout_micros = x.payout_micros, revenue_micros = x.revenue_micros,
-    sale_amount_micros = x.sale_amount_micros, revision = x.revision, updated_at = x.updated_at
+    sale_amount_micros = x.sale_amount_micros, revision = x.revision, updated_at = x.updated_at, is_corrected = x.is_corrected
   FROM json_to_recordset($1) AS x(conversion_id uuid, status text, raw_status text, hold_until timestamptz,
     is_hold_released boolean, payout_micros bigint, revenue_micros bigint, sale_amount_micros bigint, revision integer,
-    updated_at timestamptz, revision_before integer)
+    updated_at timestamptz, is_corrected boolean, revision_before integer)
   WHERE c.conversion_id = x.conversion_id AND c.revision = x.revision_before`
 
 /** Any number, the same for ever. See conversion_revisions in the migrations. */
@@ -110,10 +113,10 @@ const REVISIONS_LOCK = 5_021_977
 const LOCK_REVISIONS = 'SELECT pg_advisory_xact_lock($1)'
 const INSERT_REVISIONS = `
   INSERT INTO conversion_revisions (conversion_id, advertiser_id, revision, status, raw_status, payout_micros, revenue_micros,
-    sale_amount_micros, is_hold_released, cause, revised_by, revised_at)
+    sale_amount_micros, is_hold_released, cause, revised_by, reason, revised_at)
   SELECT * FROM json_to_recordset($1) AS x(conversion_id uuid, advertiser_id text, revision integer, status text, raw_status text,
     payout_micros bigint, revenue_micros bigint, sale_amount_micros bigint, is_hold_released boolean, cause text,
-    revised_by text, revised_at timestamptz)`
+    revised_by text, reason text, revised_at timestamptz)`
 
 /** Stores the last state of each conversion.
  * @throws {Error} somebody else made or changed one of them since it was read: nothing may be committed, read again
@@ -156,7 +159,7 @@ export async function appendRevisions(tx: Tx, revisions: readonly Revision[]): P
   await tx.query(LOCK_REVISIONS, [REVISIONS_LOCK])
   await tx.query(INSERT_REVISIONS, [
     JSON.stringify(
-      revisions.map(({ after, cause, by }) => ({
+      revisions.map(({ after, cause, by, reason = '' }) => ({
         conversion_id: after.conversionId,
         advertiser_id: after.advertiserId,
         revision: after.revision,
@@ -166,6 +169,7 @@ export async function appendRevisions(tx: Tx, revisions: readonly Revision[]): P
         is_hold_released: after.isHoldReleased,
         cause,
         revised_by: by,
+        reason,
         revised_at: after.updatedAt,
       })),
     ),
@@ -188,6 +192,7 @@ const stateRow = (conversion: Conversion) => ({
   ...moneyRow(conversion),
   revision: conversion.revision,
   updated_at: conversion.updatedAt,
+  is_corrected: conversion.isCorrected === true,
 })
 
 const wholeRow = (conversion: Conversion) => ({

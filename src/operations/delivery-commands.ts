@@ -1,6 +1,7 @@
 import type { Config } from '#config'
 
 import { askApi } from './ask-api.ts'
+import { describeCount, describeRunning, describeSkipped } from './describe-replay.ts'
 
 type Row = Readonly<Record<string, unknown>>
 type Filter = Readonly<Record<string, string | number>>
@@ -128,23 +129,17 @@ const bodyOf = (filter: Filter, perMinute: number | undefined): object => ({
   ...(perMinute !== undefined && { per_minute: perMinute }),
 })
 
-const printSkipped = (skipped: unknown): string =>
-  Object.entries(skipped as Row)
-    .map(([reason, count]) => `, ${word(count)} left out: ${reason}`)
-    .join('')
-
 /** `waypost replay`: counts what would be sent once more. @returns exit code: 0 */
 export async function askReplay(config: Config, filter: Filter, perMinute: number | undefined): Promise<number> {
   const counts = await ask(config, '/v1/replays', bodyOf(filter, perMinute))
-  const number = `${counts['is_cut'] === true ? 'at least ' : ''}${word(counts['replayed'])}`
-  return say(`Would be sent once more: ${number}${printSkipped(counts['skipped'])}.\nDry run: nothing was sent; --yes does it.`) // prettier-ignore
+  const { replayed, skipped } = counts as { readonly replayed: number; readonly skipped: Record<string, number> }
+  return say(describeCount({ replayed, skipped, isCut: counts['is_cut'] === true }))
 }
 
 /** `waypost replay --yes`: begins a replay. @returns exit code: 0 */
 export async function runReplay(config: Config, filter: Filter, perMinute: number | undefined): Promise<number> {
   const replay = await ask(config, '/v1/replays?dry_run=false', bodyOf(filter, perMinute))
-  const id = word(replay['replay_id'])
-  return say(`Replay ${id} runs. How far it is: waypost replay list. To end it: waypost replay cancel ${id}`)
+  return say(describeRunning(word(replay['replay_id'])))
 }
 
 /** `waypost replay list`: the newest replays. @returns exit code: 0 */
@@ -162,5 +157,5 @@ export async function printReplays(config: Config): Promise<number> {
 /** `waypost replay cancel`. @returns exit code: 0 */
 export async function cancelReplayById(config: Config, replayId: string): Promise<number> {
   const replay = await ask(config, `/v1/replays/${encodeURIComponent(replayId)}/cancel`, {})
-  return say(`Replay ${replayId} is ${word(replay['state'])}, with ${word(replay['replayed'])} sent${printSkipped(replay['skipped'])}.`) // prettier-ignore
+  return say(`Replay ${replayId} is ${word(replay['state'])}, with ${word(replay['replayed'])} sent${describeSkipped(replay['skipped'] as object)}.`) // prettier-ignore
 }

@@ -17,6 +17,7 @@ const ask = async (pool: Pool, question: EndpointsQuestion): Promise<string> => 
 test('waypost endpoints pauses, resumes, lists, enables and rotates, and says what it did', async (t) => {
   const { pool } = await withDatabase(t)
   await applyConfiguration(pool, CONFIGURATION, { by: 'test' })
+  const recovery = { verb: 'recover', id: 'crm', since: '2026-01-01T00:00:00Z', perMinute: 30 } as const
   const crm = { object: 'endpoint', id: 'crm' } as const
   assert.equal(await ask(pool, { verb: 'list' }), 'done: Every endpoint is in order.')
   assert.equal(await ask(pool, { verb: 'pause', ...crm, note: 'fraud?' }), 'done: Postbacks of the endpoint crm wait.')
@@ -37,9 +38,26 @@ test('waypost endpoints pauses, resumes, lists, enables and rotates, and says wh
   assert.match(await ask(pool, { verb: 'enable', id: 'crm' }), /^done: .* is in service again\.\nIt missed nothing\.$/)
   assert.equal(await ask(pool, { verb: 'enable', id: 'crm' }), 'failed: The endpoint "crm" is not disabled.')
   assert.equal(
-    await ask(pool, { verb: 'recover', id: 'crm', since: '2026-01-01T00:00:00Z' }),
-    'done: 0 deliveries to crm are sent once more.',
+    await ask(pool, { ...recovery, isDryRun: true }),
+    'done: Would be sent once more: 0.\nDry run: nothing was sent; --yes does it.',
   )
+  assert.match(
+    await ask(pool, { ...recovery, isDryRun: false }),
+    /^done: Replay (\S+) runs\. .*waypost replay cancel \1$/,
+  )
+  const { rows } = await pool.query('SELECT per_minute, created_by, filter FROM delivery_replays')
+  assert.deepEqual(rows, [
+    {
+      per_minute: 30,
+      created_by: 'eva',
+      filter: {
+        endpoint_id: 'crm',
+        from: '2025-12-02T00:00:00.000Z',
+        ended_from: '2025-12-31T23:59:59.000Z',
+        missed: true,
+      },
+    },
+  ])
   assert.match(
     await ask(pool, { verb: 'rotate-secret', id: 'crm', keepHours: 24 }),
     /^done: whsec_\S{44}\nThis is the secret of crm as of version 2: put it into your configuration file\.$/,

@@ -1,18 +1,23 @@
 import { rotateSecret } from '#configuration'
 import type { Config } from '#config'
 import { createLogLines } from '#platform/log-lines'
+import { systemClock } from '#platform/clock'
 import { createPool, migratePostgres, type Pool } from '#platform/postgres'
 import {
+  countReplay,
+  createReplay,
   enableEndpoint,
   listFailing,
   listPauses,
+  missedFilter,
   pauseDeliveries,
-  recoverMissed,
+  replayLimits,
   resumeDeliveries,
   type PausedObject,
 } from '#postbacks'
 
 import { callerName } from './apply-file.ts'
+import { describeCount, describeRunning } from './describe-replay.ts'
 import { dataPaths } from './data-directory.ts'
 import { reachDatabase } from './engines.ts'
 
@@ -22,7 +27,13 @@ export type EndpointsQuestion =
   | { readonly verb: 'pause'; readonly object: PausedObject; readonly id: string; readonly note: string | undefined }
   | { readonly verb: 'resume'; readonly object: PausedObject; readonly id: string }
   | { readonly verb: 'enable'; readonly id: string }
-  | { readonly verb: 'recover'; readonly id: string; readonly since: string }
+  | {
+      readonly verb: 'recover'
+      readonly id: string
+      readonly since: string
+      readonly perMinute: number | undefined
+      readonly isDryRun: boolean
+    }
   | { readonly verb: 'rotate-secret'; readonly id: string; readonly keepHours: number }
 
 /** `waypost endpoints`: what is out of order with the receivers of postbacks, and what to do about it.
@@ -70,7 +81,7 @@ export async function answerEndpoints(pool: Pool, question: EndpointsQuestion, b
     case 'enable':
       return printEnabling(pool, question.id)
     case 'recover':
-      return done(await recoverAll(pool, question.id, new Date(question.since)))
+      return recover(pool, question, by)
     case 'rotate-secret':
       return printRotation(pool, question.id, question.keepHours, by)
     default:
@@ -105,15 +116,20 @@ async function printEnabling(pool: Pool, id: string): Promise<Answer> {
   return done(`The endpoint ${id}, which failed since ${since}, is in service again.\n${missed}`)
 }
 
-/** One call after the other, until nothing is left that it had missed when it began. */
-async function recoverAll(pool: Pool, id: string, since: Date): Promise<string> {
-  let total = 0
-  for (let remaining = 1; remaining > 0;) {
-    const recovery = await recoverMissed(pool, id, since)
-    total += recovery.replayed
-    remaining = recovery.replayed === 0 ? 0 : recovery.remaining
-  }
-  return `${total} deliveries to ${id} are sent once more.`
+/** As `waypost replay`: counts at first, and begins a replay with --yes. */
+async function recover(
+  pool: Pool,
+  { id, since, perMinute, isDryRun }: Extract<EndpointsQuestion, { verb: 'recover' }>,
+  by: string,
+): Promise<Answer> {
+  const filter = missedFilter(id, new Date(since))
+  if (isDryRun) return done(describeCount(await countReplay(pool, filter, { role: 'owner' })))
+  const replay = await createReplay(pool, {
+    ...{ filter, by, tenant: { role: 'owner' }, nowMs: systemClock.now() },
+    perMinute: perMinute ?? replayLimits.perMinuteDefault,
+  })
+  if (replay !== undefined) return done(describeRunning(replay.replay_id))
+  return failed(`${replayLimits.runningMax} replays are running; wait for one to end.`)
 }
 
 async function printRotation(pool: Pool, id: string, keepHours: number, by: string): Promise<Answer> {

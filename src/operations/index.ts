@@ -11,6 +11,7 @@ export { explainUrl, simulateFile, testRuleText } from './routing-commands.ts'
 export { parseRoles, roles } from './roles.ts'
 export type { Role } from './roles.ts'
 export { serve } from './serve.ts'
+export { correctConversion } from './conversions-command.ts'
 export { onStopRequest } from './signals.ts'
 export {
   askReplay,

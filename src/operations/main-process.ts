@@ -31,10 +31,9 @@ import {
   keepHistory,
   printWaitingSeries,
   runReplays,
-  startDelivery,
+  startDeliveryThreads,
+  tellNotices,
   watchQueueLengths,
-  watchTries,
-  workerSettings,
 } from '#postbacks'
 import { followSnapshots, type SnapshotFollower } from '#snapshots'
 
@@ -48,11 +47,14 @@ import { withFreePort } from './ports.ts'
 import { RECONCILE_WAIT_MS } from './reconcile-installation.ts'
 import { reconcile } from './reconcile/index.ts'
 import type { Role } from './roles.ts'
+import { startWatchPage } from './watch-page.ts'
 
 /** The running installation, as far as this process runs it. */
 export type Main = {
   readonly edge: EdgeProcess | undefined
   readonly apiPort: number | undefined
+  /** Of health and metrics, in a process without the API. */
+  readonly metricsPort: number | undefined
   /** Undefined where PostgreSQL is the operator's own. */
   readonly postgresPid: number | undefined
   readonly configVersion: number
@@ -105,7 +107,7 @@ async function startParts(options: MainOptions, parts: Parts): Promise<Omit<Main
     needsFacts(roles) ? timed(start, 'ClickHouse ready', () => openMigratedFacts(start)) : undefined,
   ] as const)
   const snapshots = await followConfiguration(start)
-  const apiPort = await timed(start, 'Pipeline, delivery and API ready', () =>
+  const { apiPort, metricsPort } = await timed(start, 'Pipeline, delivery and API ready', () =>
     startRoles(start, {
       ...{ ...stores, snapshots, facts },
       pool: database.pool,
@@ -113,7 +115,7 @@ async function startParts(options: MainOptions, parts: Parts): Promise<Omit<Main
       edgePort: edge?.port ?? config.edgePort,
     }),
   )
-  return { edge, apiPort, postgresPid: database.serverPid, configVersion: database.configVersion }
+  return { edge, apiPort, metricsPort, postgresPid: database.serverPid, configVersion: database.configVersion }
 }
 
 /** What every step of the start needs. */
@@ -174,7 +176,6 @@ async function startEdge({ config, paths, parts, program, databaseUrl, logLines 
 
 /** Connections of the main process: with those of the edge and of short commands below the 60 of the embedded server. */
 const CONNECTIONS_MAX = 24
-const DELIVERY_CONNECTIONS_MAX = 10
 
 type Database = { readonly pool: Pool; readonly serverPid: number | undefined; readonly configVersion: number }
 
@@ -271,50 +272,55 @@ type Shared = {
 }
 
 /** Starts the roles of this process, each after what it feeds.
- * @returns the port of the API, where it runs here
+ * @returns where the API listens, or else the pages for operators
  */
-async function startRoles(start: Start, shared: Shared): Promise<number | undefined> {
+async function startRoles(start: Start, shared: Shared): Promise<Pick<Main, 'apiPort' | 'metricsPort'>> {
   const { roles } = start
   const metrics: MetricsText[] = []
-  if (roles.includes('delivery')) metrics.push(await startDeliveryRole(start, shared))
+  if (roles.includes('delivery')) metrics.push(startDeliveryRole(start, shared))
   const pipeline = roles.includes('pipeline') ? await startPipelineRole(start, shared) : undefined
   if (pipeline !== undefined) metrics.push(() => pipeline.readMetrics())
-  return roles.includes('api') ? startApiRole(start, shared, pipeline, metrics) : undefined
+  if (roles.includes('api'))
+    return { apiPort: await startApiRole(start, shared, pipeline, metrics), metricsPort: undefined }
+  return { apiPort: undefined, metricsPort: await startWatching(start, shared, metrics) }
+}
+
+/** A process without the API has no other page that tells how it is. */
+async function startWatching(
+  { config, roles, parts, logLines }: Start,
+  { pool, snapshots }: Shared,
+  metrics: readonly MetricsText[],
+): Promise<number> {
+  const { metricsHost: host, metricsPort } = config
+  const page = await withFreePort('WAYPOST_METRICS_PORT', metricsPort, () =>
+    startWatchPage({ host, port: metricsPort, roles, pool, snapshots, metrics, logLines }),
+  )
+  parts.add('watch page', () => page.stop())
+  return page.port
 }
 
 /** Text for GET /metrics. */
 type MetricsText = () => string | Promise<string>
 
-async function startDeliveryRole(
-  { config, parts, logLines, databaseUrl }: Start,
+function startDeliveryRole(
+  { config, paths, parts, logLines, databaseUrl }: Start,
   { pool, snapshots }: Shared,
-): Promise<MetricsText> {
-  const isLeaseFenced = !config.faultGuardsOff.has('fence')
-  const tries = watchTries({ pool, logLines })
-  const { onRecorded } = tries
-  const proxy = config.postbackProxy
-  const own = createPool(databaseUrl, {
-    max: DELIVERY_CONNECTIONS_MAX,
-    applicationName: 'waypost delivery',
-    settings: workerSettings,
+): MetricsText {
+  const delivery = startDeliveryThreads({
+    ...{ databaseUrl, snapshots, logLines },
+    secretKeys: config.secretKeys.length > 0 ? { keys: config.secretKeys } : { file: paths.secretKeys },
+    proxy: config.postbackProxy,
+    isLeaseFenced: !config.faultGuardsOff.has('fence'),
+    logLevel: config.logLevel,
+    threads: config.deliveryThreads,
+    perHostMax: config.postbackHostConcurrency,
   })
-  parts.add('delivery connections', () => own.end())
-  const delivery = await startDelivery({
-    pool: own,
-    snapshots,
-    clock: systemClock,
-    logLines,
-    isLeaseFenced,
-    proxy,
-    onRecorded,
-  })
-  parts.add('delivery', async () => {
-    await delivery.stop()
-    await tries.stop()
-  })
+  parts.add('delivery', () => delivery.stop())
   const replays = runReplays({ pool, logLines })
   parts.add('replays', () => replays.stop())
-  return tries.metrics
+  const notices = tellNotices({ pool, snapshots, logLines })
+  parts.add('notices', () => notices.stop())
+  return delivery.metrics
 }
 
 async function startPipelineRole({ config, parts, logLines }: Start, shared: Shared): Promise<Pipeline> {

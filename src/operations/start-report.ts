@@ -5,7 +5,12 @@ import type { Main } from './main-process.ts'
 
 /** What a person sees once everything runs: what runs where, and what to try first. */
 export function describeStart(config: Config, main: Main, tookMs: number): string {
-  const rows = [...edgeRow(config, main), ...apiRow(config, main), ...engineRows(config, main)]
+  const rows = [
+    ...edgeRow(config, main),
+    ...apiRow(config, main),
+    ...watchRow(config, main),
+    ...engineRows(config, main),
+  ]
   const key =
     config.apiKey === undefined ? `owner_api_key in ${dataPaths(config.dataDir).secrets}` : 'as WAYPOST_API_KEY says'
   return [
@@ -23,6 +28,9 @@ const edgeRow = (config: Config, { edge }: Main): readonly Row[] =>
 
 const apiRow = (config: Config, { apiPort }: Main): readonly Row[] =>
   apiPort === undefined ? [] : [['api', urlOf(config.apiHost, apiPort), '/v1/…, described in /openapi.json']]
+
+const watchRow = (config: Config, { metricsPort }: Main): readonly Row[] =>
+  metricsPort === undefined ? [] : [['metrics', urlOf(config.metricsHost, metricsPort), '/metrics, /healthz, /readyz']]
 
 function engineRows(config: Config, { postgresPid }: Main): readonly Row[] {
   const paths = dataPaths(config.dataDir)

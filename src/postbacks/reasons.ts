@@ -74,5 +74,6 @@ export const noticeKinds = {
   endpoint_disabled:
     'Nothing was delivered for five days, or the receiver answered 410: deliveries wait until they expire.',
   endpoint_recovered: 'A disabled endpoint answered again and is in service; what it missed can be replayed.',
+  quota_used: 'The quota of the endpoint is used up; what is due waits until its next period.',
 } as const
 export type NoticeKind = keyof typeof noticeKinds

@@ -52,7 +52,7 @@ export async function openBench(t: TestContext, endpoints: readonly PostbackEndp
         : new Promise((resolve) => waiting.push({ count, resolve })),
     lateCount: () => lateCount,
     start: async (over = {}) => {
-      const delivery = await startDelivery({
+      const delivery = startDelivery({
         pool,
         snapshots: { current: () => snapshot },
         clock: systemClock,

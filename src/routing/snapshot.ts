@@ -108,6 +108,8 @@ export type Offer = {
     readonly hmac_secrets: readonly string[]
     /** Addresses or CIDR blocks; empty: any. */
     readonly allowed_addresses: readonly string[]
+    /** What a repeated postback with another amount does; left out: the conversion is worth what was said last. */
+    readonly repeated_amounts?: 'refuse'
   }
   /** Whom the offer takes, e.g. by country; left out: everyone. */
   readonly rule?: Rule
@@ -234,7 +236,7 @@ export type Link = {
 
 /** What an outbound postback may be sent for. */
 export type PostbackTrigger =
-  'click' | 'lead' | 'sale' | 'rejected' | 'hold_released' | 'status_changed' | 'payout_changed' | 'event'
+  'click' | 'lead' | 'sale' | 'rejected' | 'hold_released' | 'status_changed' | 'payout_changed' | 'event' | 'notice'
 
 /** The only places that the endpoints of an advertiser may send to. A list that is left out allows everything public. */
 export type PostbackAllow = {

@@ -11,6 +11,7 @@ import {
   runWaypost,
   startInstallation,
   type CommandResult,
+  type Installation,
 } from './installation.ts'
 
 const LAMP = `
@@ -46,6 +47,7 @@ type World = {
   readonly file: (name: string, text: string) => string
   /** Id of a click on the link, once it can be looked up. */
   readonly clickId: string
+  readonly installation: Installation
 }
 
 /** Version 2 has the lamp behind the link, version 3 the torch; there is a click of version 2. */
@@ -75,7 +77,7 @@ async function startWorld(t: TestContext): Promise<World> {
     20_000,
   )
   assert.equal((await waypost('apply', file('torch.yaml', TORCH))).code, 0)
-  return { waypost, env: installationEnvironment({ dataDir, edgePort, apiPort }), file, clickId }
+  return { waypost, env: installationEnvironment({ dataDir, edgePort, apiPort }), file, clickId, installation }
 }
 
 const succeeded = ({ code, stdout, stderr }: CommandResult): string => {
@@ -94,7 +96,7 @@ const failed = async (result: Promise<CommandResult>, message: RegExp, exitCode:
 }
 
 test('the commands that ask of routing and of versions', async (t) => {
-  const { waypost, env, file, clickId } = await startWorld(t)
+  const { waypost, env, file, clickId, installation } = await startWorld(t)
 
   await t.test('explain prints the decision in sentences, the target and the version', async () => {
     const visitor = ['--ip', '192.0.2.1', '--country', 'DE', '--user-agent', IPHONE, '--language', 'de-AT']
@@ -166,6 +168,31 @@ test('the commands that ask of routing and of versions', async (t) => {
     assert.ok(Number(count) >= 1, moved)
     assert.match(moved, new RegExp(`^  ${count}  lamp / lamp → torch / torch$`, 'm'))
     assert.match(moved, /^What clicks do not tell:$/m)
+  })
+
+  await t.test('conversions correct sets what one conversion is worth, and the books agree', async () => {
+    const { edgeUrl, api } = installation
+    const sent = await fetch(`${edgeUrl}/postback?clickid=${clickId}&status=lead&txid=1&secret=secret-of-acme`)
+    assert.equal(sent.status, 200, await sent.text())
+    const { items } = await eventually(
+      () => api<{ items: readonly { conversion_id: string }[] }>('/v1/conversions'),
+      (page) => page.items.length === 1,
+      20_000,
+    )
+    const id = items[0]!.conversion_id
+    const correct = ['conversions', 'correct', id, '--reason', 'the rate of May'] as const
+    assert.equal(
+      succeeded(await waypost(...correct, '--revenue', '2.5')),
+      `The conversion ${id} has payout 0.00, revenue 2.50 USD, as of its revision 2.\n`,
+    )
+    await Promise.all([
+      failed(waypost(...correct, '--revenue', '2.50'), /It has these amounts already/),
+      failed(waypost(...correct, '--payout', 'much'), /Correct --payout\./, 2),
+      failed(waypost(...correct), /takes --payout, --revenue or both/, 2),
+      failed(waypost('conversions', 'list'), /knows one verb/, 2),
+    ])
+    const reconciled = await waypost('reconcile')
+    assert.equal(reconciled.code, 0, reconciled.stdout)
   })
 
   await t.test('simulate says what is wrong with what it is asked', async () => {

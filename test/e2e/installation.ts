@@ -93,6 +93,8 @@ export function installationEnvironment(
     WAYPOST_DATA_DIR: dataDir,
     WAYPOST_EDGE_PORT: String(edgePort),
     WAYPOST_API_PORT: String(apiPort),
+    // Several processes of a test may have the page for operators: each where there is room.
+    WAYPOST_METRICS_PORT: '0',
     WAYPOST_API_KEY: API_KEY,
     ...more,
   }

@@ -1,9 +1,13 @@
-/** The delivery engine as the main process runs it: fair claims, signatures, one row per attempt. */
+/** The delivery engine as an installation runs it: in threads, fair claims, signatures, one row per attempt. */
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { readConfig } from '#config'
 import { inTransaction, createPool, type Pool } from '#platform/postgres'
 import { systemClock } from '#platform/clock'
 import { createLogLines } from '#platform/log-lines'
-import { startDelivery, workerSettings, type Delivery } from '#postbacks'
+import { startDelivery, startDeliveryThreads, workerSettings } from '#postbacks'
 import type { Snapshot } from '#routing'
+import { relayedSnapshots, type RelayedSnapshots } from '#snapshots'
 import { answerParent } from '../answering-process.ts'
 import { timeClaims, type ClaimTimes } from '../claim-times.ts'
 import { affiliateOf } from '../configuration.ts'
@@ -12,54 +16,104 @@ import { readSnapshot } from '../delivery-database.ts'
 import { startProfile } from './profile.ts'
 import { chunksOf, timed, type Contender, type ContenderInput, type Range } from './contender.ts'
 
+const { deliveryThreads: THREADS } = readConfig({})
+
 const logLines = createLogLines('bench', 'warn')
+
+type OurInput = Pick<ContenderInput, 'databaseUrl' | 'profileDir'> & {
+  /** Whether claims are to be timed: that, like a profile, is taken in this thread, and the engine is in it too. */
+  readonly timesClaims?: boolean
+}
 
 let pool: Pool
 /** As configured, and with endpoints paused. */
 let configured: Snapshot
 let snapshot: Snapshot
 let takeClaimTimes: () => ClaimTimes
-let delivery: Delivery | undefined
-let profileDir: string | undefined
-let endProfile: () => Promise<void> = () => Promise.resolve()
+let engine: Engine
 /** Deliveries that are waiting for their end, and who wants to know when there is none any more. */
 let waiting = 0
 let onEmpty: () => void = () => undefined
 
-async function stop(): Promise<void> {
-  await delivery?.stop()
-  await endProfile()
+function noteEnds(count: number): void {
+  waiting -= count
+  if (waiting === 0) onEmpty()
 }
 
-async function start(): Promise<void> {
-  if (profileDir !== undefined) endProfile = await startProfile(profileDir)
-  delivery = await startDelivery({
-    pool,
-    logLines,
-    snapshots: { current: () => snapshot },
-    clock: systemClock,
-    onRecorded: (completions) => {
-      waiting -= completions.filter(({ outcome }) => outcome !== 'retry').length
-      if (waiting === 0) onEmpty()
+type Engine = {
+  /** Delivers by the present configuration from now on. */
+  readonly begin: () => Promise<void>
+  /** What waits goes on waiting. */
+  readonly pause: () => Promise<void>
+  readonly stop: () => Promise<void>
+}
+
+/** The threads stay: an installation starts them once. */
+function engineInThreads(databaseUrl: string): Engine {
+  const snapshots: RelayedSnapshots = relayedSnapshots(undefined)
+  const threads = startDeliveryThreads({
+    ...{
+      databaseUrl,
+      snapshots,
+      logLines,
+      proxy: undefined,
+      isLeaseFenced: true,
+      logLevel: 'warn',
+      threads: THREADS,
+      perHostMax: 64,
     },
+    secretKeys: { file: join(tmpdir(), `waypost-bench-keys-${process.pid}.json`) },
+    onRecorded: ({ delivered, gave_up }) => noteEnds(delivered + gave_up),
   })
+  return {
+    begin: async () => Promise.resolve(snapshots.take({ ...snapshot })),
+    pause: async () => Promise.resolve(snapshots.take(withPaused(() => true))),
+    stop: () => threads.stop(),
+  }
+}
+
+function engineHere(profileDir: string | undefined): Engine {
+  let delivery: ReturnType<typeof startDelivery> | undefined
+  let endProfile: () => Promise<void> = () => Promise.resolve()
+  const stop = async (): Promise<void> => {
+    await delivery?.stop()
+    await endProfile()
+  }
+  return {
+    begin: async () => {
+      if (profileDir !== undefined) endProfile = await startProfile(profileDir)
+      delivery = startDelivery({
+        pool,
+        logLines,
+        snapshots: { current: () => snapshot },
+        clock: systemClock,
+        onRecorded: (completions) => noteEnds(completions.filter(({ outcome }) => outcome !== 'retry').length),
+      })
+    },
+    pause: stop,
+    stop,
+  }
+}
+
+function withPaused(isPaused: (affiliateId: string) => boolean): Snapshot {
+  const endpoints = configured.endpoints.map((endpoint) =>
+    isPaused(endpoint.scope.affiliate_id ?? '') ? { ...endpoint, status: 'paused' as const } : endpoint,
+  )
+  return { ...configured, endpoints }
 }
 
 const answers = {
-  open: async ({ databaseUrl, profileDir: dir }: Pick<ContenderInput, 'databaseUrl' | 'profileDir'>) => {
-    profileDir = dir
+  open: async ({ databaseUrl, profileDir, timesClaims = false }: OurInput) => {
     pool = createPool(databaseUrl, { settings: workerSettings })
     takeClaimTimes = timeClaims(pool)
     configured = await readSnapshot(pool)
     snapshot = configured
+    engine = timesClaims || profileDir !== undefined ? engineHere(profileDir) : engineInThreads(databaseUrl)
   },
   /** Pauses the endpoints of these affiliates: what waits for them goes on waiting. */
   pause: (affiliateIds: readonly string[]) => {
     const paused = new Set(affiliateIds)
-    const endpoints = configured.endpoints.map((endpoint) =>
-      paused.has(endpoint.scope.affiliate_id ?? '') ? { ...endpoint, status: 'paused' as const } : endpoint,
-    )
-    snapshot = { ...configured, endpoints }
+    snapshot = withPaused((affiliateId) => paused.has(affiliateId))
   },
   resume: () => {
     snapshot = configured
@@ -75,18 +129,19 @@ const answers = {
     const drained = await timed(async () => {
       const empty = Promise.withResolvers<void>()
       onEmpty = () => empty.resolve()
-      await start()
+      await engine.begin()
       await empty.promise
     })
-    await stop()
+    await engine.pause()
     return drained
   },
-  /** Delivers what comes, until closed. */
-  start,
+  /** Delivers what comes, until stopped. */
+  start: () => engine.begin(),
   takeClaimTimes: () => takeClaimTimes(),
   /** Ends what is under way; what waits goes on waiting. */
-  stop,
+  stop: () => engine.pause(),
   close: async () => {
+    await engine.stop()
     await pool.end()
   },
 } satisfies Contender & Record<string, unknown>

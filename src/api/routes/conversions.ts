@@ -3,8 +3,9 @@ import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 
 import { asTenant, ownIds } from '#accounts'
-import { changeStatus } from '#conversions'
+import { changeStatus, correctAmounts } from '#conversions'
 import { WaypostError } from '#platform/errors'
+import { parseAmount } from '#platform/money'
 
 import type { Api } from '../api.ts'
 import { principalOf, readableBy, writableBy } from '../authorize.ts'
@@ -179,6 +180,47 @@ export function addConversionRoutes(plain: FastifyInstance, api: Api): void {
     },
   )
 
+  server.post(
+    '/v1/conversions/:conversion_id/amounts',
+    {
+      config: writableBy('owner'),
+      schema: {
+        tags: ['conversions'],
+        summary: 'Correct the payout and the revenue of one conversion, with its bookings and postbacks',
+        params: parameters,
+        body: Type.Object(
+          {
+            payout: Type.Optional(amountText('Owed to the affiliate, of the currency of the conversion')),
+            revenue: Type.Optional(amountText('Owed by the advertiser')),
+            reason: Type.String({ description: 'Why, for the record', minLength: 1, maxLength: 500, pattern: '\\S' }),
+          },
+          { additionalProperties: false, minProperties: 2 },
+        ),
+        response: answers(conversion),
+      },
+    },
+    async (request) => {
+      const tenant = principalOf(request)
+      const snapshot = api.snapshots.current()
+      if (snapshot === undefined) throw new WaypostError('not_ready')
+      const conversionId = request.params.conversion_id
+      const { payout, revenue, reason } = request.body
+      const correction = await correctAmounts(api.pool, snapshot, {
+        conversionId,
+        payoutMicros: readAmount('payout', payout),
+        revenueMicros: readAmount('revenue', revenue),
+        reason: reason.trim(),
+        by: `API key ${tenant.name}`,
+        at: api.clock.now(),
+      })
+      if (correction.kind === 'not_found') throw new WaypostError('not_found')
+      if (correction.kind === 'refused') throw new RequestError('conflict', correctionRefusals[correction.reason])
+      const row = await asTenant(api.pool, tenant, (tx) => findConversion(tx, conversionId))
+      if (row === undefined) throw new WaypostError('not_found')
+      return conversionJson(row, tenant) as never
+    },
+  )
+
   server.get(
     '/v1/balances',
     {
@@ -207,6 +249,21 @@ export function addConversionRoutes(plain: FastifyInstance, api: Api): void {
       return { items: rows.slice(0, limit) as never, is_truncated: rows.length > limit }
     },
   )
+}
+
+const correctionRefusals = {
+  duplicate: 'it has these amounts already',
+  rejected: 'a rejected conversion is worth nothing',
+  no_affiliate: 'it has no affiliate who could be paid',
+} as const
+
+/** @returns undefined: it is not given */
+function readAmount(field: string, text: string | undefined): bigint | undefined {
+  if (text === undefined) return undefined
+  const amount = parseAmount(text)
+  if (amount === undefined || amount < 0n)
+    throw new RequestError('request_invalid', 'must be a decimal amount such as 12.50, not below 0', field)
+  return amount
 }
 
 const BALANCES_MAX = 1_000

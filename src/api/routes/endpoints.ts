@@ -4,18 +4,11 @@ import { Type } from 'typebox'
 
 import { KEEP_HOURS_DEFAULT, KEEP_HOURS_MAX, rotateSecret } from '#configuration'
 import { WaypostError } from '#platform/errors'
-import {
-  enableEndpoint,
-  listFailing,
-  readHeld,
-  readQuotaUse,
-  readWaiting,
-  recoverMissed,
-  waitReasons,
-} from '#postbacks'
+import { enableEndpoint, listFailing, readHeld, readQuotaUse, readWaiting, missedFilter, waitReasons } from '#postbacks'
 import type { PostbackEndpoint } from '#routing'
 
 import type { Api } from '../api.ts'
+import { askReplay, dryRun, perMinute, replayAnswers } from '../ask-replay.ts'
 import { principalOf, readableBy, writableBy } from '../authorize.ts'
 import { RequestError } from '../errors.ts'
 import { ownsEndpoint } from '../own-endpoint.ts'
@@ -107,21 +100,25 @@ export function addEndpointRoutes(plain: FastifyInstance, api: Api): void {
       config: writableBy('owner', 'advertiser', 'affiliate'),
       schema: {
         tags: ['postbacks'],
-        summary: 'Send once more what was given up since a time, oldest first, 1 000 at most in one call',
+        summary: 'Send once more what was given up since a time, as a replay; at first only count it',
         params,
-        body: Type.Object({ since: instantText('Given up at or after') }, { additionalProperties: false }),
-        response: answers(
-          Type.Object({
-            replayed: Type.Integer({ description: 'New deliveries, with the event ids that they had' }),
-            remaining: Type.Integer({ description: 'Call again until it is 0' }),
-          }),
+        querystring: queryOf({ dry_run: Type.Optional(dryRun) }),
+        body: Type.Object(
+          { since: instantText('Given up at or after'), per_minute: Type.Optional(perMinute) },
+          { additionalProperties: false },
         ),
+        response: replayAnswers,
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { endpoint_id } = request.params
-      if (!(await ownsEndpoint(api, principalOf(request), endpoint_id))) throw new WaypostError('not_found')
-      return recoverMissed(api.pool, endpoint_id, new Date(request.body.since))
+      const principal = principalOf(request)
+      if (!(await ownsEndpoint(api, principal, endpoint_id))) throw new WaypostError('not_found')
+      const { since, per_minute } = request.body
+      const filter = missedFilter(endpoint_id, new Date(since))
+      const isDryRun = request.query.dry_run !== false
+      const { status, body } = await askReplay(api, principal, { filter, perMinute: per_minute, isDryRun })
+      return reply.code(status).send(body as never)
     },
   )
 

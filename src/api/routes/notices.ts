@@ -21,7 +21,9 @@ const notice = Type.Object({
   endpoint_id: nullable(Type.String()),
   advertiser_id: nullable(Type.String()),
   affiliate_id: nullable(Type.String()),
-  details: openObject('`failing_since`, `hours`, `reason`, `missed`'),
+  details: openObject(
+    '`failing_since`, `hours`, `reason`, `missed`; of a quota `count`, `per`, `zone`, `period_start`',
+  ),
 })
 
 const toJson = ({ notice_id, at, kind, ...rest }: Notice): Record<string, unknown> => ({
@@ -41,7 +43,7 @@ export function addNoticeRoutes(plain: FastifyInstance, api: Api): void {
       config: readableBy('owner', 'advertiser', 'affiliate'),
       schema: {
         tags: ['postbacks'],
-        summary: 'Endpoints that fail, were disabled or came back, newest first',
+        summary: 'Endpoints that fail, were disabled, came back or used their quota up, newest first',
         querystring: queryOf({
           endpoint_id: Type.Optional(idText('Of this endpoint')),
           kind: Type.Optional(oneWord(kinds, 'Of this kind')),

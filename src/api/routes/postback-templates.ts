@@ -21,6 +21,18 @@ const template = Type.Object({
   method: oneWord(['GET', 'POST'], 'HTTP method'),
   url: Type.String({ description: 'With `<parameter>` in its place; `[…]` is left out without its parameter' }),
   triggers: Type.Array(Type.String(), { description: 'Unless the endpoint names its own' }),
+  success: nullable(
+    Type.Object(
+      {
+        body: Type.Object({
+          contains: Type.Optional(Type.Array(Type.String())),
+          not_contains: Type.Optional(Type.Array(Type.String())),
+        }),
+        otherwise: Type.String(),
+      },
+      { description: 'What counts as a success, unless the endpoint says it; null: any 2xx' },
+    ),
+  ),
   is_signed: Type.Boolean({ description: 'The endpoint needs a secret' }),
   parameters: Type.Array(parameter),
   note: Type.String(),
@@ -45,13 +57,14 @@ export function addPostbackTemplateRoutes(plain: FastifyInstance): void {
 
 const templateJson = (
   name: string,
-  { label, method, url, triggers, parameters, note, source, isSigned }: ReceiverTemplate,
+  { label, method, url, triggers, parameters, note, source, isSigned, success }: ReceiverTemplate,
 ) => ({
   name,
   label,
   method,
   url,
   triggers,
+  success: success ?? null,
   is_signed: isSigned === true,
   parameters: parameters.map(({ isNeeded, byDefault, ...rest }) => ({
     ...rest,

@@ -4,34 +4,14 @@ import { Type } from 'typebox'
 
 import { asTenant, type Tenant } from '#accounts'
 import { WaypostError } from '#platform/errors'
-import {
-  attemptErrors,
-  cancelReplay,
-  countReplay,
-  createReplay,
-  endedStates,
-  listReplays,
-  replayLimits,
-  type ReplayRow,
-} from '#postbacks'
+import { attemptErrors, cancelReplay, endedStates, listReplays, type ReplayFilter, type ReplayRow } from '#postbacks'
 
 import type { Api } from '../api.ts'
+import { askReplay, dryRun, perMinute, replayAnswers, replayJson, replayShape } from '../ask-replay.ts'
 import { principalOf, readableBy, writableBy } from '../authorize.ts'
-import { RequestError } from '../errors.ts'
 import { apiLimits } from '../limits.ts'
 import { decodeCursor, toPage } from '../paging.ts'
-import {
-  answers,
-  idText,
-  instantText,
-  nullable,
-  oneWord,
-  openObject,
-  pageOf,
-  pageQuery,
-  queryOf,
-  uuidText,
-} from '../schemas.ts'
+import { answers, idText, instantText, oneWord, pageOf, pageQuery, queryOf, uuidText } from '../schemas.ts'
 
 const filter = Type.Object(
   {
@@ -46,33 +26,11 @@ const filter = Type.Object(
     state: Type.Optional(oneWord(endedStates, 'That ended so')),
     http_status: Type.Optional(Type.Integer({ description: 'Answer to the last try', minimum: 100, maximum: 599 })),
     error: Type.Optional(oneWord(Object.keys(attemptErrors), 'What went wrong in the last try')),
+    ended_from: Type.Optional(instantText('That ended at or after')),
+    missed: Type.Optional(Type.Boolean({ description: 'That ended without success: given up or quarantined' })),
   },
   { additionalProperties: false, description: 'Every part that is given must fit; tests of endpoints never do' },
 )
-
-const skipped = Type.Record(Type.String(), Type.Integer(), {
-  description: 'Not sent, by reason; see docs/states/delivery.md',
-})
-
-const replayShape = Type.Object({
-  replay_id: Type.String(),
-  created_at: instantText('When it was asked for'),
-  created_by: Type.String({ description: 'Name of the API key' }),
-  filter: openObject('As it was asked for'),
-  per_minute: Type.Integer(),
-  state: oneWord(['running', 'done', 'cancelled'], 'What it is doing'),
-  replayed: Type.Integer({ description: 'New deliveries made' }),
-  skipped,
-  progress: Type.Number({ description: '0 to 1: how far it is in the time that it covers' }),
-  finished_at: nullable(instantText('When it ended')),
-})
-
-const counted = Type.Object({
-  dry_run: Type.Literal(true),
-  replayed: Type.Integer({ description: 'Would be sent' }),
-  skipped,
-  is_cut: Type.Boolean({ description: `More than ${replayLimits.countMax} fit; no more are counted` }),
-})
 
 export function addReplayRoutes(plain: FastifyInstance, api: Api): void {
   const server = plain.withTypeProvider<TypeBoxTypeProvider>()
@@ -88,42 +46,23 @@ export function addReplayRoutes(plain: FastifyInstance, api: Api): void {
         tags: ['postbacks'],
         summary: 'Send deliveries that fit a filter once more, under the same event ids; at first only count them',
         querystring: queryOf({
-          dry_run: Type.Optional(Type.Boolean({ description: 'Only count', default: true })),
+          dry_run: Type.Optional(dryRun),
         }),
         body: Type.Object(
           {
             filter,
-            per_minute: Type.Optional(
-              Type.Integer({
-                description: 'New deliveries in a minute at most',
-                minimum: 1,
-                maximum: replayLimits.perMinuteMax,
-                default: replayLimits.perMinuteDefault,
-              }),
-            ),
+            per_minute: Type.Optional(perMinute),
           },
           { additionalProperties: false },
         ),
-        response: { ...answers(counted), ...answers(replayShape, 201) },
+        response: replayAnswers,
       },
     },
     async (request, reply) => {
-      const { filter: wanted, per_minute: perMinute = replayLimits.perMinuteDefault } = request.body
-      const tenant = principalOf(request)
-      if (request.query.dry_run !== false) {
-        const { isCut, ...counts } = await asTenant(api.pool, tenant, (tx) => countReplay(tx, wanted as never, tenant))
-        return reply.send({ dry_run: true, ...counts, is_cut: isCut } as never)
-      }
-      const replay = await createReplay(api.pool, {
-        filter: wanted as never,
-        perMinute,
-        by: tenant.name,
-        tenant,
-        nowMs: api.clock.now(),
-      })
-      if (replay === undefined)
-        throw new RequestError('conflict', `${replayLimits.runningMax} replays are running; wait for one to end`)
-      return reply.code(201).send(replayJson(replay) as never)
+      const { filter: wanted, per_minute: perMinute } = request.body
+      const asked = { filter: wanted as ReplayFilter, perMinute, isDryRun: request.query.dry_run !== false }
+      const { status, body } = await askReplay(api, principalOf(request), asked)
+      return reply.code(status).send(body as never)
     },
   )
 
@@ -187,17 +126,4 @@ async function findReplay(api: Api, tenant: Tenant, replayId: string): Promise<R
   const [row] = await asTenant(api.pool, tenant, (tx) => listReplays(tx, { replay_id: replayId }, undefined, 1))
   if (row === undefined) throw new WaypostError('not_found')
   return row
-}
-
-function replayJson({ created_at, replayed, finished_at, cursor_at, to_at, ...rest }: ReplayRow): object {
-  const fromMs = Date.parse(rest.filter.from)
-  const span = to_at.getTime() - fromMs
-  const done = span <= 0 || rest.state === 'done' ? 1 : (cursor_at.getTime() - fromMs) / span
-  return {
-    ...rest,
-    created_at: created_at.toISOString(),
-    replayed: Number(replayed),
-    progress: Math.min(1, Math.max(0, done)),
-    finished_at: finished_at?.toISOString() ?? null,
-  }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
-import { changeStatus } from '#conversions'
+import { changeStatus, correctAmounts } from '#conversions'
 import { newClickId } from '#platform/ids'
 import {
   clickWith,
@@ -59,6 +59,24 @@ test('everything agrees after traffic of every kind', async (t) => {
   assert.equal(found.get('duplicate_clicks_counted'), '1')
   assert.equal(found.get('duplicate_events_counted'), '1')
   assert.equal(found.get('undecodable_counted'), '1')
+})
+
+test('everything agrees after corrections by hand and repeats with another amount', async (t) => {
+  const w = await withTraffic(t)
+  const click = clickWith()
+  const sale = (amount: number) =>
+    postbackWith(click.click_id, { raw_status: 'sale', txid: 'R', amount_micros: amount, at: nextMs() })
+  await w.append(click, sale(1_000_000), sale(1_000_000), sale(2_500_000))
+  await w.drain()
+  const lead = await w.row<{ id: string }>(`SELECT conversion_id AS id FROM conversions WHERE type = 'lead' LIMIT 1`)
+  const amounts = { conversionId: lead.id, payoutMicros: 1_230_000n, revenueMicros: 4_000_000n }
+  const corrected = { ...amounts, reason: 'agreed', by: 'test', at: nextMs() }
+  assert.equal((await correctAmounts(w.pool, w.snapshot, corrected)).kind, 'corrected')
+  assert.equal((await correctAmounts(w.pool, w.snapshot, corrected)).kind, 'refused')
+  await w.drain()
+  const result = await run(w)
+  assert.deepEqual(wrong(result), [])
+  assert.equal(result.verdict, 'balanced')
 })
 
 test('says that it is behind when the pipeline has not reached the end of the log', async (t) => {

@@ -16,7 +16,7 @@ export type Enabling =
 const ENABLE = 'DELETE FROM endpoint_states WHERE endpoint_id = $1 RETURNING failing_since AS since'
 
 /** Puts a disabled endpoint into service again, and ends the count of its failing. What still waits goes out by itself.
- * @returns what it missed, which recoverMissed replays
+ * @returns what it missed, which a replay by missedFilter sends once more
  */
 export async function enableEndpoint(pool: Pool, endpointId: string): Promise<Enabling> {
   return inTransaction(pool, async (tx) => {

@@ -11,7 +11,8 @@ import { localEndpoint, manyCauses, openBench, type Bench } from '../test-bench.
 import { sampleCause } from '../test-causes.ts'
 import { startReceiver, type Receiver } from '../test-receiver.ts'
 import { enableEndpoint } from './enable.ts'
-import { recoverMissed } from './missed.ts'
+import { createReplay, stepReplays } from '../replay/replay-by-filter.ts'
+import { countMissed, missedFilter } from './missed.ts'
 import { listNotices } from './notices.ts'
 import { listPauses, pauseDeliveries, resumeDeliveries } from './pauses.ts'
 
@@ -219,9 +220,19 @@ test('410 disables the endpoint until somebody enables it, who hears what was mi
   assert.equal(enabling.missed, 1)
   assert.deepEqual(await enableEndpoint(bench.pool, 'tracker'), { kind: 'not_disabled' })
   await receiver.arrival(3)
-  assert.deepEqual(await recoverMissed(bench.pool, 'tracker', enabling.since), { replayed: 1, remaining: 0 })
+  const recover = async (): Promise<void> => {
+    const filter = missedFilter('tracker', enabling.since)
+    const owner = { by: 'test', tenant: { role: 'owner' } } as const
+    await createReplay(bench.pool, { filter, perMinute: 600, nowMs: Date.now(), ...owner })
+    await bench.pool.query('UPDATE delivery_replays SET next_at = now()')
+    await stepReplays(bench.pool)
+  }
+  assert.equal(await countMissed(bench.pool, 'tracker', enabling.since), 1)
+  await recover()
   await receiver.arrival(4)
-  assert.deepEqual(await recoverMissed(bench.pool, 'tracker', enabling.since), { replayed: 0, remaining: 0 })
+  assert.equal(await countMissed(bench.pool, 'tracker', enabling.since), 0)
+  await recover()
+  assert.equal((await bench.rows("SELECT 1 FROM deliveries WHERE kind = 'replay'")).length, 1)
   assert.equal(new Set(receiver.arrivals.map(({ headers }) => headers['webhook-id'])).size, 3)
   assert.deepEqual(await reconcileDeliveries(bench.pool), [])
 })

@@ -57,6 +57,26 @@ test('never more tries start in a period than the quota says, and the next perio
   await opened.book.close()
 })
 
+test('of a quota that is used up there is one notice for each period, however many workers ask', async (t) => {
+  const { pool } = await withDatabase(t)
+  const at = { now: NOW }
+  const quota = { count: 1, per: 'hour', zone: 'Etc/UTC' } as const
+  const notices = async (): Promise<readonly unknown[]> =>
+    (await pool.query("SELECT details ->> 'period_start' AS start FROM notices WHERE kind = 'quota_used'")).rows
+  const useUp = async (): Promise<void> => {
+    const opened = openBook(pool, at)
+    for (let room = await roomOf(opened, quota); room.kind !== 'used'; room = await roomOf(opened, quota))
+      if (room.kind === 'room') opened.book.use('crm')
+    await opened.book.close()
+  }
+  await useUp()
+  await useUp()
+  assert.deepEqual(await notices(), [{ start: '2026-01-01T12:00:00.000Z' }])
+  at.now = NOW + HOUR
+  await useUp()
+  assert.equal((await notices()).length, 2)
+})
+
 test('what was used is known after a restart, and what was not used is given back at the stop', async (t) => {
   const { pool } = await withDatabase(t)
   const at = { now: NOW }

@@ -1,7 +1,7 @@
 import { periodClock } from '#caps'
 import type { Pool } from '#platform/postgres'
 import type { PostbackEndpoint } from '#routing'
-import { ensureQuotas, giveQuotaBack, takeQuota, type QuotaPeriod } from './quota-store.ts'
+import { ensureQuotas, giveQuotaBack, noticeUsedQuota, takeQuota, type QuotaPeriod } from './quota-store.ts'
 
 /** Part of a quota that a worker takes at once, and the most of it. A larger block asks the database less often, and a crash wastes more. */
 const BLOCK_SHARE = 1 / 20
@@ -29,6 +29,8 @@ type Page = {
   isAsked: boolean
   /** When the table had nothing more; undefined: it may have. */
   usedUpAtMs: number | undefined
+  /** That it is used up is on record. */
+  isNoticed: boolean
   touchedAtMs: number
 }
 
@@ -96,7 +98,7 @@ export class QuotaBook {
     const period = { endpointId, per: quota.per, zone: quota.zone, startMs, count: quota.count }
     const page: Page = {
       ...{ quota, period, endMs, inHand: 0, isAsked: false },
-      ...{ usedUpAtMs: undefined, touchedAtMs: nowMs },
+      ...{ usedUpAtMs: undefined, isNoticed: false, touchedAtMs: nowMs },
     }
     this.#pages.set(endpointId, page)
     return page
@@ -138,6 +140,15 @@ export class QuotaBook {
       page.inHand += count
       page.isAsked = false
       page.usedUpAtMs = count === 0 ? this.#options.nowMs() : undefined
+    }
+    await this.#noticeUsed(asked.map(([, page]) => page).filter((page) => page.usedUpAtMs !== undefined))
+  }
+
+  /** Once for each period and worker; the database keeps it to one of them. */
+  async #noticeUsed(pages: readonly Page[]): Promise<void> {
+    for (const page of pages.filter(({ isNoticed }) => !isNoticed)) {
+      await noticeUsedQuota(this.#options.pool, page.period)
+      page.isNoticed = true
     }
   }
 

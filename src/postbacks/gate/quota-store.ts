@@ -1,4 +1,5 @@
-import type { Pool } from '#platform/postgres'
+import { inTransaction, type Pool } from '#platform/postgres'
+import { recordNotices } from './notices.ts'
 
 /** The quota of an endpoint in one period. */
 export type QuotaPeriod = {
@@ -18,6 +19,24 @@ const ENSURE = `
 /** The lock is taken before the amount is computed, so that two workers never get the same. A row of a later period than the one asked for
  * belongs to a machine whose clock is ahead: whoever is behind gets nothing.
  */
+/** One notice for each period, whoever finds its quota used up first. */
+const NOTE_USED = `
+  UPDATE endpoint_quotas SET noticed_start = period_start
+  WHERE endpoint_id = $1 AND per = $2 AND zone = $3 AND period_start = to_timestamp($4::float8 / 1000)
+    AND noticed_start IS DISTINCT FROM period_start`
+
+/** Records that a quota is used up, unless that stands there for this period. */
+export async function noticeUsedQuota(
+  pool: Pool,
+  { endpointId, per, zone, startMs, count }: QuotaPeriod,
+): Promise<void> {
+  await inTransaction(pool, async (tx) => {
+    const { rowCount } = await tx.query(NOTE_USED, [endpointId, per, zone, startMs])
+    const details = { count, per, zone, period_start: new Date(startMs).toISOString() }
+    if (rowCount === 1) await recordNotices(tx, [{ kind: 'quota_used', endpointId, details }])
+  })
+}
+
 const TAKE = `
   UPDATE endpoint_quotas AS q SET period_start = b.period_start, taken = b.before + b.granted
   FROM (

@@ -29,7 +29,7 @@ export type CausingConversion = {
 }
 
 /** The triggers that a conversion fires. */
-export type RevisionTrigger = Exclude<PostbackTrigger, 'event' | 'click'>
+export type RevisionTrigger = Exclude<PostbackTrigger, 'event' | 'click' | 'notice'>
 
 /** Something that partners may be told about: a click, a new state of a conversion, or an event that made no conversion.
  * `at` is when it happened, milliseconds since the epoch.

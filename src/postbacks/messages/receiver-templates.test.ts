@@ -12,6 +12,7 @@ import {
   type ReceiverTemplateName,
 } from './receiver-templates.ts'
 import { sampleCause, sampleEndpoint, sampleSnapshot } from '../test-causes.ts'
+import { answerRulesOf } from '../sending/judge-answer.ts'
 import { validateEndpoint } from './validate-endpoint.ts'
 
 const SECRET = `whsec_${Buffer.alloc(24, 7).toString('base64')}`
@@ -49,9 +50,9 @@ function requestsOf(name: ReceiverTemplateName, parameters: Readonly<Record<stri
 
 const cases: readonly (readonly [ReceiverTemplateName, Readonly<Record<string, string>>, readonly string[]])[] = [
   ['keitaro', { host: 'k.example', key: 'a1/b' }, [
-    'GET https://k.example/a1%2Fb/postback?subid=its%26click&status=sale&payout=12.5&currency=USD&tid=T%201',
-    'GET https://k.example/a1%2Fb/postback?subid=its%26click&status=lead&payout=12.5&currency=USD&tid=',
-    'GET https://k.example/a1%2Fb/postback?subid=its%26click&status=rejected&payout=12.5&currency=USD&tid=T%201',
+    'GET https://k.example/a1%2Fb/postback?subid=its%26click&status=sale&payout=12.5&currency=USD&tid=T%201&return=waypost_ok',
+    'GET https://k.example/a1%2Fb/postback?subid=its%26click&status=lead&payout=12.5&currency=USD&tid=&return=waypost_ok',
+    'GET https://k.example/a1%2Fb/postback?subid=its%26click&status=rejected&payout=12.5&currency=USD&tid=T%201&return=waypost_ok',
   ]],
   ['binom', { host: 'b.example', click_id: 'sub3' }, [
     'GET https://b.example/postback?clickid=third&payout=12.5&cnv_currency=USD&cnv_status=sale&cnv_status2=approved',
@@ -162,3 +163,24 @@ test('a parameter that is a key becomes a secret of the endpoint; with a macro i
   assert.deepEqual(tokenOf('{sub3}'), ['{sub3}', {}])
   assert.deepEqual(tokenOf('{secret.mine}'), ['{secret.mine}', {}])
 })
+
+/** Answers with status 200, and whether the message was taken. */
+const answers200: readonly (readonly [ReceiverTemplateName, string, boolean])[] = [
+  ['tune', 'success=true;', true],
+  ['tune', 'success=false;err_msg=invalid transaction id', false],
+  ['affise', '{"status":1,"message":"Success"}', true],
+  ['affise', '{"status":2,"message":"Broken clickid"}', false],
+  ['affise', '{"status": 2, "message": "Access denied"}', false],
+  ['keitaro', 'waypost_ok', true],
+  ['keitaro', 'Incorrect subid "". Postback ignored.', false],
+  ['everflow', '', true],
+  ['trackier', 'error', true],
+]
+
+for (const [name, body, isTaken] of answers200)
+  test(`${name}: 200 with ${JSON.stringify(body)} is ${isTaken ? 'a success' : 'a failure, tried again for an hour'}`, () => {
+    const [, parameters] = cases.find(([one]) => one === name)!
+    const rules = answerRulesOf(endpointOf(name, parameters))
+    assert.equal(rules.acceptsBody?.(body) ?? true, isTaken)
+    if (!isTaken) assert.equal(rules.otherwise, 'retry_briefly')
+  })

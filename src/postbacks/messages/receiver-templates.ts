@@ -28,6 +28,8 @@ export type ReceiverTemplate = {
   readonly parameters: readonly TemplateParameter[]
   /** POST with the standard JSON body, which must be signed. */
   readonly isSigned?: true
+  /** What its answer must be, where a good status alone does not tell that the message was taken. */
+  readonly success?: PostbackEndpoint['success']
   /** What is worth knowing about the receiver. */
   readonly note: string
   /** Where its form is documented. */
@@ -51,19 +53,26 @@ const ALL_STATES = ['lead', 'sale', 'rejected', 'status_changed'] as const
 /** For receivers that know no rejection: what came once stays. */
 const NEW_ONLY = ['lead', 'sale'] as const
 
+/** Refused, mostly for a reason that stays: an hour is enough for a click or a setting that comes late. */
+const notWith = (...words: readonly string[]): PostbackEndpoint['success'] => ({
+  body: { not_contains: words },
+  otherwise: 'retry_briefly',
+})
+
 /** Ready-made endpoints by name. */
 export const receiverTemplates = {
   keitaro: {
     label: 'Keitaro',
     method: 'GET',
-    url: 'https://<host>/<key>/postback?subid={<click_id>!}&status={status}&payout={payout}&currency={currency}&tid={txid}',
+    url: 'https://<host>/<key>/postback?subid={<click_id>!}&status={status}&payout={payout}&currency={currency}&tid={txid}&return=waypost_ok',
+    success: { body: { contains: ['waypost_ok'] }, otherwise: 'retry_briefly' },
     triggers: ALL_STATES,
     parameters: [
       host('Domain of the tracker.'),
       key(needed('key', 'Postback key, which is part of the address.')),
       clickId,
     ],
-    note: 'Takes `lead`, `sale` and `rejected`. Another `tid` of the same click is an upsell.',
+    note: 'Takes `lead`, `sale` and `rejected`. Another `tid` of the same click is an upsell. It says `waypost_ok`, which `return` asks for, where it took the conversion; anything else is a failure.',
     source: 'https://docs.keitaro.io/en/conversions-and-postback/postback.html',
   },
   binom: {
@@ -138,6 +147,7 @@ export const receiverTemplates = {
     label: 'TUNE (HasOffers)',
     method: 'GET',
     url: 'https://<host>/aff_lsr?transaction_id={<click_id>!}&amount={sale_amount}&conversion_unique_id={txid}[&goal_id=<goal_id>][&security_token=<token>]',
+    success: notWith('success=false'),
     triggers: NEW_ONLY,
     parameters: [
       host('Tracking domain, e.g. demo.go2cloud.org.'),
@@ -145,13 +155,14 @@ export const receiverTemplates = {
       optional('goal_id', 'Goal there; left out: the default one.'),
       key(optional('token', 'Advertiser security token.')),
     ],
-    note: 'Answers 200 to what it refuses too, with `success=false` in the body.',
+    note: 'Answers 200 to what it refuses too, with `success=false` in the body: that is a failure.',
     source: 'https://support.tune.com/hc/en-us/articles/4413247665431-Receiving-Conversions-via-Postback-URL',
   },
   affise: {
     label: 'Affise',
     method: 'GET',
     url: 'https://<host>/postback?clickid={<click_id>!}&action_id={conversion_id}&sum={payout}&currency={currency}&status={conversion_status:approved=1 pending=2 rejected=3}&goal=<goal>[&secure=<secure>]',
+    success: notWith('"status":2', '"status": 2'),
     triggers: ALL_STATES,
     parameters: [
       host('Tracking domain.'),
@@ -159,7 +170,7 @@ export const receiverTemplates = {
       { ...optional('goal', 'Goal number or value there.'), byDefault: '{goal}' },
       key(optional('secure', 'Secure code of the offer, advertiser or platform.')),
     ],
-    note: 'Statuses are 1 approved, 2 pending, 3 declined. The same `action_id` is the same conversion.',
+    note: 'Statuses are 1 approved, 2 pending, 3 declined. The same `action_id` is the same conversion. An answer with `"status":2` took the request and made no conversion: that is a failure.',
     source: 'https://help-center.affise.com/en/articles/6475468-affise-postback-url-parameters',
   },
   trackier: {
@@ -191,7 +202,7 @@ export const receiverTemplates = {
 export type ReceiverTemplateName = keyof typeof receiverTemplates
 export const receiverTemplateNames = Object.keys(receiverTemplates) as readonly ReceiverTemplateName[]
 
-export type FilledTemplate = Pick<PostbackEndpoint, 'method' | 'url' | 'triggers'> & {
+export type FilledTemplate = Pick<PostbackEndpoint, 'method' | 'url' | 'triggers' | 'success'> & {
   readonly isSigned: boolean
   /** Parameters that are keys, by name: they stand in the URL as `{secret.name}`. */
   readonly secrets: Readonly<Record<string, string>>
@@ -232,7 +243,8 @@ export function fillReceiverTemplate(
   const url = template.url
     .replaceAll(/\[([^\][]*<(\w+)>[^\][]*)\]/g, (_whole, part: string, key: string) => (values.has(key) ? part : ''))
     .replaceAll(/<(\w+)>/g, (_whole, key: string) => values.get(key)!)
-  return { method: template.method, url, triggers: template.triggers, isSigned: template.isSigned === true, secrets }
+  const { method, triggers, success } = template
+  return { method, url, triggers, isSigned: template.isSigned === true, secrets, ...(success && { success }) }
 }
 
 const MACRO = /\{[^{}]*\}/

@@ -4,7 +4,7 @@ import { bodyKindOf, compileEndpoint, unknownSecrets } from './compile-endpoints
 import { compileHeaders, headerProblems } from './headers.ts'
 import { eventIdOf } from './delivery-causes.ts'
 import { macroFactsOf } from './prepare-deliveries.ts'
-import { madeUpSale } from '../replay/replay.ts'
+import { madeUpSale } from './made-up-sale.ts'
 import { placeholderOf } from './secret-placeholders.ts'
 import { parseSecret } from '../sending/sign.ts'
 import {
@@ -18,19 +18,30 @@ import {
 } from './templates.ts'
 
 export type EndpointProblem = {
-  readonly field: 'url' | 'body' | 'secret' | 'previous_secret' | 'headers' | 'batch'
+  readonly field: 'url' | 'body' | 'secret' | 'previous_secret' | 'headers' | 'batch' | NoticeField
   /** Which of the headers. */
   readonly header?: string
   readonly code:
-    TemplateProblem['code'] | 'url_invalid' | 'body_invalid' | 'secret_invalid' | 'header_invalid' | 'batch_invalid'
+    | TemplateProblem['code']
+    | 'url_invalid'
+    | 'body_invalid'
+    | 'secret_invalid'
+    | 'header_invalid'
+    | 'batch_invalid'
+    | 'notice_invalid'
   readonly message: string
   /** Characters from the start of the field. */
   readonly offset: number
 }
 
+/** What an endpoint for notices may not have, or must. */
+type NoticeField = 'triggers' | 'method' | 'rule' | 'campaign_id' | 'offer_id' | 'source_id'
+
 type Candidate = Pick<
   PostbackEndpoint,
   | 'scope'
+  | 'triggers'
+  | 'rule'
   | 'method'
   | 'url'
   | 'body'
@@ -67,6 +78,7 @@ export function validateEndpoint(endpoint: Candidate): readonly EndpointProblem[
     ),
     ...checkSecret(endpoint),
     ...checkBatch(endpoint, url.template, body?.template),
+    ...checkNotices(endpoint, url.template),
   ]
   return problems.length > 0 ? problems : checkFilled(endpoint as PostbackEndpoint)
 }
@@ -111,6 +123,32 @@ function checkBatch(endpoint: Candidate, url: Template, body: Template | undefin
   for (const [name, template] of compileHeaders(endpoint.headers))
     if (hasMacros(template))
       problems.push({ ...wrong('headers', 'A header of many messages has no macros: they may differ.'), header: name })
+  return problems
+}
+
+/** A notice is about an endpoint: it has no click and no conversion that macros, rules and the narrower scopes could ask for. */
+function checkNotices(endpoint: Candidate, url: Template): readonly EndpointProblem[] {
+  const { triggers, scope, batch, body, secret, rule, method } = endpoint
+  if (!triggers.includes('notice')) return []
+  const wrong = (field: EndpointProblem['field'], message: string): EndpointProblem => ({
+    ...{ field, code: 'notice_invalid', message, offset: 0 },
+  })
+  const problems: EndpointProblem[] = []
+  if (triggers.length > 1)
+    problems.push(wrong('triggers', 'An endpoint that is told of notices is told of nothing else.'))
+  if (method !== 'POST' || bodyKindOf(endpoint) !== 'json')
+    problems.push(wrong('method', 'Notices go by POST, as JSON.'))
+  if (secret === undefined) problems.push(wrong('triggers', 'Notices are signed: the endpoint needs a "secret".'))
+  if (body !== undefined) problems.push(wrong('body', 'The body of a notice is the standard one.'))
+  if (batch !== undefined) problems.push(wrong('batch', 'Each notice has a request of its own.'))
+  if (rule !== undefined) problems.push(wrong('rule', 'Rules ask for conversions; a notice has none.'))
+  for (const field of ['campaign_id', 'offer_id', 'source_id'] as const)
+    if (scope[field] !== undefined)
+      problems.push(wrong(field, 'Notices are of an advertiser or an affiliate, or of all.'))
+  if (hasMacros(url)) problems.push(wrong('url', 'The URL of notices has no macros but secrets.'))
+  for (const [name, template] of compileHeaders(endpoint.headers))
+    if (hasMacros(template))
+      problems.push({ ...wrong('headers', 'A header of notices has no macros but secrets.'), header: name })
   return problems
 }
 

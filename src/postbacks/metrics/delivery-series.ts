@@ -60,6 +60,23 @@ export function printWaitingSeries({ endpoints }: QueueLengths, nowMs: number): 
   ].join('\n')}\n`
 }
 
+/** What a worker has to do at this moment. */
+export type Workload = {
+  /** Of the 64, those whose endpoints it serves. */
+  readonly shards: number
+  /** Deliveries whose try has begun and is not on record. */
+  readonly underWay: number
+}
+
+/** The workload of this process. */
+export const printWorkerSeries = ({ shards, underWay }: Workload): string =>
+  `${[
+    head('waypost_delivery_shards', 'gauge', 'Shards of endpoints, of 64, that this process serves.'),
+    `waypost_delivery_shards ${shards}`,
+    head('waypost_delivery_under_way', 'gauge', 'Deliveries whose try has begun and is not on record.'),
+    `waypost_delivery_under_way ${underWay}`,
+  ].join('\n')}\n`
+
 const joinWaiting = (rows: readonly QueueLength[]): QueueLength => ({
   endpoint_id: OTHER,
   ready: rows.reduce((sum, { ready }) => sum + ready, 0),

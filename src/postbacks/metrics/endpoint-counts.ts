@@ -25,6 +25,24 @@ export function countTry(counts: TryCounts, { outcome, totalMs, error }: Counted
   if (error !== 'destination_refused') counts.latencies[latencyStep(totalMs)]! += 1
 }
 
+/** Adds the counts of a part to those of the whole. */
+export function addCounts(whole: TryCounts, part: TryCounts): void {
+  whole.delivered += part.delivered
+  whole.retry += part.retry
+  whole.gave_up += part.gave_up
+  for (const [step, count] of part.latencies.entries()) whole.latencies[step]! += count
+}
+
+/** The series of several counters, each of a part of the endpoints. */
+export function joinSeries(parts: readonly ReadonlyMap<string, TryCounts>[]): ReadonlyMap<string, TryCounts> {
+  const joined = new Map<string, TryCounts>()
+  for (const [endpointId, counts] of parts.flatMap((part) => [...part])) {
+    if (!joined.has(endpointId)) joined.set(endpointId, emptyTryCounts())
+    addCounts(joined.get(endpointId)!, counts)
+  }
+  return joined
+}
+
 export const triesOf = ({ delivered, retry, gave_up }: TryCounts): number => delivered + retry + gave_up
 
 /** Endpoints with series of their own in /metrics; all others together are `other`. */

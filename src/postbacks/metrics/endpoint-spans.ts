@@ -1,6 +1,6 @@
 import type { LogLines } from '#platform/log-lines'
 import type { Pool, Tx } from '#platform/postgres'
-import { countTry, emptyTryCounts, type TryCounts } from './endpoint-counts.ts'
+import { addCounts, countTry, emptyTryCounts, type TryCounts } from './endpoint-counts.ts'
 import { emptyLatencyCounts, latencyPercentile } from './latency-counts.ts'
 import type { Completion } from '../queue/queue.ts'
 import { supervise } from '../supervise.ts'
@@ -75,17 +75,10 @@ export class SpanRecorder {
   #putBack(seen: ReadonlyMap<string, Seen>): void {
     for (const [endpointId, before] of seen) {
       const since = this.#seen.get(endpointId)
-      if (since !== undefined) addTo(before.counts, since.counts)
+      if (since !== undefined) addCounts(before.counts, since.counts)
       this.#seen.set(endpointId, { ...before, ...since, counts: before.counts })
     }
   }
-}
-
-function addTo(counts: TryCounts, more: TryCounts): void {
-  counts.delivered += more.delivered
-  counts.retry += more.retry
-  counts.gave_up += more.gave_up
-  for (const [step, count] of more.latencies.entries()) counts.latencies[step]! += count
 }
 
 async function addUp(pool: Pool, seen: readonly (readonly [string, Seen])[]): Promise<void> {

@@ -2,7 +2,7 @@ import { inTransaction, type Pool, type Tx } from '#platform/postgres'
 import type { Snapshot } from '#routing'
 import type { DeliveryCause } from '../messages/delivery-causes.ts'
 import { noticeOf, NOTIFY_OWNERS } from './notices.ts'
-import { prepareDeliveries, type PreparedDelivery, type WhyNot } from '../messages/prepare-deliveries.ts'
+import { prepareDeliveries, type Prepared, type PreparedDelivery, type WhyNot } from '../messages/prepare-deliveries.ts'
 import { sealHeaders } from '../messages/stored-headers.ts'
 
 export type DeliveryKind = 'auto' | 'replay' | 'test'
@@ -59,7 +59,11 @@ const RECORD_WHY_NOT = `
  */
 export async function enqueueDeliveries(tx: Tx, causes: readonly DeliveryCause[], snapshot: Snapshot): Promise<void> {
   if (causes.length === 0 || snapshot.endpoints.length === 0) return
-  const { deliveries, whyNot } = prepareDeliveries(causes, snapshot)
+  await storePrepared(tx, prepareDeliveries(causes, snapshot))
+}
+
+/** Queues what was prepared, and records what is not sent. */
+export async function storePrepared(tx: Tx, { deliveries, whyNot }: Prepared): Promise<void> {
   await storeDeliveries(tx, deliveries, 'auto')
   if (whyNot.length > 0) await tx.query(RECORD_WHY_NOT, whyNotColumns(whyNot))
 }

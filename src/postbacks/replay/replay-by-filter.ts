@@ -38,6 +38,10 @@ export type ReplayFilter = {
   /** Of the last try. */
   readonly http_status?: number | undefined
   readonly error?: string | undefined
+  /** Ended at or after, ISO 8601. */
+  readonly ended_from?: string | undefined
+  /** Ended without success: given up or quarantined. */
+  readonly missed?: boolean | undefined
 }
 
 /** Why a delivery that fits is not sent once more. */
@@ -68,33 +72,46 @@ export type ReplayRow = {
   readonly finished_at: Date | null
 }
 
-/** $1 … $11: the filter; $12, $13: after this place; $14: created before. */
+/** $1 … $11, $15, $16: the filter; $12, $13: after this place; $14: created before. The bound of `created_at` alone says nothing more, but
+ * partitions are told apart by it.
+ */
 const FITTING = `
   SELECT d.created_at, d.delivery_id, d.replay_no, d.endpoint_id, d.event_id, d.click_id
   FROM deliveries AS d
-  WHERE d.kind <> 'test' AND (d.created_at, d.delivery_id) > ($12::timestamptz, $13::bigint) AND d.created_at < $14::timestamptz
+  WHERE d.kind <> 'test' AND (d.created_at, d.delivery_id) > ($12::timestamptz, $13::bigint)
+    AND d.created_at >= $12 AND d.created_at < $14::timestamptz
     AND ($1::text IS NULL OR d.endpoint_id = $1) AND ($2::text IS NULL OR d.advertiser_id = $2)
     AND ($3::text IS NULL OR d.affiliate_id = $3) AND ($4::text IS NULL OR d.campaign_id = $4)
     AND ($5::text IS NULL OR d.offer_id = $5) AND ($6::text IS NULL OR d.cause = $6)
     AND ($10::text IS NULL OR d.advertiser_id = $10) AND ($11::text IS NULL OR d.affiliate_id = $11)`
 
-/** What would become of each: null where it does not fit after all. */
-const JUDGED = (inner: string): string => `
+const LAST_TRY_FITS = `coalesce($8::int IS NULL OR ${LAST_STATUS} = $8, false) AND coalesce($9::text IS NULL OR ${LAST_ERROR} = $9, false)`
+const NO_TRY_ASKED = '$8::int IS NULL AND $9::text IS NULL'
+
+/** What would become of each: null where it does not fit after all.
+ * @param asksTries the filter asks for the last try, which is looked up only then
+ */
+const judged = (inner: string, asksTries: boolean): string => `
   SELECT d.created_at, d.delivery_id,
     CASE
-      WHEN NOT coalesce($7::text IS NULL OR f.state = $7, false) OR NOT coalesce($8::int IS NULL OR ${LAST_STATUS} = $8, false)
-        OR NOT coalesce($9::text IS NULL OR ${LAST_ERROR} = $9, false) THEN NULL
+      WHEN NOT coalesce($7::text IS NULL OR f.state = $7, false) OR NOT (${asksTries ? LAST_TRY_FITS : NO_TRY_ASKED})
+        OR NOT coalesce($15::timestamptz IS NULL OR f.finished_at >= $15, false)
+        OR NOT coalesce($16::boolean IS NOT TRUE OR f.state IN ('gave_up', 'quarantined'), false) THEN NULL
       WHEN newest_replay_no(d.endpoint_id, d.event_id, d.click_id) > d.replay_no THEN 'replayed_already'
       WHEN f.state IS NULL THEN 'still_waiting'
       ELSE 'replayed'
     END AS fate
   FROM (${inner}) AS d
   ${END_OF}
-  ${LAST_TRY}`
+  ${asksTries ? LAST_TRY : ''}`
+
+const asksTries = ({ http_status, error }: ReplayFilter): boolean => http_status !== undefined || error !== undefined
 
 type Fate = 'replayed' | SkipReason
 
-const filterValues = (filter: ReplayFilter, tenant: Tenant): readonly unknown[] => {
+type Place = readonly [createdAt: string | Date, deliveryId: bigint | number, before: string | Date]
+
+const valuesOf = (filter: ReplayFilter, tenant: Tenant, place: Place): unknown[] => {
   const own = ownIds(tenant)
   return [
     filter.endpoint_id,
@@ -108,12 +125,15 @@ const filterValues = (filter: ReplayFilter, tenant: Tenant): readonly unknown[] 
     filter.error,
     own.advertiser_id,
     own.affiliate_id,
+    ...place,
+    filter.ended_from,
+    filter.missed,
   ]
 }
 
-const COUNT = `
+const countSql = (asksTries: boolean): string => `
   SELECT fate, count(*)::int AS count FROM (
-    SELECT fate FROM (${JUDGED(FITTING)}) AS judged WHERE fate IS NOT NULL LIMIT ${replayLimits.countMax + 1}
+    SELECT fate FROM (${judged(FITTING, asksTries)}) AS judged WHERE fate IS NOT NULL LIMIT ${replayLimits.countMax + 1}
   ) AS found GROUP BY fate`
 
 /** What a replay would do now. `isCut`: of more than 100 000 no more are counted. */
@@ -126,9 +146,9 @@ export type ReplayCount = {
 /** Counts what a replay by this filter would send and what it would leave out.
  * @param tx of asTenant
  */
-export async function countReplay(tx: Tx, filter: ReplayFilter, tenant: Tenant): Promise<ReplayCount> {
-  const place = [filter.from, -1, filter.to ?? 'infinity']
-  const { rows } = await tx.query<{ fate: Fate; count: number }>(COUNT, [...filterValues(filter, tenant), ...place])
+export async function countReplay(tx: Pool | Tx, filter: ReplayFilter, tenant: Tenant): Promise<ReplayCount> {
+  const values = valuesOf(filter, tenant, [filter.from, -1, filter.to ?? 'infinity'])
+  const { rows } = await tx.query<{ fate: Fate; count: number }>(countSql(asksTries(filter)), values)
   const counts = new Map(rows.map(({ fate, count }) => [fate, count]))
   const total = rows.reduce((sum, { count }) => sum + count, 0)
   const { replayed = 0, ...skipped } = Object.fromEntries(counts) as Partial<Record<Fate, number>>
@@ -232,7 +252,12 @@ function tenantOf({ role, advertiser_id, affiliate_id }: Taken): Tenant {
 
 type Judged = { readonly created_at: Date; readonly delivery_id: bigint; readonly fate: Fate | null }
 
-const LOOK = `${JUDGED(`${FITTING} ORDER BY d.created_at, d.delivery_id LIMIT ${LOOK_MAX}`)} ORDER BY d.created_at, d.delivery_id`
+const NEXT_FITTING = `${FITTING} ORDER BY d.created_at, d.delivery_id LIMIT ${LOOK_MAX}`
+const lookSql = (asksTries: boolean): string =>
+  `${judged(NEXT_FITTING, asksTries)} ORDER BY d.created_at, d.delivery_id`
+
+/** All that replays read with, for a test of their plans. */
+export const replayStatements = [countSql(false), countSql(true), lookSql(false), lookSql(true)] as const
 
 const ADVANCE = `
   UPDATE delivery_replays SET cursor_at = $2, cursor_id = $3, replayed = replayed + $4, skipped = $5,
@@ -279,8 +304,8 @@ const placeOf = ({ created_at, delivery_id }: Judged): DeliveryPlace => ({
 async function look(tx: Tx, replay: Taken, end: Date): Promise<readonly Judged[]> {
   const tenant = tenantOf(replay)
   await becomeTenant(tx, tenant)
-  const values = [...filterValues(replay.filter, tenant), replay.cursor_at, replay.cursor_id, end]
-  const { rows } = await tx.query<Judged>(LOOK, values)
+  const values = valuesOf(replay.filter, tenant, [replay.cursor_at, replay.cursor_id, end])
+  const { rows } = await tx.query<Judged>(lookSql(asksTries(replay.filter)), values)
   await tx.query('RESET ROLE')
   return rows
 }

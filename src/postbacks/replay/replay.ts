@@ -8,6 +8,8 @@ import type { CausingConversion, DeliveryCause } from '../messages/delivery-caus
 import { storeDeliveries } from '../queue/enqueue-deliveries.ts'
 import { readPaused, subjectPauseOf, type SubjectPause } from '../gate/pauses.ts'
 import { noticeOf, NOTIFY_OWNERS } from '../queue/notices.ts'
+import { madeUpSale } from '../messages/made-up-sale.ts'
+import { fillNotice, type NoticeToTell } from '../messages/prepare-notices.ts'
 import { fillMessage, macroFactsOf } from '../messages/prepare-deliveries.ts'
 import type { WhyNotReason } from '../reasons.ts'
 
@@ -136,7 +138,9 @@ export async function sendTest(
   const cause = causeOfTest(endpoint, about, nowMs)
   const eventId = randomUUID()
   const facts = macroFactsOf(cause, eventId, compileEndpoints(snapshot))
-  const message = fillMessage(compileEndpoint(endpoint), facts)
+  const message = endpoint.triggers.includes('notice')
+    ? fillNotice(endpoint, madeUpNotice(endpoint, eventId, nowMs), snapshot)
+    : fillMessage(compileEndpoint(endpoint), facts)
   if ('reason' in message) return { kind: 'refused', reason: message.reason }
   const { advertiser_id, affiliate_id, campaign_id, offer_id } = endpoint.scope
   const delivery = {
@@ -174,6 +178,19 @@ async function pauseOfTest(
     .find((reason) => reason !== undefined)
 }
 
+/** What an endpoint for notices is told in a test: that it fails itself, which it is never told else. */
+const madeUpNotice = ({ endpoint_id, scope }: PostbackEndpoint, eventId: string, nowMs: number): NoticeToTell => ({
+  notice_id: 0n,
+  at: new Date(nowMs),
+  kind: 'endpoint_failing',
+  endpoint_id,
+  advertiser_id: scope.advertiser_id ?? null,
+  affiliate_id: scope.affiliate_id ?? null,
+  details: { is_test: true },
+  eventId,
+  clickId: newClickId(nowMs),
+})
+
 /** What a test tells of. */
 export type TestSubject = { readonly click: ClickRecord; readonly conversion?: CausingConversion }
 
@@ -195,53 +212,3 @@ const saleOf = (sale: CausingConversion, click: ClickRecord): CausingConversion 
 
 const offerOf = (snapshot: Snapshot, offerId: string | undefined) =>
   snapshot.offers.find((offer) => offer.offer_id === offerId)
-
-/** A sale with a value for everything that a template may ask for. */
-export function madeUpSale({ scope }: Pick<PostbackEndpoint, 'scope'>, nowMs: number): DeliveryCause {
-  const belonging = {
-    advertiser_id: scope.advertiser_id ?? 'test-advertiser',
-    affiliate_id: scope.affiliate_id ?? 'test-affiliate',
-    campaign_id: scope.campaign_id ?? 'test-campaign',
-    offer_id: scope.offer_id ?? 'test-offer',
-  }
-  const click: ClickRecord = {
-    ...belonging,
-    ...Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`sub${index + 1}`, `test${index + 1}`])),
-    kind: 'click',
-    click_id: newClickId(nowMs),
-    at: nowMs,
-    class: 'click',
-    outcome: 'redirected',
-    external_click_id: 'test-external-id',
-    source_id: scope.source_id ?? 'test-source',
-    country: 'US',
-    ip: '192.0.2.1',
-    user_agent: 'Mozilla/5.0 (test)',
-    config_version: 0,
-    trace: '',
-  }
-  return {
-    trigger: 'sale',
-    click,
-    at: nowMs,
-    conversion: {
-      conversionId: randomUUID(),
-      advertiserId: belonging.advertiser_id,
-      affiliateId: belonging.affiliate_id,
-      campaignId: belonging.campaign_id,
-      offerId: belonging.offer_id,
-      clickId: click.click_id,
-      type: 'sale',
-      goal: 'sale',
-      txid: 'test',
-      status: 'approved',
-      rawStatus: 'test',
-      payoutMicros: 1_000_000n,
-      revenueMicros: 2_000_000n,
-      saleAmountMicros: 10_000_000n,
-      currency: 'USD',
-      revision: 1,
-      createdAt: new Date(nowMs),
-    },
-  }
-}

@@ -1,4 +1,5 @@
-import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
+import { createSigningKey, hmacSha256, type SigningKey } from './hmac.ts'
 
 /** Signatures of outbound postbacks.
  *
@@ -33,27 +34,24 @@ export function parseSecret(secret: string): Buffer | undefined {
 }
 
 /** Secrets that were parsed; few, since an endpoint has one. */
-const keys = new Map<string, KeyObject>()
+const keys = new Map<string, SigningKey>()
 const KEYS_MAX = 10_000
 
 /** Parsed once, not for each message. */
-function keyOf(secret: string): KeyObject | undefined {
+function keyOf(secret: string): SigningKey | undefined {
   const known = keys.get(secret)
   if (known !== undefined) return known
   const bytes = parseSecret(secret)
   if (bytes === undefined) return undefined
   if (keys.size >= KEYS_MAX) keys.clear()
-  const key = createSecretKey(bytes)
+  const key = createSigningKey(bytes)
   keys.set(secret, key)
   return key
 }
 
-const hmac = (key: KeyObject, content: string | Buffer, encoding: 'base64' | 'hex'): string =>
-  createHmac('sha256', key).update(content).digest(encoding)
-
-/** What Standard Webhooks signs. */
-const webhookContent = (id: string, ts: string, body: Buffer): Buffer =>
-  Buffer.concat([Buffer.from(`${id}.${ts}.`), body])
+/** What Standard Webhooks signs, in parts. */
+const webhookContent = <Body extends string | Buffer>(id: string, ts: string, body: Body) =>
+  [`${id}.${ts}.`, body] as const
 
 /** What `sig` signs.
  * @param target path and query, without the value of `sig`
@@ -117,19 +115,19 @@ export function signRequest(request: RequestToSign): SignedRequest {
   const signatures =
     method === 'GET'
       ? digits.map((one) => `get1,${one}`)
-      : keys.map((key) => `v1,${hmac(key, webhookContent(eventId, ts, Buffer.from(signed.body ?? '')), 'base64')}`)
+      : keys.map((key) => `v1,${hmacSha256(key, webhookContent(eventId, ts, signed.body ?? ''), 'base64')}`)
   return { ...signed, headers: { ...headers, 'webhook-signature': signatures.join(' ') } }
 }
 
 function sigDigits(
-  keys: readonly KeyObject[],
+  keys: readonly SigningKey[],
   id: string,
   ts: string,
   url: string,
   body: string | undefined,
 ): string[] {
   const content = sigContent(id, ts, requestTarget(new URL(url.replaceAll(SIG, ''))), body)
-  return keys.map((key) => hmac(key, content, 'hex'))
+  return keys.map((key) => hmacSha256(key, [content], 'hex'))
 }
 
 /** A request as a receiver sees it. */
@@ -171,7 +169,7 @@ export function verifySignature(
   const claimed = claimOf(request, query, id, ts)
   if (claimed === undefined) return invalid('signature_missing')
   const isRight = keysOf(typeof secrets === 'string' ? [secrets] : secrets).some((key) => {
-    const expected = hmac(key, claimed.content, claimed.encoding)
+    const expected = hmacSha256(key, claimed.content, claimed.encoding)
     return claimed.signatures.some((one) => isEqual(one, expected))
   })
   return isRight ? { kind: 'valid', id, atSeconds: Number(ts) } : invalid('signature_wrong')
@@ -182,7 +180,7 @@ const headerText = (request: ReceivedRequest, name: string): string | undefined 
   return typeof value === 'object' ? value[0] : value
 }
 
-function keysOf(secrets: readonly string[]): readonly KeyObject[] {
+function keysOf(secrets: readonly string[]): readonly SigningKey[] {
   return secrets.map((secret) => {
     const key = keyOf(secret)
     if (key === undefined) throw new TypeError('A signing secret is not of the form whsec_<base64 of 24 to 64 bytes>.')
@@ -191,7 +189,8 @@ function keysOf(secrets: readonly string[]): readonly KeyObject[] {
 }
 
 type Claim = {
-  readonly content: string | Buffer
+  /** In parts. */
+  readonly content: readonly (string | Buffer)[]
   readonly encoding: 'base64' | 'hex'
   readonly signatures: readonly string[]
 }
@@ -205,12 +204,16 @@ function claimOf(request: ReceivedRequest, query: URLSearchParams, id: string, t
   const listed = (headerText(request, 'webhook-signature') ?? '').split(' ')
   const inHeader = listed.filter((text) => text.startsWith(version)).map((text) => text.slice(version.length))
   if (inHeader.length > 0 && method !== 'GET')
-    return { content: webhookContent(id, ts, body), encoding: 'base64', signatures: inHeader }
+    return {
+      content: webhookContent(id, ts, body),
+      encoding: 'base64',
+      signatures: inHeader,
+    }
   const sig = inHeader.length > 0 ? inHeader.join(SIG_SEPARATOR) : (query.get('sig') ?? '')
   if (sig === '') return undefined
   const without = (text: string): string => text.replaceAll(sig, '')
   const content = sigContent(id, ts, without(target), method === 'GET' ? undefined : without(body.toString('utf8')))
-  return { content, encoding: 'hex', signatures: sig.split(SIG_SEPARATOR) }
+  return { content: [content], encoding: 'hex', signatures: sig.split(SIG_SEPARATOR) }
 }
 
 /** Compares in constant time: the time of an early exit would tell an attacker how much of a guess is right. */

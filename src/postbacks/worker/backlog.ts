@@ -5,7 +5,7 @@ import type { Receiver } from '../scheduler/scheduler.ts'
 /** Read by one statement at most: rows, and endpoints. */
 const ROWS_MAX = 512
 const LINES_MAX = 64
-/** So many endpoints, or one that has nothing left, are worth a statement at once; fewer wait for others for a few milliseconds. */
+/** So many endpoints, or one that has next to nothing left, are worth a statement at once; fewer wait for others for some milliseconds. */
 const LINES_WORTH_READING = 32
 /** Read ahead for one endpoint at least and at most. */
 const AHEAD_MIN = 16
@@ -51,7 +51,7 @@ export class Backlog {
   readonly #lines = new Map<string, Line>()
   /** Lines that want to be read, who wanted first at the front. */
   readonly #needy = new Set<Line>()
-  /** Those of them with nothing left to send. */
+  /** Those of them with nothing left to send, or little beside what they send in the meantime. */
   readonly #urgent = new Set<Line>()
   #characters = 0
 
@@ -118,9 +118,10 @@ export class Backlog {
 
   #need(line: Line): void {
     const count = countOf(line)
-    if (count > aheadOf(line) / 2) return
+    const ahead = aheadOf(line)
+    if (count > ahead / 2) return
     this.#needy.add(line)
-    if (count === 0) this.#urgent.add(line)
+    if (count === 0 || (ahead > AHEAD_MIN && count <= ahead / 4)) this.#urgent.add(line)
   }
 
   /** What to read next, and for whom; empty where nothing is wanted or no more fits into memory. */

@@ -34,14 +34,21 @@ export class Membership {
     this.#options = options
   }
 
+  /** Counts among the workers from now on, and owns nothing yet. */
+  async enter(): Promise<void> {
+    if (this.#isEntered) return
+    const { pool, workerId, leaseMs } = this.#options
+    await enterWorker(pool, workerId, leaseMs)
+    this.#isEntered = true
+  }
+
   /** One round.
    * @returns false: others have taken this worker for dead, and it may decide nothing any more
    * @throws what the database throws
    */
   async keep(): Promise<boolean> {
     const { pool, workerId, leaseMs } = this.#options
-    if (!this.#isEntered) await enterWorker(pool, workerId, leaseMs)
-    this.#isEntered = true
+    await this.enter()
     const workers = await renewLease(pool, workerId, leaseMs)
     if (workers === undefined) return false
     await this.#bury()

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto'
 import type { Clock } from '#platform/clock'
 import type { LogLines } from '#platform/log-lines'
 import type { Pool } from '#platform/postgres'
-import type { Snapshot } from '#routing'
 import { createDatabaseClock, type DatabaseClock } from './database-clock.ts'
 import { BreakerNotes } from './breaker-notes.ts'
 import { createDeliveryCounters, type AttemptCounts } from '../metrics/delivery-metrics.ts'
+import type { Workload } from '../metrics/delivery-series.ts'
 import { openGate, type Gate } from '../gate/gate.ts'
 import { expireOld, findWaitingEndpoints, promoteDue, retireRemoved } from '../queue/housekeeping.ts'
 import { LEASE_MS, Membership } from './membership.ts'
@@ -17,7 +17,7 @@ import { createRecorder } from './record-tries.ts'
 import { createHostResolver, type ResolveHost } from '../sending/resolve-host.ts'
 import { createSender, type Sender } from '../sending/send-request.ts'
 import { supervise, type Loop } from '../supervise.ts'
-import { Worker } from './worker.ts'
+import { PER_HOST_MAX, Worker, type Configured } from './worker.ts'
 
 /** Deferred deliveries become due this late at most. */
 const PROMOTE_INTERVAL_MS = 250
@@ -34,19 +34,19 @@ const BREAKERS_INTERVAL_MS = 1_000
 /** Pause of the read loop where nothing is wanted; a notice ends it early. */
 const IDLE_MS = 1_000
 /** Endpoints that have something left to send wait so long for others to be read with. */
-const READ_GATHER_MS = 5
+const READ_GATHER_MS = 20
 /** What is held and not paused any more is found this late at most, where the end of its pause was not heard of. */
 const HELD_INTERVAL_MS = 60_000
 /** Rows moved by one housekeeping statement. */
 const MOVE_MAX = 5_000
 /** Under way in one process by default: bounds sockets and memory. */
-const CONCURRENCY_MAX = 512
+export const CONCURRENCY_MAX = 512
 const DRAIN_MS = 10_000
 
 export type DeliveryOptions = {
   readonly pool: Pool
   /** The current configuration: which endpoints are active, their secrets and limits. Nothing is sent while there is none. */
-  readonly snapshots: { readonly current: () => Snapshot | undefined }
+  readonly snapshots: { readonly current: () => Configured | undefined }
   /** The time until PostgreSQL was asked for its own, which is then the only one. */
   readonly clock: Clock
   readonly logLines: LogLines
@@ -58,12 +58,16 @@ export type DeliveryOptions = {
   readonly proxy?: URL | undefined
   /** Deliveries under way in this process, integer ≥ 1, default 512. One endpoint holds a quarter of them at most. */
   readonly concurrencyMax?: number
+  /** Deliveries under way in this worker to one host and port, integer ≥ 1, default 64. */
+  readonly perHostMax?: number
   /** How long stop() waits for answers before it breaks them off; default 10 000. */
   readonly drainMs?: number
   /** Without a sign of life for so long a worker is taken for dead and its endpoints go to others; default 6 000. */
   readonly leaseMs?: number
   /** False only in the fault run, which must turn red: then a worker that lost its lease decides all the same. */
   readonly isLeaseFenced?: boolean
+  /** Awaited when this worker counts among the others, before it takes its part of the endpoints. */
+  readonly afterEntering?: () => Promise<void>
   /** How often the health of endpoints is written down; default 2 000. */
   readonly healthIntervalMs?: number
   /** Called after each commit of outcomes. */
@@ -73,19 +77,24 @@ export type DeliveryOptions = {
 export type Delivery = {
   /** Stops claiming, lets what is under way finish, writes the outcomes down. */
   readonly stop: () => Promise<void>
-  /** Tries of this process, for /metrics. */
+  /** The configuration is another: it is taken over now, and not at the next look. */
+  readonly reconfigure: () => void
+  /** Tries since the start. */
   readonly attempts: () => AttemptCounts
+  /** What this process has to do at this moment, for /metrics. */
+  readonly workload: () => Workload
 }
 
 /** Starts to deliver what is queued: reads ahead fairly by endpoint, signs, sends, records one row per try, puts off or gives up.
  *
- * At least once, with the same `webhook-id` in every try, in no order; an endpoint may ask for at most once, and for order per click. Several workers may run at once: each endpoint is
- * served by one of them. While PostgreSQL is away nothing is read, what is under way finishes, and outcomes wait in memory; it
- * never exits.
+ * At least once, with the same `webhook-id` in every try, in no order; an endpoint may ask for at most once, and for order per click.
+ * Several workers may run at once: each endpoint is served by one of them. While PostgreSQL is away nothing is read, what is under
+ * way finishes, and outcomes wait in memory; it never exits.
  */
-export async function startDelivery(options: DeliveryOptions): Promise<Delivery> {
+export function startDelivery(options: DeliveryOptions): Delivery {
   const delivering = new Delivering(options)
-  return Promise.resolve({ attempts: delivering.attempts, stop: () => delivering.stop() })
+  const { attempts, workload } = delivering
+  return { attempts, workload, reconfigure: () => delivering.reconfigure(), stop: () => delivering.stop() }
 }
 
 /** A worker and its place among the others. Where it was taken for dead another life begins. */
@@ -105,12 +114,14 @@ class Delivering {
   readonly #loops: readonly Loop[]
   readonly #reading: Loop
   readonly #releasing: Loop
+  readonly #looking: Loop
   /** The last one is at work; those before were taken for dead and end what they have under way, without effect. */
   readonly #lives: Life[] = []
   #gathering: NodeJS.Timeout | undefined
   #part = 0
+  #hasEntered = false
   #wholeLookAt = 0
-  #lookedAt: { readonly snapshot: Snapshot | undefined; readonly shards: number } = { snapshot: undefined, shards: 0 }
+  #lookedAt: { readonly snapshot: Configured | undefined; readonly shards: number } = { snapshot: undefined, shards: 0 }
 
   constructor(options: DeliveryOptions) {
     this.#options = options
@@ -131,6 +142,7 @@ class Delivering {
       await this.#life.worker.releaseHeld()
       return HELD_INTERVAL_MS
     })
+    this.#looking = supervise('look', logLines, () => this.#look())
     this.#loops = [
       this.#reading,
       this.#releasing,
@@ -151,12 +163,21 @@ class Delivering {
         await this.#life.breakers.write(this.#life.worker.probes)
         return BREAKERS_INTERVAL_MS
       }),
-      supervise('look', logLines, () => this.#look()),
+      this.#looking,
       listen(pool, logLines, (endpointIds) => this.#life.worker.look(endpointIds, 'notice')),
     ]
   }
 
+  reconfigure(): void {
+    this.#looking.wake()
+  }
+
   readonly attempts = (): AttemptCounts => this.#counters.attempts()
+
+  readonly workload = (): Workload => {
+    const { shards, underWay } = this.#life.worker
+    return { shards: shards.length, underWay: underWay.length }
+  }
 
   /** What cannot be written down in time is another worker's when the lease ends. */
   async stop(): Promise<void> {
@@ -179,7 +200,7 @@ class Delivering {
   }
 
   #beginLife(): Life {
-    const { pool, logLines, random, concurrencyMax } = this.#options
+    const { pool, logLines, random, concurrencyMax, perHostMax } = this.#options
     const workerId = randomUUID()
     const recorder = createRecorder({
       pool,
@@ -202,6 +223,7 @@ class Delivering {
       gate: this.#gate,
       logLines,
       concurrencyMax: concurrencyMax ?? CONCURRENCY_MAX,
+      perHostMax: perHostMax ?? PER_HOST_MAX,
       onWanted: (when) => this.#readSoon(when),
     })
     const leaseMs = this.#options.leaseMs ?? LEASE_MS
@@ -215,7 +237,16 @@ class Delivering {
     this.#releasing.wake()
   }
 
+  /** Once: whoever comes later finds the others at work. */
+  async #entering(): Promise<void> {
+    if (this.#hasEntered) return
+    await this.#life.membership.enter()
+    await this.#options.afterEntering?.()
+    this.#hasEntered = true
+  }
+
   async #keepMembership(): Promise<void> {
+    await this.#entering()
     if (await this.#life.membership.keep()) return
     this.#options.logLines.warn({}, 'this worker was taken for dead: what it has under way decides nothing')
     const { worker } = this.#life
@@ -269,7 +300,7 @@ class Delivering {
     return LOOK_INTERVAL_MS
   }
 
-  async #retire(snapshot: Snapshot): Promise<void> {
+  async #retire(snapshot: Configured): Promise<void> {
     const { pool } = this.#options
     const shards = new Set(this.#life.worker.shards)
     const known = new Set(snapshot.endpoints.map((endpoint) => endpoint.endpoint_id))

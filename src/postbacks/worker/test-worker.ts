@@ -31,7 +31,7 @@ export async function startWorkerProcess(t: TestContext, orders: Orders): Promis
 }
 
 async function work({ url, snapshot, leaseMs }: Orders): Promise<void> {
-  await startDelivery({
+  startDelivery({
     pool: createPool(url, { max: 6, applicationName: 'worker' }),
     snapshots: { current: () => snapshot },
     clock: systemClock,

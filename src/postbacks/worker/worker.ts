@@ -15,7 +15,7 @@ import { judgeTogether, judgeTry, sendDelivery, type Surroundings } from '../sen
 import type { Sender } from '../sending/send-request.ts'
 import { Turns } from './turns.ts'
 
-/** Deliveries under way to one host at most, so that many endpoints on a small server do not overrun it together. */
+/** Deliveries under way to one host at most by default, so that many endpoints on a small server do not overrun it together. */
 export const PER_HOST_MAX = 64
 /** Endpoints that the scheduler is asked about at once. */
 const CANDIDATES_MAX = 256
@@ -23,6 +23,9 @@ const CANDIDATES_MAX = 256
 const ASIDE_MS_MAX = 1_000
 /** From here on an answer may have freed a place among the slow endpoints. */
 const SLOW_MS = 1_000
+
+/** What a worker needs of a configuration. */
+export type Configured = Pick<Snapshot, 'version' | 'endpoints'>
 
 export type WorkerOptions = {
   readonly pool: Pool
@@ -34,6 +37,8 @@ export type WorkerOptions = {
   readonly logLines: LogLines
   /** Deliveries under way at most. */
   readonly concurrencyMax: number
+  /** Of them to one host. */
+  readonly perHostMax: number
   /** Called when something is to be read. */
   readonly onWanted: (when: 'soon' | 'now') => void
 }
@@ -78,7 +83,7 @@ export class Worker {
   /** How much is under way of each shard. */
   readonly #heldShards = new Map<number, number>()
   readonly #leaving = new Set<number>()
-  #snapshot: Snapshot | undefined
+  #snapshot: Configured | undefined
   #isSendingSoon = false
   #isStopping = false
   #tries = 0
@@ -89,7 +94,7 @@ export class Worker {
 
   constructor(options: WorkerOptions) {
     this.#options = options
-    this.#scheduler = new Scheduler({ slots: options.concurrencyMax, perHostMax: PER_HOST_MAX })
+    this.#scheduler = new Scheduler({ slots: options.concurrencyMax, perHostMax: options.perHostMax })
     const { pool, workerId, logLines, gate } = options
     this.#holds = new Holds({ pool, workerId, paused: gate.paused, onReleased: () => this.#readAnew() })
     this.#turns = new Turns({ pool, workerId, logLines, onReleased: (ids) => this.look(ids, 'notice') })
@@ -137,7 +142,7 @@ export class Worker {
     for (const shard of shards) this.#leaving.delete(shard)
   }
 
-  configure(snapshot: Snapshot): void {
+  configure(snapshot: Configured): void {
     if (this.#snapshot === snapshot) return
     this.#snapshot = snapshot
     this.#openLines()
@@ -557,9 +562,9 @@ const isOrdered = ({ endpoint }: KnownReceiver): boolean => endpoint.ordered ===
 const isOtherKind = (a: KnownReceiver, b: KnownReceiver): boolean =>
   isOrdered(a) !== isOrdered(b) || isForMany(a) !== isForMany(b)
 
-const receiversOfSnapshot = new WeakMap<Snapshot, ReadonlyMap<string, KnownReceiver>>()
+const receiversOfSnapshot = new WeakMap<Configured, ReadonlyMap<string, KnownReceiver>>()
 
-function receiversOf(snapshot: Snapshot): ReadonlyMap<string, KnownReceiver> {
+function receiversOf(snapshot: Configured): ReadonlyMap<string, KnownReceiver> {
   const known = receiversOfSnapshot.get(snapshot)
   if (known !== undefined) return known
   const byId = new Map(snapshot.endpoints.map((endpoint) => [endpoint.endpoint_id, receiverOf(endpoint)]))

@@ -38,7 +38,7 @@ const logLines = createLogLines(`delivery at ${input.address}`, 'info')
 const pool = createPool(input.databaseUrl, { max: input.poolMax, applicationName: 'fault worker' })
 const takeReads = timeReads(pool)
 const snapshot = JSON.parse(readFileSync(input.snapshotFile, 'utf8')) as Snapshot
-const delivery = await startDelivery({
+const delivery = startDelivery({
   pool,
   logLines,
   clock: systemClock,
