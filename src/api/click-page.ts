@@ -13,6 +13,7 @@ import { archiveOf } from './archive-of.ts'
 import { attemptJson, deliveryJson, whyNotJson } from './deliveries-json.ts'
 import { inboundJson, listInbound } from './inbound-store.ts'
 import { verdictJson } from './verdict-json.ts'
+import { waitingJson, waitingOf } from './waiting-json.ts'
 import { findClickRecord } from './routes/inbound-postbacks.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -77,7 +78,7 @@ export function isOwn(click: ClickRecord, tenant: Tenant): boolean {
 
 /** What PostgreSQL knows of the click, read at one moment. */
 async function readObligations(api: Api, tenant: Tenant, clickId: ClickId) {
-  return asTenant(api.pool, tenant, async (tx) => {
+  const { deliveries, ...rest } = await asTenant(api.pool, tenant, async (tx) => {
     const conversions = await listConversions(tx, { click_id: clickId }, undefined, ROWS_MAX)
     const conversionIds = conversions.map(({ conversion_id }) => conversion_id)
     const { deliveries, whyNot } = await deliveriesOfClick(tx, archiveOf(api), clickId)
@@ -88,10 +89,18 @@ async function readObligations(api: Api, tenant: Tenant, clickId: ClickId) {
       revisions: await listRevisions(tx, conversionIds, tenant),
       bookings: await listBookings(tx, conversionIds),
       ...(inbound && { inbound_postbacks: inbound.map(inboundJson) }),
-      deliveries: deliveries.map(({ tries, ...row }) => ({ ...deliveryJson(row), tries: tries.map(attemptJson) })),
+      deliveries,
       not_sent: whyNot.map(whyNotJson),
     }
   })
+  const waiting = await waitingOf(api, deliveries)
+  return {
+    ...rest,
+    deliveries: deliveries.map(({ tries, ...row }) => ({
+      ...{ ...deliveryJson(row), ...waitingJson(row, waiting) },
+      tries: tries.map(attemptJson),
+    })),
+  }
 }
 
 /** The configuration that decided may be an old one: positions in the trace are positions in it. */

@@ -8,23 +8,40 @@ const itemsOf = ({ body }: Answer): Json[] => body['items'] as Json[]
 const codeOf = ({ body }: Answer): unknown => (body['error'] as Json)['code']
 
 test('what is paused is listed, is the reason why deliveries wait, and is resumed', async (t) => {
-  const { ask, feed } = await withApi(t)
+  const { ask, feed, pool } = await withApi(t)
   const click = clickWith()
   await feed([click, eventWith(click.click_id, 'reg')])
   const body = { object: 'affiliate', object_id: 'anna', note: 'fraud?' }
   const paused = await ask('/v1/pauses', { method: 'POST', body })
   assert.equal(paused.status, 201)
-  assert.deepEqual(paused.body, { ...body, paused_at: paused.body['paused_at'], paused_by: 'API key test' })
+  assert.deepEqual(paused.body, { ...body, paused_at: paused.body['paused_at'], paused_by: 'API key test', held: 0 })
   assert.deepEqual(itemsOf(await ask('/v1/pauses')), [paused.body])
   assert.equal(codeOf(await ask('/v1/pauses', { method: 'POST', body: { ...body, object_id: 'nobody' } })), 'request_invalid') // prettier-ignore
 
   const deliveries = itemsOf(await ask('/v1/deliveries'))
   const waitsFor = deliveries.map((one) => `${String(one['endpoint_id'])} ${String(one['waits_for'])}`)
-  assert.deepEqual(waitsFor.toSorted(), ['acmes-crm null', 'annas-tracker paused_affiliate'])
+  assert.deepEqual(waitsFor.toSorted(), ['acmes-crm paused_affiliate', 'annas-tracker paused_affiliate'])
   const [annas] = deliveries.filter((one) => one['endpoint_id'] === 'annas-tracker')
   const one = await ask(`/v1/deliveries/${String(annas!['delivery_id'])}`)
   assert.deepEqual([one.body['waits_for'], one.body['waits_until']], ['paused_affiliate', null])
   assert.equal((await ask('/v1/endpoints/annas-tracker/state')).body['waits_for'], 'paused_affiliate')
+  assert.equal((await ask('/v1/endpoints/acmes-crm/state')).body['waits_for'], null)
+  await pool.query(`
+    WITH due AS (DELETE FROM delivery_ready WHERE endpoint_id = 'acmes-crm' RETURNING *)
+    INSERT INTO delivery_held SELECT delivery_id, created_at, endpoint_id, run_at, 0, 0, 'anna', 'acme' FROM due`)
+  assert.deepEqual(itemsOf(await ask('/v1/pauses')).map((item) => item['held']), [1]) // prettier-ignore
+  const { waiting } = (await ask('/v1/endpoints/acmes-crm')).body as { waiting: Json }
+  assert.deepEqual([waiting['ready'], waiting['held']], [0, 1])
+  assert.deepEqual((await ask('/v1/endpoints/acmes-crm/state')).body['held'], [
+    { reason: 'paused_affiliate', object_id: 'anna', count: 1 },
+  ])
+  const page = (await ask(`/v1/clicks/${click.click_id}`)).body as { deliveries: Json[] }
+  assert.deepEqual(page.deliveries.map((item) => item['waits_for']), ['paused_affiliate', 'paused_affiliate']) // prettier-ignore
+  const test = await ask('/v1/endpoints/annas-tracker/test', { method: 'POST', body: {} })
+  assert.equal(test.status, 409)
+  assert.match(JSON.stringify(test.body), /paused_affiliate/)
+  const ofHers = await ask(`/v1/endpoints/acmes-crm/test?click_id=${click.click_id}`, { method: 'POST', body: {} })
+  assert.equal(ofHers.status, 409)
 
   assert.equal((await ask('/v1/pauses/affiliate/anna', { method: 'DELETE' })).status, 200)
   assert.equal((await ask('/v1/pauses/affiliate/anna', { method: 'DELETE' })).status, 404)

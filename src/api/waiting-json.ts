@@ -1,4 +1,12 @@
-import { readBehind, readWaiting, type DeliveryRow, type Waiting } from '#postbacks'
+import {
+  readBehind,
+  readPaused,
+  readWaiting,
+  subjectPauseOf,
+  type DeliveryRow,
+  type PausedThing,
+  type Waiting,
+} from '#postbacks'
 
 import type { Api } from './api.ts'
 
@@ -7,9 +15,10 @@ type WhatHoldsUp = {
   readonly byEndpoint: ReadonlyMap<string, Waiting>
   /** Deliveries that wait for an earlier one. */
   readonly behind: ReadonlySet<bigint>
+  readonly pauses: readonly PausedThing[]
 }
 
-const NOTHING: WhatHoldsUp = { byEndpoint: new Map(), behind: new Set() }
+const NOTHING: WhatHoldsUp = { byEndpoint: new Map(), behind: new Set(), pauses: [] }
 
 const isWaiting = ({ state }: DeliveryRow): boolean => state === 'ready' || state === 'deferred'
 
@@ -24,10 +33,13 @@ export async function waitingOf(api: Api, rows: readonly DeliveryRow[]): Promise
   return {
     byEndpoint: await readWaiting(api.pool, endpoints, api.clock.now()),
     behind: inOrder.length === 0 ? NOTHING.behind : await readBehind(api.pool, inOrder),
+    pauses: await readPaused(api.pool),
   }
 }
 
-export function waitingJson(row: DeliveryRow, { byEndpoint, behind }: WhatHoldsUp): Record<string, unknown> {
+export function waitingJson(row: DeliveryRow, { byEndpoint, behind, pauses }: WhatHoldsUp): Record<string, unknown> {
+  const paused = isWaiting(row) ? subjectPauseOf(pauses, row) : undefined
+  if (paused !== undefined) return { waits_for: paused, waits_until: null }
   const found = isWaiting(row) ? byEndpoint.get(row.endpoint_id) : undefined
   if (found === undefined && behind.has(row.delivery_id)) return { waits_for: 'earlier_message', waits_until: null }
   return { waits_for: found?.reason ?? null, waits_until: found?.until?.toISOString() ?? null }

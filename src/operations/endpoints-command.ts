@@ -95,8 +95,8 @@ async function printTroubles(pool: Pool): Promise<string> {
   if (failing.length + pauses.length === 0) return 'Every endpoint is in order.'
   return [
     ...pauses.map(
-      ({ object, object_id, paused_at, paused_by, note }) =>
-        `paused    ${object} ${object_id}  since ${paused_at.toISOString()} by ${paused_by}${note === null ? '' : `: ${note}`}`,
+      ({ object, object_id, paused_at, paused_by, note, held }) =>
+        `paused    ${object} ${object_id}  since ${paused_at.toISOString()} by ${paused_by}${note === null ? '' : `: ${note}`}${held === null ? '' : `  ${held} wait`}`,
     ),
     ...failing.map(
       ({ endpoint_id, failing_since, disabled_at, disabled_reason }) =>

@@ -34,10 +34,17 @@ export { missedFilter } from './gate/missed.ts'
 export { listNotices } from './gate/notices.ts'
 export type { Notice, NoticeFilter } from './gate/notices.ts'
 export { tellNotices } from './gate/tell-notices.ts'
-export { listPauses, pauseDeliveries, pausedObjects, resumeDeliveries } from './gate/pauses.ts'
-export type { Pause, PausedObject } from './gate/pauses.ts'
-export { listFailing, readBehind, readQuotaUse, readWaiting } from './gate/waiting.ts'
-export type { FailingEndpoint, QuotaUse, Waiting } from './gate/waiting.ts'
+export {
+  listPauses,
+  pauseDeliveries,
+  pausedObjects,
+  readPaused,
+  resumeDeliveries,
+  subjectPauseOf,
+} from './gate/pauses.ts'
+export type { Pause, PausedObject, PausedThing, Subject, SubjectPause } from './gate/pauses.ts'
+export { listFailing, readBehind, readHeld, readQuotaUse, readWaiting } from './gate/waiting.ts'
+export type { FailingEndpoint, HeldCount, QuotaUse, Waiting } from './gate/waiting.ts'
 export { parseStatuses, validateAnswerRules } from './sending/judge-answer.ts'
 export type { SuccessProblem } from './sending/judge-answer.ts'
 export { macroMeanings } from './messages/macro-meanings.ts'

@@ -53,12 +53,12 @@ export const attemptErrors = {
 } as const
 export type AttemptError = keyof typeof attemptErrors
 
-/** Why deliveries of an endpoint wait although they are due. */
+/** Why deliveries wait although they are due. */
 export const waitReasons = {
   endpoint_paused: 'The endpoint is paused in the configuration.',
   paused_endpoint: 'The endpoint is paused by hand.',
-  paused_affiliate: 'The affiliate of the endpoint is paused by hand.',
-  paused_advertiser: 'The advertiser of the endpoint is paused by hand.',
+  paused_affiliate: 'The affiliate that it is about, or that its endpoint is for, is paused by hand.',
+  paused_advertiser: 'The advertiser that it is about, or that its endpoint is for, is paused by hand.',
   endpoint_failing:
     'The endpoint failed for five days and is disabled; from time to time one delivery asks whether it is back.',
   endpoint_gone: 'The receiver answered 410 and the endpoint is disabled until somebody enables it.',

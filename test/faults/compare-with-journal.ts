@@ -172,12 +172,14 @@ const CONTRADICTIONS = `
     UNION
     SELECT delivery_id FROM (
       SELECT delivery_id FROM delivery_ready
-      UNION ALL SELECT delivery_id FROM delivery_deferred UNION ALL SELECT delivery_id FROM delivery_ends
+      UNION ALL SELECT delivery_id FROM delivery_deferred UNION ALL SELECT delivery_id FROM delivery_held
+      UNION ALL SELECT delivery_id FROM delivery_ends
     ) places GROUP BY delivery_id HAVING count(*) > 1
     UNION
     SELECT delivery_id FROM deliveries WHERE delivery_id NOT IN (
       SELECT delivery_id FROM delivery_ready
-      UNION ALL SELECT delivery_id FROM delivery_deferred UNION ALL SELECT delivery_id FROM delivery_ends)
+      UNION ALL SELECT delivery_id FROM delivery_deferred UNION ALL SELECT delivery_id FROM delivery_held
+      UNION ALL SELECT delivery_id FROM delivery_ends)
     UNION
     SELECT delivery_id FROM delivery_ends f WHERE state = 'delivered' AND NOT EXISTS (
       SELECT FROM delivery_attempts a WHERE a.delivery_id = f.delivery_id AND a.outcome = 'delivered' AND NOT a.is_fenced)

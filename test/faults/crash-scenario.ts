@@ -235,7 +235,7 @@ async function databaseOutage(site: BreakableSite, load: LoadClient, seconds: nu
 }
 
 const WAITING = `SELECT (SELECT count(*) FROM delivery_ready)::int
-  + (SELECT count(*) FROM delivery_deferred)::int + (SELECT count(*) FROM consumer_positions WHERE pending_to IS NOT NULL)::int AS waiting,
+  + (SELECT count(*) FROM delivery_deferred)::int + (SELECT count(*) FROM delivery_held)::int + (SELECT count(*) FROM consumer_positions WHERE pending_to IS NOT NULL)::int AS waiting,
   (SELECT coalesce(sum(position), 0) FROM consumer_positions)::text AS positions`
 
 const REST_LOOK_MS = 500

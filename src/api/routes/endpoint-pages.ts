@@ -79,6 +79,7 @@ const endpointProperties = {
   waiting: Type.Object({
     ready: Type.Integer({ description: 'For their first try, or one that is due' }),
     deferred: Type.Integer({ description: 'For their next try' }),
+    held: Type.Integer({ description: 'Due, and about an affiliate or advertiser that is paused by hand' }),
     oldest_at: nullable(instantText('When the oldest of them was made')),
     oldest_age_seconds: nullable(Type.Number()),
     counted_at: instantText('What waits is counted every ten seconds or more'),
@@ -312,10 +313,11 @@ function endpointJson(
 }
 
 function lengthJson(endpointId: string, { at, endpoints }: QueueLengths): object {
-  const { ready = 0, deferred = 0, oldest_at } = endpoints.get(endpointId) ?? {}
+  const { ready = 0, deferred = 0, held = 0, oldest_at } = endpoints.get(endpointId) ?? {}
   return {
     ready,
     deferred,
+    held,
     oldest_at: oldest_at?.toISOString() ?? null,
     oldest_age_seconds: oldest_at === undefined ? null : Math.max(0, (at.getTime() - oldest_at.getTime()) / 1_000),
     counted_at: at.toISOString(),

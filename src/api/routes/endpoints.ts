@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 
 import { KEEP_HOURS_DEFAULT, KEEP_HOURS_MAX, rotateSecret } from '#configuration'
 import { WaypostError } from '#platform/errors'
-import { enableEndpoint, listFailing, readQuotaUse, readWaiting, missedFilter, waitReasons } from '#postbacks'
+import { enableEndpoint, listFailing, readHeld, readQuotaUse, readWaiting, missedFilter, waitReasons } from '#postbacks'
 import type { PostbackEndpoint } from '#routing'
 
 import type { Api } from '../api.ts'
@@ -20,6 +20,13 @@ const stateAnswer = Type.Object({
   waits_for: nullable(oneWord(Object.keys(waitReasons), 'Why its deliveries wait, see docs/states/delivery.md')),
   waits_until: nullable(instantText('When that ends by itself')),
   meaning: nullable(Type.String({ description: 'The reason in words' })),
+  held: Type.Array(
+    Type.Object({
+      reason: oneWord(['paused_affiliate', 'paused_advertiser'], 'Why'),
+      object_id: Type.String({ description: 'Who is paused' }),
+      count: Type.Integer({ description: 'Due deliveries about it' }),
+    }),
+  ),
   failing_since: nullable(instantText('First failure after the last success')),
   last_failure_at: nullable(instantText('Last failure')),
   disabled_at: nullable(instantText('Since when it is disabled')),
@@ -172,12 +179,14 @@ async function readState(api: Api, endpoint: PostbackEndpoint): Promise<object> 
   const waiting = (await readWaiting(api.pool, [endpoint], nowMs)).get(endpoint_id)
   const [failing] = await listFailing(api.pool, endpoint_id)
   const use = (await readQuotaUse(api.pool, [endpoint], nowMs)).get(endpoint_id)
+  const held = await readHeld(api.pool, endpoint_id)
   return {
     endpoint_id,
     status,
     waits_for: waiting?.reason ?? null,
     waits_until: waiting?.until?.toISOString() ?? null,
     meaning: waiting === undefined ? null : waitReasons[waiting.reason],
+    held: held.map(({ object, object_id, count }) => ({ reason: `paused_${object}`, object_id, count })),
     failing_since: failing?.failing_since.toISOString() ?? null,
     last_failure_at: failing?.last_failure_at.toISOString() ?? null,
     disabled_at: failing?.disabled_at?.toISOString() ?? null,

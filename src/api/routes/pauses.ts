@@ -18,11 +18,16 @@ const pause = Type.Object({
   paused_at: instantText('Since when'),
   paused_by: Type.String({ description: 'Name of an API key, or who called the command' }),
   note: nullable(Type.String()),
+  held: nullable(
+    Type.Integer({
+      description: 'Due deliveries that it keeps back; null of an endpoint, whose queue they have not left',
+    }),
+  ),
 })
 
 const toJson = ({ paused_at, ...rest }: Pause) => ({ ...rest, paused_at: paused_at.toISOString() })
 
-/** Pauses by hand: of an endpoint, or of all endpoints whose scope names an affiliate or advertiser. */
+/** Pauses by hand: of an endpoint, or of all that is about an affiliate or advertiser. */
 export function addPauseRoutes(plain: FastifyInstance, api: Api): void {
   const server = plain.withTypeProvider<TypeBoxTypeProvider>()
   const place = Type.Object({ object: pausedObject, object_id: idText('Its id') })

@@ -2,6 +2,7 @@ import type { LogLines } from '#platform/log-lines'
 import type { Pool } from '#platform/postgres'
 import type { PostbackEndpoint } from '#routing'
 import { listenForDeliveries } from '../queue/notices.ts'
+import type { PausedSubjects } from '../queue/held.ts'
 import type { Completion } from '../queue/queue.ts'
 import type { WaitReason } from '../reasons.ts'
 import { supervise, type Loop } from '../supervise.ts'
@@ -38,6 +39,8 @@ export type Admission =
  */
 export type Gate = {
   readonly admit: (endpoint: PostbackEndpoint) => Admission
+  /** Affiliates and advertisers about whom nothing may be sent, as far as is known; admit answers for endpoints alone. */
+  readonly paused: () => PausedSubjects
   /** A try starts, as admitted.
    * @param messages how many are in its request; default 1
    * @returns whether it asks if a disabled receiver is back, and uses up nothing where it fails
@@ -59,6 +62,7 @@ export type GateOptions = {
   readonly healthIntervalMs?: number
 }
 
+const NOBODY: PausedSubjects = { affiliate: new Set(), advertiser: new Set() }
 const CLOSED_YET: Admission = { kind: 'closed', reason: undefined, untilMs: undefined }
 const OPEN: Admission = { kind: 'open', countMax: Number.POSITIVE_INFINITY }
 const PROBE: Admission = { kind: 'open', countMax: 1 }
@@ -87,7 +91,7 @@ export function openGate(options: GateOptions): Gate {
     const before = closures
     closures = found
     for (const endpointId of probedAt.keys()) if (!closures.states.has(endpointId)) probedAt.delete(endpointId)
-    if (before === undefined || isOpened(before, closures)) onChange()
+    if (before === undefined || isOpened(before, closures) || isSubjectPaused(before, closures)) onChange()
   }
   const writeHealth = async (): Promise<void> => {
     writing = health.take()
@@ -132,6 +136,7 @@ export function openGate(options: GateOptions): Gate {
   ]
   return {
     admit,
+    paused: () => closures?.paused ?? NOBODY,
     start: ({ endpoint_id, quota }, messages = 1) => {
       if (quota !== undefined) quotas.use(endpoint_id, messages)
       const isProbe = closures?.states.get(endpoint_id)?.disabledReason !== undefined
@@ -164,6 +169,10 @@ function isOpened(before: Closures, after: Closures): boolean {
   const disabled = [...before.states].filter(([, state]) => state.disabledReason !== undefined)
   return isResumed || disabled.some(([id]) => after.states.get(id)?.disabledReason === undefined)
 }
+
+/** Whether an affiliate or advertiser is paused who was not. */
+const isSubjectPaused = ({ paused: before }: Closures, { paused: after }: Closures): boolean =>
+  !after.affiliate.isSubsetOf(before.affiliate) || !after.advertiser.isSubsetOf(before.advertiser)
 
 function listenToGate({ pool, logLines }: GateOptions, look: () => void): Loop {
   let current: Awaited<ReturnType<typeof listenForDeliveries>> | undefined

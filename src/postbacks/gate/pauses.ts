@@ -16,6 +16,8 @@ export type Pause = {
   /** An API key's name, or the user of the operating system who called the command. */
   readonly paused_by: string
   readonly note: string | null
+  /** Deliveries that were due and are kept back by it; null: of an endpoint, whose queue they have not left. */
+  readonly held: number | null
 }
 
 const tables: Readonly<Record<PausedObject, string>> = {
@@ -32,7 +34,7 @@ const PAUSE = (object: PausedObject): string => `
   ), told AS (SELECT pg_notify('${GATE_CHANNEL}', '') FROM paused)
   SELECT (SELECT count(*) FROM known)::int AS known, (SELECT count(*) FROM told)::int AS paused`
 
-/** Lets the deliveries of an endpoint wait, or those of all endpoints whose scope names an affiliate or advertiser. What is under way
+/** Lets the deliveries of an endpoint wait, or those that are about an affiliate or advertiser, whatever the endpoint. What is under way
  * ends; nothing is lost and no attempt is used up, but what waits may expire.
  * @param note for people; undefined: none
  */
@@ -61,8 +63,38 @@ export async function resumeDeliveries(
   return (await pool.query(RESUME, [object, id])).rowCount === 0 ? 'not_paused' : 'resumed'
 }
 
-const LIST =
-  'SELECT object, object_id, paused_at, paused_by, note FROM delivery_pauses ORDER BY paused_at, object, object_id'
+const LIST = `
+  WITH held AS (SELECT affiliate_id, advertiser_id, count(*) AS count FROM delivery_held GROUP BY affiliate_id, advertiser_id)
+  SELECT object, object_id, paused_at, paused_by, note, CASE object
+    WHEN 'affiliate' THEN (SELECT coalesce(sum(count), 0) FROM held WHERE affiliate_id = object_id)::float8
+    WHEN 'advertiser' THEN (SELECT coalesce(sum(count), 0) FROM held WHERE advertiser_id = object_id)::float8
+  END AS held
+  FROM delivery_pauses ORDER BY paused_at, object, object_id`
 
 /** All pauses by hand, the oldest first. */
 export const listPauses = async (pool: Pool): Promise<readonly Pause[]> => (await pool.query<Pause>(LIST)).rows
+
+/** Whom a delivery is about. */
+export type Subject = { readonly affiliate_id: string | null; readonly advertiser_id: string | null }
+
+export type SubjectPause = 'paused_affiliate' | 'paused_advertiser'
+
+/** What is paused by hand. */
+export type PausedThing = Pick<Pause, 'object' | 'object_id'>
+
+/** All pauses by hand, without what they keep back: a handful of rows, however much that is. */
+export const readPaused = async (pool: Pool): Promise<readonly PausedThing[]> =>
+  (await pool.query<PausedThing>('SELECT object, object_id FROM delivery_pauses')).rows
+
+/** The pause by hand that holds up what is about somebody, whatever the endpoint.
+ * @param pauses of readPaused
+ */
+export function subjectPauseOf(
+  pauses: readonly PausedThing[],
+  { affiliate_id, advertiser_id }: Subject,
+): SubjectPause | undefined {
+  const isPaused = (object: PausedObject, id: string | null): boolean =>
+    pauses.some((pause) => pause.object === object && pause.object_id === id)
+  if (isPaused('affiliate', affiliate_id)) return 'paused_affiliate'
+  return isPaused('advertiser', advertiser_id) ? 'paused_advertiser' : undefined
+}

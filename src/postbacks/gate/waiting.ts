@@ -76,6 +76,22 @@ export async function readBehind(pool: Pool, deliveryIds: readonly bigint[]): Pr
   return new Set(rows.map((row) => row.delivery_id))
 }
 
+const HELD = `
+  SELECT p.object, p.object_id, count(*)::float8 AS count FROM delivery_held AS h
+  JOIN delivery_pauses AS p ON p.object = 'affiliate' AND p.object_id = h.affiliate_id OR p.object = 'advertiser' AND p.object_id = h.advertiser_id
+  WHERE h.endpoint_id = $1 GROUP BY p.object, p.object_id ORDER BY count(*) DESC, p.object, p.object_id`
+
+/** What is held of an endpoint because of one pause. */
+export type HeldCount = {
+  readonly object: 'affiliate' | 'advertiser'
+  readonly object_id: string
+  readonly count: number
+}
+
+/** How much of what is due for an endpoint is about somebody who is paused, pause by pause. What two pauses hold counts for both. */
+export const readHeld = async (pool: Pool, endpointId: string): Promise<readonly HeldCount[]> =>
+  (await pool.query<HeldCount>(HELD, [endpointId])).rows
+
 /** An endpoint that fails or is disabled, as people see it. */
 export type FailingEndpoint = {
   readonly endpoint_id: string

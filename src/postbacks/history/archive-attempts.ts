@@ -75,6 +75,7 @@ async function isAwaited(db: Pool | Tx, { name }: Partition): Promise<boolean> {
       SELECT FROM (
         SELECT delivery_id FROM delivery_ready WHERE attempts > 0
         UNION ALL SELECT delivery_id FROM delivery_deferred
+        UNION ALL SELECT delivery_id FROM delivery_held WHERE attempts > 0
       ) AS w JOIN ONLY ${name} AS a USING (delivery_id)
     ) AS is_awaited`)
   return rows[0]!.is_awaited

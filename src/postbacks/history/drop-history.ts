@@ -23,7 +23,8 @@ const SPAN_DAYS = 3
  */
 const WAITS = `
   SELECT EXISTS (SELECT FROM delivery_ready WHERE created_at >= $1 AND created_at < $2)
-    OR EXISTS (SELECT FROM delivery_deferred WHERE created_at >= $1 AND created_at < $2) AS waits`
+    OR EXISTS (SELECT FROM delivery_deferred WHERE created_at >= $1 AND created_at < $2)
+    OR EXISTS (SELECT FROM delivery_held WHERE created_at >= $1 AND created_at < $2) AS waits`
 
 async function waits(tx: Tx, { from, to }: Partition): Promise<boolean> {
   return (await tx.query<{ waits: boolean }>(WAITS, [from, to])).rows[0]!.waits

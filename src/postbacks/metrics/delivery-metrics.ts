@@ -30,7 +30,7 @@ export function createDeliveryCounters(): DeliveryCounters {
 export type QueueDepth = {
   /** Due now, or being tried. */
   readonly readyCount: number
-  /** Waiting for their next try, or for an earlier message of their click. */
+  /** Waiting for their next try, for an earlier message of their click, or for the end of a pause. */
   readonly deferredCount: number
   /** Age of the delivery that has been due longest, seconds; 0 where none is. */
   readonly oldestDueSeconds: number
@@ -38,7 +38,7 @@ export type QueueDepth = {
 
 const DEPTH = `
   SELECT
-    (SELECT count(*) FROM delivery_deferred) + count(*) FILTER (WHERE run_at = 'infinity') AS deferred,
+    (SELECT count(*) FROM delivery_deferred) + (SELECT count(*) FROM delivery_held) + count(*) FILTER (WHERE run_at = 'infinity') AS deferred,
     count(*) FILTER (WHERE run_at <> 'infinity') AS ready,
     coalesce(extract(epoch FROM now() - min(run_at) FILTER (WHERE run_at <> 'infinity')), 0)::float8 AS oldest
   FROM delivery_ready`

@@ -51,9 +51,10 @@ export function printWaitingSeries({ endpoints }: QueueLengths, nowMs: number): 
   const all = rest.length === 0 ? shown : [...shown, joinWaiting(rest)]
   const ageOf = ({ oldest_at }: QueueLength): number => Math.max(0, (nowMs - oldest_at.getTime()) / 1_000)
   return `${[
-    head('waypost_delivery_waiting', 'gauge', `Deliveries that wait, by endpoint (the ${SERIES_MAX} longest queues, else other); ready: for their first try or one that is due.`), // prettier-ignore
+    head('waypost_delivery_waiting', 'gauge', `Deliveries that wait, by endpoint (the ${SERIES_MAX} longest queues, else other); ready: for their first try or one that is due; held: about an affiliate or advertiser that is paused.`), // prettier-ignore
     ...all.map((row) => `waypost_delivery_waiting{endpoint="${label(row.endpoint_id)}",state="ready"} ${row.ready}`),
     ...all.map((row) => `waypost_delivery_waiting{endpoint="${label(row.endpoint_id)}",state="deferred"} ${row.deferred}`), // prettier-ignore
+    ...all.map((row) => `waypost_delivery_waiting{endpoint="${label(row.endpoint_id)}",state="held"} ${row.held}`),
     head('waypost_delivery_oldest_seconds', 'gauge', 'Age of the oldest delivery that waits, by endpoint.'),
     ...all.map((row) => `waypost_delivery_oldest_seconds{endpoint="${label(row.endpoint_id)}"} ${ageOf(row)}`),
   ].join('\n')}\n`
@@ -80,5 +81,6 @@ const joinWaiting = (rows: readonly QueueLength[]): QueueLength => ({
   endpoint_id: OTHER,
   ready: rows.reduce((sum, { ready }) => sum + ready, 0),
   deferred: rows.reduce((sum, { deferred }) => sum + deferred, 0),
+  held: rows.reduce((sum, { held }) => sum + held, 0),
   oldest_at: new Date(Math.min(...rows.map(({ oldest_at }) => oldest_at.getTime()))),
 })

@@ -79,6 +79,7 @@ test('the longest queues are printed by themselves, the others together', () => 
     endpoint_id: `e${index}`,
     ready: 5,
     deferred: 1,
+    held: 2,
     oldest_at: new Date(1_000 * index),
   }))
   const sample = { at: new Date(0), endpoints: new Map(rows.map((row) => [row.endpoint_id, row])) }
@@ -86,6 +87,8 @@ test('the longest queues are printed by themselves, the others together', () => 
   for (const line of [
     'waypost_delivery_waiting{endpoint="e0",state="ready"} 5',
     'waypost_delivery_waiting{endpoint="e0",state="deferred"} 1',
+    'waypost_delivery_waiting{endpoint="e0",state="held"} 2',
+    'waypost_delivery_waiting{endpoint="other",state="held"} 4',
     'waypost_delivery_oldest_seconds{endpoint="e0"} 1000',
     'waypost_delivery_waiting{endpoint="other",state="ready"} 10',
     'waypost_delivery_oldest_seconds{endpoint="other"} 800',

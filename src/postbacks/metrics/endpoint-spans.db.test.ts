@@ -85,10 +85,13 @@ test('what waits is counted by endpoint with its oldest', async (t) => {
   await bench.pool.query(`
     WITH moved AS (DELETE FROM delivery_ready WHERE endpoint_id = 'tracker' AND ctid = '(0,1)' RETURNING *)
     INSERT INTO delivery_deferred SELECT delivery_id, created_at, endpoint_id, now(), 1 FROM moved`)
+  await bench.pool.query(`
+    WITH moved AS (DELETE FROM delivery_ready WHERE endpoint_id = 'tracker' AND ctid = '(0,2)' RETURNING *)
+    INSERT INTO delivery_held SELECT delivery_id, created_at, endpoint_id, run_at, 0, 0, 'ada', '' FROM moved`)
   const { endpoints } = await readQueueLengths(bench.pool)
   assert.deepEqual(
-    [...endpoints.values()].map(({ endpoint_id, ready, deferred }) => [endpoint_id, ready, deferred]),
-    [['tracker', 3, 1], ['b', 1, 0]],
+    [...endpoints.values()].map(({ endpoint_id, ready, deferred, held }) => [endpoint_id, ready, deferred, held]),
+    [['tracker', 2, 1, 1], ['b', 1, 0, 0]],
   ) // prettier-ignore
   const [row] = await bench.rows('SELECT min(created_at) AS at FROM deliveries')
   assert.deepEqual(endpoints.get('tracker')!.oldest_at, row!['at'])

@@ -9,6 +9,8 @@ export type QueueLength = {
   readonly ready: number
   /** For its next try. */
   readonly deferred: number
+  /** Due, and about an affiliate or advertiser that is paused. */
+  readonly held: number
   /** When the oldest of them was made. */
   readonly oldest_at: Date
 }
@@ -17,11 +19,12 @@ export type QueueLength = {
 export type QueueLengths = { readonly at: Date; readonly endpoints: ReadonlyMap<string, QueueLength> }
 
 const SAMPLE = `
-  SELECT endpoint_id, count(*) FILTER (WHERE is_ready)::float8 AS ready, count(*) FILTER (WHERE NOT is_ready)::float8 AS deferred,
-    min(created_at) AS oldest_at
+  SELECT endpoint_id, count(*) FILTER (WHERE place = 'ready')::float8 AS ready, count(*) FILTER (WHERE place = 'deferred')::float8 AS deferred,
+    count(*) FILTER (WHERE place = 'held')::float8 AS held, min(created_at) AS oldest_at
   FROM (
-    SELECT endpoint_id, created_at, true AS is_ready FROM delivery_ready
-    UNION ALL SELECT endpoint_id, created_at, false FROM delivery_deferred
+    SELECT endpoint_id, created_at, 'ready' AS place FROM delivery_ready
+    UNION ALL SELECT endpoint_id, created_at, 'deferred' FROM delivery_deferred
+    UNION ALL SELECT endpoint_id, created_at, 'held' FROM delivery_held
   ) AS w GROUP BY endpoint_id ORDER BY count(*) DESC`
 
 /** Counts what waits. Reads the hot tables once: its cost is what waits, never what was sent. */

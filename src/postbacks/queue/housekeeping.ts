@@ -22,8 +22,8 @@ export async function promoteDue(pool: Pool, countMax: number): Promise<number> 
   return rows.reduce((sum, row) => sum + row.count, 0)
 }
 
-/** Both tables are read whole: once in some minutes that costs less than an index that every delivery would have to keep. */
-const expireSql = (table: 'delivery_ready' | 'delivery_deferred'): string => `
+/** The tables are read whole: once in some minutes that costs less than an index that every delivery would have to keep. */
+const expireSql = (table: 'delivery_ready' | 'delivery_deferred' | 'delivery_held'): string => `
   WITH old AS MATERIALIZED (
     SELECT r.ctid AS row_place FROM ${table} AS r
     JOIN unnest($1::text[], $2::int[]) AS e(endpoint_id, hours) USING (endpoint_id)
@@ -35,7 +35,7 @@ const expireSql = (table: 'delivery_ready' | 'delivery_deferred'): string => `
   INSERT INTO delivery_finals (delivery_id, created_at, endpoint_id, state, reason, attempts, finished_at)
   SELECT delivery_id, created_at, endpoint_id, 'gave_up', 'expired', attempts, now() FROM taken`
 
-const EXPIRE = [expireSql('delivery_ready'), expireSql('delivery_deferred')]
+const EXPIRE = [expireSql('delivery_ready'), expireSql('delivery_deferred'), expireSql('delivery_held')]
 
 /** Ends what could not be delivered in time, also where nothing is sent at all.
  * @param underWay deliveries that are being tried just now: their outcome decides
@@ -65,26 +65,35 @@ const WAITING_ENDPOINTS = `
     UNION ALL
     SELECT (SELECT r.endpoint_id FROM delivery_ready AS r WHERE r.endpoint_id > w.endpoint_id AND r.attempts >= 0 ORDER BY r.endpoint_id LIMIT 1)
     FROM waiting AS w WHERE w.endpoint_id IS NOT NULL
+  ), held AS (
+    (SELECT endpoint_id FROM delivery_held ORDER BY endpoint_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT r.endpoint_id FROM delivery_held AS r WHERE r.endpoint_id > h.endpoint_id ORDER BY r.endpoint_id LIMIT 1)
+    FROM held AS h WHERE h.endpoint_id IS NOT NULL
   )
-  SELECT endpoint_id FROM waiting WHERE endpoint_id IS NOT NULL`
+  SELECT endpoint_id FROM waiting WHERE endpoint_id IS NOT NULL
+  UNION SELECT endpoint_id FROM held WHERE endpoint_id IS NOT NULL
+  ORDER BY endpoint_id`
 
-/** Endpoints that have something due, sorted. */
+/** Endpoints that have something due or held, sorted. */
 export async function findWaitingEndpoints(pool: Pool): Promise<readonly string[]> {
   const { rows } = await pool.query<{ endpoint_id: string }>(WAITING_ENDPOINTS)
   return rows.map((row) => row.endpoint_id)
 }
 
-const RETIRE = `
+const retireSql = (table: 'delivery_ready' | 'delivery_held'): string => `
   WITH gone AS MATERIALIZED (
-    SELECT r.ctid AS row_place FROM delivery_ready AS r
+    SELECT r.ctid AS row_place FROM ${table} AS r
     JOIN deliveries AS d ON d.created_at = r.created_at AND d.delivery_id = r.delivery_id
     WHERE r.endpoint_id = ANY($1::text[]) AND r.attempts >= 0 AND d.config_version <= $2
     LIMIT $3 FOR UPDATE OF r SKIP LOCKED
   ), taken AS (
-    DELETE FROM delivery_ready AS r USING gone WHERE r.ctid = gone.row_place RETURNING r.*
+    DELETE FROM ${table} AS r USING gone WHERE r.ctid = gone.row_place RETURNING r.*
   )
   INSERT INTO delivery_finals (delivery_id, created_at, endpoint_id, state, reason, attempts, finished_at)
   SELECT delivery_id, created_at, endpoint_id, 'gave_up', 'endpoint_removed', attempts, now() FROM taken`
+
+const RETIRE = [retireSql('delivery_ready'), retireSql('delivery_held')]
 
 /** Ends deliveries to endpoints that are no longer configured.
  * @param configVersion the version that lacks them; deliveries of a newer one are left alone, since this worker may be behind
@@ -95,5 +104,7 @@ export async function retireRemoved(
   configVersion: number,
   countMax: number,
 ): Promise<number> {
-  return (await pool.query(RETIRE, [endpointIds, configVersion, countMax])).rowCount ?? 0
+  let retired = 0
+  for (const sql of RETIRE) retired += (await pool.query(sql, [endpointIds, configVersion, countMax])).rowCount ?? 0
+  return retired
 }

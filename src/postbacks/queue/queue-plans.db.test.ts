@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createPool, type Pool } from '#platform/postgres'
 import { withDatabase } from '#test-kit'
+import { heldStatements } from './held.ts'
 import { workerSettings, workerStatements } from './queue.ts'
 import { turnStatements } from '../worker/turns.ts'
 
@@ -60,6 +61,13 @@ for (const [belief, sql] of Object.entries(beliefs))
       const others = ofTurns.filter((access) => !LOOK_UPS.includes(access))
       // What is ranked is put in order first.
       assert.deepEqual(others.filter((access) => !/^delivery_order: Index (Only )?Scan$/.test(access)), ['a sort']) // prettier-ignore
+      const ofHolding = await accessesOf(own, heldStatements)
+      const besides = ofHolding.filter((access) => !LOOK_UPS.includes(access))
+      // A handful of pauses.
+      assert.deepEqual(
+        besides.filter((access) => !access.startsWith('delivery_pauses: ')),
+        [],
+      )
     } finally {
       await own.end()
     }

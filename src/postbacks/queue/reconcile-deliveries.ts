@@ -67,12 +67,14 @@ const CHECKS = {
       EXCEPT SELECT delivery_id FROM delivery_ends
       EXCEPT SELECT delivery_id FROM delivery_ready
       EXCEPT SELECT delivery_id FROM delivery_deferred
+      EXCEPT SELECT delivery_id FROM delivery_held
     ) AS lost`,
   /** Ended or leased and queued as well, or queued twice: it would be sent again. */
   delivery_in_two_places: `
     SELECT 'delivery ' || delivery_id AS what FROM (
       SELECT delivery_id, created_at FROM delivery_ready
       UNION ALL SELECT delivery_id, created_at FROM delivery_deferred
+      UNION ALL SELECT delivery_id, created_at FROM delivery_held
       UNION ALL SELECT f.delivery_id, f.created_at FROM delivery_ends AS f WHERE f.created_at >= $1
     ) AS places WHERE created_at >= $1 GROUP BY delivery_id HAVING count(*) > 1`,
   /** A lease that ran out long ago while another worker lives: nobody takes its endpoints over. */

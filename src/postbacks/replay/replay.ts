@@ -3,9 +3,10 @@ import { newClickId } from '#platform/ids'
 import { inTransaction, type Pool, type Tx } from '#platform/postgres'
 import type { ClickRecord } from '#records'
 import type { PostbackEndpoint, Snapshot } from '#routing'
-import { compileEndpoint, compileEndpoints } from '../messages/compile-endpoints.ts'
+import { belongingOf, compileEndpoint, compileEndpoints, type Belonging } from '../messages/compile-endpoints.ts'
 import type { CausingConversion, DeliveryCause } from '../messages/delivery-causes.ts'
 import { storeDeliveries } from '../queue/enqueue-deliveries.ts'
+import { readPaused, subjectPauseOf, type SubjectPause } from '../gate/pauses.ts'
 import { noticeOf, NOTIFY_OWNERS } from '../queue/notices.ts'
 import { madeUpSale } from '../messages/made-up-sale.ts'
 import { fillNotice, type NoticeToTell } from '../messages/prepare-notices.ts'
@@ -117,10 +118,11 @@ export type TestSend =
       readonly body: string | undefined
       readonly eventId: string
     }
-  | { readonly kind: 'refused'; readonly reason: WhyNotReason | 'endpoint_unknown' }
+  | { readonly kind: 'refused'; readonly reason: WhyNotReason | SubjectPause | 'endpoint_unknown' }
 
 /** Queues a sale for one endpoint, so that its owner sees the filled request and the receiver's answer. It has an event id of its
- * own, belongs to no conversion and books nothing. The endpoint's scope and rule are not asked.
+ * own, belongs to no conversion and books nothing. The endpoint's scope and rule are not asked. While an affiliate or advertiser is
+ * paused that it is about it is refused: what somebody waits for must not come hours later.
  * @param about what it tells of: a click, whose sale is made up, or a click and its conversion; left out: both are made up
  */
 export async function sendTest(
@@ -156,9 +158,24 @@ export async function sendTest(
     configVersion: snapshot.version,
     at: nowMs,
   }
+  const paused = await pauseOfTest(pool, [belongingOf(cause), delivery])
+  if (paused !== undefined) return { kind: 'refused', reason: paused }
   const [deliveryId] = await inTransaction(pool, (tx) => storeDeliveries(tx, [delivery], 'test'))
   const { method, url, headers, contentType, body } = message
   return { kind: 'enqueued', deliveryId: deliveryId!, eventId, method, url, headers, contentType, body }
+}
+
+/** A test belongs to what the scope of its endpoint names, and tells of what may be somebody else's. */
+async function pauseOfTest(
+  pool: Pool,
+  subjects: readonly Pick<Belonging, 'affiliateId' | 'advertiserId'>[],
+): Promise<SubjectPause | undefined> {
+  const pauses = await readPaused(pool)
+  return subjects
+    .map(({ affiliateId = null, advertiserId = null }) =>
+      subjectPauseOf(pauses, { affiliate_id: affiliateId, advertiser_id: advertiserId }),
+    )
+    .find((reason) => reason !== undefined)
 }
 
 /** What an endpoint for notices is told in a test: that it fails itself, which it is never told else. */

@@ -35,6 +35,8 @@ const BREAKERS_INTERVAL_MS = 1_000
 const IDLE_MS = 1_000
 /** Endpoints that have something left to send wait so long for others to be read with. */
 const READ_GATHER_MS = 20
+/** What is held and not paused any more is found this late at most, where the end of its pause was not heard of. */
+const HELD_INTERVAL_MS = 60_000
 /** Rows moved by one housekeeping statement. */
 const MOVE_MAX = 5_000
 /** Under way in one process by default: bounds sockets and memory. */
@@ -111,6 +113,7 @@ class Delivering {
   readonly #counters = createDeliveryCounters()
   readonly #loops: readonly Loop[]
   readonly #reading: Loop
+  readonly #releasing: Loop
   readonly #looking: Loop
   /** The last one is at work; those before were taken for dead and end what they have under way, without effect. */
   readonly #lives: Life[] = []
@@ -129,15 +132,20 @@ class Delivering {
     })
     const { pool, logLines, healthIntervalMs } = options
     this.#gate = openGate({
-      ...{ pool, logLines, nowMs: this.#clock.now, onChange: () => this.#life.worker.reconsider() },
+      ...{ pool, logLines, nowMs: this.#clock.now, onChange: () => this.#reconsider() },
       ...(healthIntervalMs !== undefined && { healthIntervalMs }),
     })
     this.#lives.push(this.#beginLife())
     const leaseMs = options.leaseMs ?? LEASE_MS
     this.#reading = supervise('read', logLines, () => this.#read())
+    this.#releasing = supervise('held', logLines, async () => {
+      await this.#life.worker.releaseHeld()
+      return HELD_INTERVAL_MS
+    })
     this.#looking = supervise('look', logLines, () => this.#look())
     this.#loops = [
       this.#reading,
+      this.#releasing,
       supervise('clock', logLines, async () => {
         await this.#clock.synchronize()
         return CLOCK_INTERVAL_MS
@@ -222,6 +230,11 @@ class Delivering {
     const membership = new Membership({ pool, workerId, worker, leaseMs, logLines })
     const breakers = new BreakerNotes({ pool, workerId })
     return { worker, membership, breakers, abandon: recorder.abandon }
+  }
+
+  #reconsider(): void {
+    this.#life.worker.reconsider()
+    this.#releasing.wake()
   }
 
   /** Once: whoever comes later finds the others at work. */

@@ -68,12 +68,15 @@ const ADVANCE = `
   WHERE r.ctid = p.place AND r.delivery_id = p.delivery_id
   RETURNING r.endpoint_id AS "endpointId"`
 
-/** What was put off while the endpoint had no order. */
+/** What was put off or held while the endpoint had no order. */
 const ADOPT = `
   INSERT INTO delivery_order (delivery_id, endpoint_id, click_id)
   SELECT d.delivery_id, d.endpoint_id, d.click_id
-  FROM delivery_deferred AS f JOIN deliveries AS d ON d.created_at = f.created_at AND d.delivery_id = f.delivery_id
-  WHERE f.endpoint_id = ANY($1::text[]) AND ${IS_ALIVE('$2')}
+  FROM (
+    SELECT created_at, delivery_id FROM delivery_deferred WHERE endpoint_id = ANY($1::text[])
+    UNION ALL SELECT created_at, delivery_id FROM delivery_held WHERE endpoint_id = ANY($1::text[])
+  ) AS f JOIN deliveries AS d ON d.created_at = f.created_at AND d.delivery_id = f.delivery_id
+  WHERE ${IS_ALIVE('$2')}
   ORDER BY d.delivery_id
   ON CONFLICT DO NOTHING`
 
@@ -82,6 +85,7 @@ const CLEAR = `
   WITH waiting AS MATERIALIZED (
     SELECT delivery_id FROM delivery_ready WHERE endpoint_id = ANY($1::text[]) AND attempts >= 0
     UNION ALL SELECT delivery_id FROM delivery_deferred WHERE endpoint_id = ANY($1::text[])
+    UNION ALL SELECT delivery_id FROM delivery_held WHERE endpoint_id = ANY($1::text[])
   )
   DELETE FROM delivery_order AS o WHERE o.endpoint_id = ANY($1::text[]) AND ${IS_ALIVE('$2')}
     AND NOT EXISTS (SELECT FROM waiting AS w WHERE w.delivery_id = o.delivery_id)`

@@ -4,6 +4,7 @@ import type { PostbackEndpoint, Snapshot } from '#routing'
 import type { Gate } from '../gate/gate.ts'
 import { Backlog, countOf, isForMany, requestsOf, ripeAt, type KnownReceiver, type Line, type Look } from './backlog.ts'
 import { countForRequest, isPart, putTogether } from './batches.ts'
+import { Holds } from './holds.ts'
 import { markUnderWay, shardOf } from '../queue/ownership.ts'
 import { readDue, type Claimed, type Completion } from '../queue/queue.ts'
 import type { Recorder } from './record-tries.ts'
@@ -33,7 +34,7 @@ export type WorkerOptions = {
   readonly sender: Sender
   readonly recorder: Recorder
   readonly surroundings: Surroundings
-  readonly gate: Pick<Gate, 'admit' | 'start'>
+  readonly gate: Pick<Gate, 'admit' | 'start' | 'paused'>
   readonly logLines: LogLines
   /** Deliveries under way at most. */
   readonly concurrencyMax: number
@@ -64,6 +65,9 @@ export class Worker {
   readonly #scheduler: Scheduler
   readonly #backlog = new Backlog()
   readonly #turns: Turns
+  readonly #holds: Holds
+  /** Lines that are being read and must be read anew, because what is paused has changed meanwhile. */
+  readonly #stale = new Set<Line>()
   /** Lines with something to send by host, those served last at the end of each. */
   readonly #hosts = new Map<string, Set<Line>>()
   /** Lines with something to send that were not given anything: the gate, a breaker, a rate or a limit of their own stands in the way. */
@@ -92,7 +96,8 @@ export class Worker {
   constructor(options: WorkerOptions) {
     this.#options = options
     this.#scheduler = new Scheduler({ slots: options.concurrencyMax, perHostMax: options.perHostMax })
-    const { pool, workerId, logLines } = options
+    const { pool, workerId, logLines, gate } = options
+    this.#holds = new Holds({ pool, workerId, paused: gate.paused, onReleased: () => this.#readAnew() })
     this.#turns = new Turns({ pool, workerId, logLines, onReleased: (ids) => this.look(ids, 'notice') })
   }
 
@@ -156,7 +161,33 @@ export class Worker {
 
   /** The gate was opened or closed. */
   reconsider(): void {
+    if (this.#holds.note()) this.#readAnew()
     this.#enlistAside()
+  }
+
+  /** What was held because of a pause that has ended is due again.
+   * @throws what the database throws
+   */
+  async releaseHeld(): Promise<void> {
+    await this.#holds.release(this.endpointIds)
+  }
+
+  /** What is read ahead may be about somebody who was paused, or come after what was released. */
+  #readAnew(): void {
+    for (const line of this.#backlog.lines) {
+      this.#backlog.shed(line)
+      this.#backlog.want(line, 'whole')
+      if (line.isReading) this.#stale.add(line)
+    }
+    this.#askToRead()
+  }
+
+  #endStale(lines: readonly Line[]): void {
+    for (const line of lines) {
+      if (!this.#stale.delete(line) || line.isClosed) continue
+      this.#backlog.shed(line)
+      this.#backlog.want(line, 'whole')
+    }
   }
 
   #askToRead(): void {
@@ -172,17 +203,23 @@ export class Worker {
     if (this.#backlog.isFull) this.#shedAside()
     const { lines, readings } = this.#backlog.nextReadings()
     if (lines.length === 0) return 'nothing'
-    // A shard is given back only when nothing of this worker can park a message of it any more.
-    const held = lines.filter(isOrdered).map((line) => line.shard)
+    // A shard is given back only when nothing of this worker can park or hold a message of it any more.
+    const { isHolding } = this.#holds
+    const held = lines.filter((line) => isHolding || isOrdered(line)).map((line) => line.shard)
     for (const shard of held) this.#hold(shard, 1)
     try {
+      await this.#holds.open(lines.map((line) => line.endpointId))
       const rows = await readDue(this.#options.pool, readings)
       const admitted = await this.#admitToOrder(lines, rows)
-      for (const line of this.#backlog.endReadings(lines, readings, rows, this.#unsettled, admitted)) this.#enlist(line)
+      const kept = isHolding ? await this.#keepBack(rows, admitted) : NONE
+      const notFree =
+        kept.size === 0 ? this.#unsettled : { has: (id: bigint) => kept.has(id) || this.#unsettled.has(id) }
+      for (const line of this.#backlog.endReadings(lines, readings, rows, notFree, admitted)) this.#enlist(line)
     } catch (error) {
       this.#backlog.failReadings(lines)
       throw error
     } finally {
+      this.#endStale(lines)
       for (const shard of held) this.#hold(shard, -1)
     }
     this.#sendSoon()
@@ -211,6 +248,17 @@ export class Worker {
     const fresh = unknown.filter(({ deliveryId }) => !this.#unsettled.has(deliveryId))
     const underWay = unknown.filter(({ deliveryId }) => this.#unsettled.has(deliveryId))
     return this.#turns.admit(fresh, underWay)
+  }
+
+  /** Of what was read: what is about somebody who is paused. What is parked behind an earlier message of its click stays there. */
+  async #keepBack(rows: readonly Claimed[], admitted: ReadonlySet<bigint>): Promise<ReadonlySet<bigint>> {
+    const fresh = rows.filter(({ endpointId, deliveryId }) => {
+      const line = this.#backlog.lineOf(endpointId)
+      if (line === undefined || line.known.has(deliveryId) || this.#unsettled.has(deliveryId)) return false
+      return !isOrdered(line) || admitted.has(deliveryId)
+    })
+    const isUnordered = (endpointId: string): boolean => this.#backlog.lineOf(endpointId)?.endpoint.ordered !== true
+    return this.#holds.keep(fresh, isUnordered, () => this.underWay)
   }
 
   /** Finds messages whose turn came without this worker's doing: the one before expired, or the endpoint needs no order any more. */
@@ -278,6 +326,7 @@ export class Worker {
   #close(line: Line): void {
     this.#backlog.close(line)
     this.#turns.close(line.endpointId)
+    this.#holds.close(line.endpointId)
     this.#hosts.get(line.host)?.delete(line)
     this.#aside.delete(line)
   }

@@ -58,7 +58,8 @@ const DELIVERIES = `
   SELECT d.delivery_id, d.endpoint_id, d.event_id, c.txid,
     ARRAY(SELECT e.state FROM delivery_ends AS e WHERE e.delivery_id = d.delivery_id) AS ends,
     ((SELECT count(*) FROM delivery_ready AS r WHERE r.delivery_id = d.delivery_id)
-      + (SELECT count(*) FROM delivery_deferred AS f WHERE f.delivery_id = d.delivery_id))::int AS queued,
+      + (SELECT count(*) FROM delivery_deferred AS f WHERE f.delivery_id = d.delivery_id)
+      + (SELECT count(*) FROM delivery_held AS h WHERE h.delivery_id = d.delivery_id))::int AS queued,
     coalesce((
       SELECT jsonb_agg(jsonb_build_object('attempt_no', a.attempt_no, 'outcome', a.outcome, 'http_status', a.http_status,
         'address', host(a.remote_address), 'is_fenced', a.is_fenced) ORDER BY a.attempted_at, a.attempt_no)
