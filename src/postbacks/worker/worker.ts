@@ -10,6 +10,7 @@ import { readDue, type Claimed, type Completion } from '../queue/queue.ts'
 import type { Recorder } from './record-tries.ts'
 import { endsTurn, needsMark } from '../scheduler/promises.ts'
 import type { Rate } from '../scheduler/rate.ts'
+import { Round } from '../scheduler/round.ts'
 import { Scheduler, type Ending } from '../scheduler/scheduler.ts'
 import { signOf } from '../scheduler/sign-of.ts'
 import { judgeTogether, judgeTry, sendDelivery, type Surroundings } from '../sending/send-delivery.ts'
@@ -69,7 +70,7 @@ export class Worker {
   /** Lines that are being read and must be read anew, because what is paused has changed meanwhile. */
   readonly #stale = new Set<Line>()
   /** Lines with something to send by host, those served last at the end of each. */
-  readonly #hosts = new Map<string, Set<Line>>()
+  readonly #hosts = new Map<string, Round<Line>>()
   /** Lines with something to send that were not given anything: the gate, a breaker, a rate or a limit of their own stands in the way. */
   readonly #aside = new Set<Line>()
   /** How much the gate lets through to those that it limits, as it said last. */
@@ -333,10 +334,10 @@ export class Worker {
 
   #enlist(line: Line): void {
     const { host } = line
-    const lines = this.#hosts.get(host)
+    const lines = this.#hosts.get(host) ?? new Round<Line>()
     this.#aside.delete(line)
-    if (lines === undefined) this.#hosts.set(host, new Set([line]))
-    else lines.add(line)
+    this.#hosts.set(host, lines)
+    lines.add(line)
   }
 
   /** After everything else that happens in this turn: what ended together makes room together. */
@@ -371,8 +372,9 @@ export class Worker {
     for (const [host, lines] of this.#hosts) {
       if (lines.size === 0) this.#hosts.delete(host)
       let room = this.#scheduler.roomOn(host)
-      for (const line of lines) {
-        if (room <= 0 || candidates.length === CANDIDATES_MAX || asked.has(line)) break
+      while (room > 0 && candidates.length < CANDIDATES_MAX) {
+        const line = lines.first()
+        if (line === undefined || asked.has(line)) break
         asked.add(line)
         lines.delete(line)
         if (countOf(line) === 0 || !this.#isRipe(line) || !this.#isAdmitted(line)) continue
