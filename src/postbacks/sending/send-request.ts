@@ -73,7 +73,7 @@ export type Sender = {
 /** A sender with its own connections. What may not be sent is refused before anything is looked up. */
 export function createSender(options: ConnectionOptions): Sender {
   const connections = createConnections(options)
-  const underWay = new Set<Try>()
+  const underWay = new UnderWay()
   return {
     send: (request) => {
       const { url, allowsPrivate, allow, viaProxy } = request
@@ -89,7 +89,7 @@ export function createSender(options: ConnectionOptions): Sender {
         underWay,
       )
     },
-    interrupt: () => underWay.forEach((exchange) => exchange.interrupt()),
+    interrupt: () => underWay.interrupt(),
     close: connections.close,
   }
 }
@@ -101,7 +101,7 @@ subscribe('undici:client:sendHeaders', (message) => {
   onHeadWritten = undefined
 })
 
-function sendOnce(agent: Agent, request: OutgoingRequest, underWay: Set<Try>): Promise<Exchange> {
+function sendOnce(agent: Agent, request: OutgoingRequest, underWay: UnderWay): Promise<Exchange> {
   const { url, method, headers, body } = request
   return new Promise((resolve) => {
     const exchange = new Try(request, (seen) => {
@@ -112,6 +112,29 @@ function sendOnce(agent: Agent, request: OutgoingRequest, underWay: Set<Try>): P
     const path = url.pathname + url.search
     agent.dispatch({ origin: url.origin, path, method, headers, body: body ?? null }, exchange)
   })
+}
+
+/** Requests under way. In a Set the table of every moment is kept by the one before it (V8 lets iterators go on from an old table to the
+ * new one), so that what has once grown old keeps each request and all that hangs on it from being collected young.
+ */
+class UnderWay {
+  readonly #tries: Try[] = []
+
+  add(one: Try): void {
+    one.place = this.#tries.length
+    this.#tries.push(one)
+  }
+
+  delete({ place }: Try): void {
+    const last = this.#tries.pop()!
+    if (place === this.#tries.length) return
+    this.#tries[place] = last
+    last.place = place
+  }
+
+  interrupt(): void {
+    for (const one of [...this.#tries]) one.interrupt()
+  }
 }
 
 /** A try that was not made. */
@@ -130,6 +153,8 @@ export const unsentExchange = (error: 'destination_refused' | 'request_invalid',
 
 /** One request and what comes back. It ends once: by the answer's end, an error, the deadline, or too long an answer. */
 class Try implements Dispatcher.DispatchHandler {
+  /** Among those under way. */
+  place = 0
   readonly #startedAt = performance.now()
   readonly #deadline: NodeJS.Timeout
   readonly #settle: (exchange: Exchange) => void

@@ -75,7 +75,7 @@ const ANSWER_MS = 1_000
 /** Of a third of it the collector makes one half of the young generation: messages live for about as long as it takes to fill the default of
  * 16 MB, and would be copied again and again.
  */
-const YOUNG_GENERATION_MB = 192
+const YOUNG_GENERATION_MB = 96
 
 /** Starts the threads. They never fail for long: while PostgreSQL is away they wait for it. */
 export function startDeliveryThreads(options: DeliveryThreadsOptions): DeliveryThreads {

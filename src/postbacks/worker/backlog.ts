@@ -203,7 +203,7 @@ export class Backlog {
     const delivery = line.waiting[line.head]!
     line.head += 1
     if (isForMany(line)) line.bytes -= bytesOf(delivery)
-    if (line.head === line.waiting.length || line.head > 64) {
+    if (line.head * 2 >= line.waiting.length) {
       line.waiting = line.waiting.slice(line.head)
       if (isForMany(line)) line.readAt = line.readAt.slice(line.head)
       line.head = 0
