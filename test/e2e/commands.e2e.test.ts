@@ -262,7 +262,7 @@ test('the commands that ask of routing and of versions', async (t) => {
     const endpoint =
       'endpoints: { crm: { advertiser_id: acme, url: "https://crm.example/?c={click_id}", status: paused } }'
     await waypost('apply', file('crm.yaml', endpoint))
-    assert.match(succeeded(await waypost('endpoints', 'show')), /^ENDPOINT.*\ncrm +endpoint_paused +0 +0 +- +0/)
+    assert.match(succeeded(await waypost('endpoints', 'show')), /^ENDPOINT.*\ncrm +endpoint_paused +0 +0 +0 +- +0/)
     assert.match(succeeded(await waypost('endpoints', 'show', 'crm')), /"last_hour"/)
     assert.match(succeeded(await waypost('deliveries', '--endpoint', 'crm', '--since', '1d')), /^DELIVERY/)
     assert.match(succeeded(await waypost('why-not', '--click', clickId)), /^WHEN/)
