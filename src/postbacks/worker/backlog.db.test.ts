@@ -25,3 +25,23 @@ test('large messages that may not go yet do not keep those of others out of memo
   const completions = await bench.recorded(slow.length + 1)
   assert.ok(completions.some(isOther))
 })
+
+test('requests of many large messages go when they have waited, although they fill the memory meanwhile', async (t) => {
+  const receiver = await startReceiver(t)
+  const together = Array.from({ length: 60 }, (_, index) =>
+    localEndpoint({
+      ...{ endpoint_id: `many_${index}`, method: 'POST', url: receiver.url, body: '{txid}'.repeat(200) },
+      batch: {
+        format: 'json_array',
+        wrapper_key: 'events',
+        max_events: 100,
+        max_wait_ms: 3_000,
+        max_bytes: 10_000_000,
+      },
+    }),
+  )
+  await using bench = await openBench(t, together)
+  await bench.enqueue(manyCauses(16, { txid: 'x'.repeat(300) }))
+  await bench.start()
+  await bench.recorded(16 * together.length)
+})

@@ -229,8 +229,9 @@ export class Worker {
 
   /** What waits for those that cannot be sent to must not keep the others' messages out of memory. */
   #shedAside(): void {
+    const now = performance.now()
     for (const line of this.#aside) {
-      if (line.isReading) continue
+      if (line.isReading || isGathering(line, now)) continue
       this.#backlog.shed(line)
       this.#aside.delete(line)
     }
@@ -558,6 +559,10 @@ function messagesToTry(messages: readonly Claimed[], marked: ReadonlyMap<bigint,
 }
 
 const NONE: ReadonlySet<bigint> = new Set()
+
+/** Waits for more of the same request: read anew its wait would begin again, and with too little memory never end. */
+const isGathering = (line: Line, now: number): boolean =>
+  line.endpoint.batch !== undefined && countOf(line) > 0 && ripeAt(line, line.endpoint.batch) > now
 
 const isOrdered = ({ endpoint }: KnownReceiver): boolean => endpoint.ordered === true
 
