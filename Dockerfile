@@ -13,7 +13,7 @@ RUN npm ci --omit=dev --no-audit --no-fund && rm -rf node_modules/node-linux-*
 FROM node:26-bookworm-slim
 # PostgreSQL refuses to run as root, and in a container namespaces are usually refused too: an ordinary user from the start.
 RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin waypost \
-  && install -d -o waypost -g waypost -m 0700 /data
+  && install -d -o waypost -g waypost -m 0700 /data /opt/waypost-compiled
 WORKDIR /opt/waypost
 COPY --from=dependencies /opt/waypost/node_modules ./node_modules
 COPY package.json package-lock.json ./
@@ -21,7 +21,9 @@ COPY migrations ./migrations
 COPY sdk ./sdk
 COPY src ./src
 USER waypost
-ENV WAYPOST_DATA_DIR=/data WAYPOST_API_HOST=0.0.0.0
+ENV WAYPOST_DATA_DIR=/data WAYPOST_API_HOST=0.0.0.0 NODE_COMPILE_CACHE=/opt/waypost-compiled
+# Fills what Node keeps of compiled sources, for this user: each start is a second shorter.
+RUN node src/main.ts --help > /dev/null
 VOLUME /data
 EXPOSE 8080 8081
 STOPSIGNAL SIGTERM

@@ -11,6 +11,7 @@ import { measureDrain } from './measure-drain.ts'
 import { largeConfiguration } from './large-configuration.ts'
 import { measureEdge, measureLargeEdge } from './measure-edge.ts'
 import { measureRest } from './measure-rest.ts'
+import { measureReports } from './reports/measure-reports.ts'
 import { formatTable, isMet, rowNames, rows, type Figure, type RowName } from './rows.ts'
 
 /** `npm run bench [-- row …] [--rounds N] [--seconds S] …`: measures the rows named, or all, beside a bare `node:http` server;
@@ -29,6 +30,7 @@ const { values, positionals } = parseArgs({
     hanging: { type: 'string', default: '100000' },
     minutes: { type: 'string', default: '10' },
     origins: { type: 'string', default: '1' },
+    clicks: { type: 'string', default: '20000000' },
     profile: { type: 'boolean', default: false },
   },
 })
@@ -51,6 +53,8 @@ export type BenchSettings = {
   readonly minutes: number
   /** Ports of the receiver that the 500 endpoints are spread over. */
   readonly origins: number
+  /** Of the facts that reports are asked of; a tenth as many events, a hundredth as many conversions. */
+  readonly clicks: number
   /** Where our delivery process leaves a CPU profile of each run; undefined: none is made. */
   readonly profileDir: string | undefined
 }
@@ -65,13 +69,15 @@ const settings: BenchSettings = {
   hanging: readPositive('--hanging', values.hanging),
   minutes: readPositive('--minutes', values.minutes),
   origins: readPositive('--origins', values.origins),
+  clicks: readPositive('--clicks', values.clicks),
   profileDir: values.profile ? join(resultsDir, 'profiles') : undefined,
 }
 const restRows: readonly RowName[] = ['visible', 'start', 'memory']
 const edgeRows: readonly RowName[] = ['redirect', 'redirect_short', 'event', 'latency']
 const installationRows = [...restRows, ...edgeRows]
 const deliveryRows = rowNames.filter((name) => /^deliver(y|ies)/.test(name))
-const wanted = new Set(positionals.length === 0 ? rowNames : positionals.map(readRow))
+const reportRows = rowNames.filter((name) => /^reports?_/.test(name))
+const wanted = new Set(positionals.length === 0 ? rowNames : positionals.flatMap(readRows))
 const figures = new Map<RowName, Figure>()
 await measureAll()
 report()
@@ -95,6 +101,7 @@ async function measureAll(): Promise<void> {
   }
   if (isWanted('drain') || isWanted('disk')) await measureDrain(settings, isWanted, keep)
   if (deliveryRows.some(isWanted)) await measureDeliveries(settings, isWanted, keep)
+  if (reportRows.some(isWanted)) await measureReports(settings, isWanted, keep)
 }
 
 async function measureInstallation(
@@ -130,9 +137,11 @@ function report(): void {
   process.exitCode = results.every(({ is_met }) => is_met) ? 0 : 1
 }
 
-function readRow(name: string): RowName {
+/** A row, or all rows of reports. */
+function readRows(name: string): readonly RowName[] {
+  if (name === 'reports') return reportRows
   const row = rowNames.find((known) => known === name)
-  return row ?? stopWith(`"${name}" is no row; there are ${rowNames.join(', ')}.`)
+  return row === undefined ? stopWith(`"${name}" is no row; there are reports, ${rowNames.join(', ')}.`) : [row]
 }
 
 function readPositive(name: string, text: string): number {

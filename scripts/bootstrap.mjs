@@ -29,6 +29,7 @@ const COMMANDS = {
     args[0] === 'deliveries'
       ? [['test/faults/deliveries/run.ts', ...args.slice(1)]]
       : [['test/faults/run.ts', ...args]],
+  numbers: (args) => [['test/numbers/run.ts', ...args]],
   docs: () => [['scripts/write-reference.ts']],
   'build-sdk': (args) => [['sdk/web/build.ts', ...args]],
 }
@@ -128,6 +129,9 @@ if (command === undefined)
   stopWith(`waypost: usage: node scripts/bootstrap.mjs ${Object.keys(COMMANDS).join('|')} [arguments]`)
 if (!areDependenciesInstalled()) await installDependencies()
 const node = findNode()
+// Node keeps what it made of each source file: a start takes 0.4 s of processor time instead of 1.3 s. Where the folder cannot be
+// written, it does without.
+process.env.NODE_COMPILE_CACHE ??= join(ROOT, 'node_modules', '.cache', 'node-compile')
 for (const [script, ...rest] of command(args)) {
   // Waypost itself works in the directory it was called from, and its channel tells it when this process is gone, however
   // that ended: it then stops too.

@@ -2,6 +2,7 @@
 import { environmentVariables } from '#config'
 import { apiLimits, apiLimitMeanings } from '#api'
 import { capLimitMeanings, capLimits } from '#caps'
+import { costLimitMeanings, costLimits } from '#costs'
 import { configurationFileSchema, describeFileSchema, issueCodes } from '#configuration'
 import {
   clickParameterNames,
@@ -11,6 +12,7 @@ import {
   postbackParameterNames,
   refusalStatuses,
 } from '#edge'
+import { exportLimitMeanings, exportLimits } from '#exports'
 import { clickRules, conversionRules, fraudDefaults, fraudLimitMeanings, fraudLimits, type FraudRule } from '#fraud'
 import { errorCatalogue } from '#platform/errors'
 import {
@@ -27,8 +29,13 @@ import {
   whyNotReasons,
   type ReceiverTemplate,
 } from '#postbacks'
+import { liveEndReasons, liveLimitMeanings, liveLimits } from '#live'
 import { refusalReasons, type RefusalReason } from '#records'
-import { dimensions, metrics } from '#reports'
+import { dimensions, metrics, reportLimitMeanings, reportLimits } from '#reports'
+import { anomalyLimitMeanings, anomalyLimits } from '#reports/anomalies'
+import { behaviourLimitMeanings, behaviourLimits } from '#reports/behaviour'
+import { retentionLimitMeanings, retentionLimits } from '#retention'
+import { relativeRanges, savedReportLimitMeanings, savedReportLimits, scheduleStates } from '#saved-reports'
 import { macroNames, routingLimitMeanings, routingLimits } from '#routing'
 import {
   fieldFamilies,
@@ -77,8 +84,31 @@ export const referenceTables: readonly ReferenceTable[] = [
   { file: 'docs/limits.md', name: 'rule-limits', text: limitTable(ruleLimits, ruleLimitMeanings) },
   { file: 'docs/limits.md', name: 'cap-limits', text: limitTable(capLimits, capLimitMeanings) },
   { file: 'docs/limits.md', name: 'fraud-limits', text: limitTable(fraudLimits, fraudLimitMeanings) },
+  { file: 'docs/limits.md', name: 'export-limits', text: limitTable(exportLimits, exportLimitMeanings) },
+  {
+    file: 'docs/limits.md',
+    name: 'behaviour-limits',
+    text: limitTable(behaviourLimits, behaviourLimitMeanings),
+  },
+  { file: 'docs/limits.md', name: 'anomaly-limits', text: limitTable(anomalyLimits, anomalyLimitMeanings) },
   { file: 'docs/limits.md', name: 'simulation-limits', text: limitTable(simulationLimits, simulationLimitMeanings) },
+  { file: 'docs/limits.md', name: 'cost-limits', text: limitTable(costLimits, costLimitMeanings) },
+  { file: 'docs/limits.md', name: 'live-limits', text: limitTable(liveLimits, liveLimitMeanings) },
+  { file: 'docs/live.md', name: 'ends', text: meaningTable('Reason', liveEndReasons) },
+  { file: 'docs/limits.md', name: 'retention-limits', text: limitTable(retentionLimits, retentionLimitMeanings) },
+  {
+    file: 'docs/limits.md',
+    name: 'saved-report-limits',
+    text: limitTable(savedReportLimits, savedReportLimitMeanings),
+  },
+  { file: 'docs/saved-reports.md', name: 'ranges', text: meaningTable('Range', relativeRanges) },
+  { file: 'docs/saved-reports.md', name: 'states', text: meaningTable('State', scheduleStates) },
   { file: 'docs/api.md', name: 'api-limits', text: limitTable(apiLimits, apiLimitMeanings, 'What it bounds') },
+  {
+    file: 'docs/limits.md',
+    name: 'report-limits',
+    text: limitTable(reportLimits, reportLimitMeanings, 'What it bounds'),
+  },
   { file: 'docs/reports.md', name: 'metrics', text: metricTable() },
   { file: 'docs/reports.md', name: 'dimensions', text: dimensionTable() },
   { file: 'docs/fraud.md', name: 'click-rules', text: fraudTable(clickRules) },
@@ -178,33 +208,37 @@ function ruleOpTable(): string {
 }
 
 function metricTable(): string {
-  const rows = [...metrics.values()].map(({ name, unit, description, formula, visibleTo }) => [
+  const rows = [...metrics.values()].map(({ name, title, unit, description, formula, visibleTo, isDefault }) => [
     name,
-    unit,
+    title,
+    isDefault ? `${unit} ★` : unit,
     description,
     formula,
     whoSees(visibleTo),
   ])
-  return table(['Metric', 'Unit', 'What it is', 'How it is counted', 'Who sees it'], rows)
+  const ofEvents = [
+    ['event.<type>', 'Events …', 'count', 'Events of a type, e.g. event.kyc', 'accepted events of the type', 'everybody'],
+    ['event_uniques.<type>', 'Clicks with …', 'count', 'Clicks with an event of a type', 'different clicks with an accepted event of the type', 'everybody'],
+  ] // prettier-ignore
+  return table(['Metric', 'Title', 'Unit', 'What it is', 'How it is counted', 'Who sees it'], [...rows, ...ofEvents])
 }
 
 function whoSees(roles: readonly string[]): string {
   return roles.includes('affiliate') ? 'everybody' : 'owner, advertiser'
 }
 
+/** The thirty sub ids are one row. */
 function dimensionTable(): string {
-  const listed = [...dimensions.values()].map(({ name, description, visibleTo }) => [
-    name,
-    description,
-    whoSees(visibleTo),
-  ])
-  const sub2Key = [
-    'sub2.<key>',
-    'Value of a key of sub2, e.g. sub2.geo for sub2=geo-TR|dev-mobile',
-    whoSees(['affiliate']),
-  ]
-  return table(['Dimension', 'What it is', 'Who sees it'], [...listed, sub2Key])
-}
+  const listed = [...dimensions.values()].filter(({ name }) => !/^sub(?!1$)\d+$/.test(name))
+  const rows = listed.map(({ name, title, description, tables, visibleTo }) => {
+    const known = tables.length === 3 ? 'all' : tables.join(', ')
+    return name === 'sub1'
+      ? ['sub1…sub30', 'Sub 1…30', 'Sub ids', known, whoSees(visibleTo)]
+      : [name, title, description, known, whoSees(visibleTo)]
+  })
+  const sub2Key = ['sub2.<key>', 'Sub 2 …', 'Value of a key of sub2, e.g. sub2.geo for sub2=geo-TR|dev-mobile', 'all', 'everybody']
+  return table(['Dimension', 'Title', 'What it is', 'Known of', 'Who sees it'], [...rows, sub2Key])
+} // prettier-ignore
 
 function keyTable(name: string): string {
   const rows = describeFileSchema()

@@ -29,6 +29,8 @@ export type Config = {
   readonly postbackProxy: URL | undefined
   /** Outbound postbacks under way to one host and port, of each delivery process. */
   readonly postbackHostConcurrency: number
+  /** Where a file of exchange rates is fetched once a day; undefined: nowhere. */
+  readonly ratesUrl: string | undefined
   /** Engines of the operator's own instead of the embedded ones. */
   readonly databaseUrl: string | undefined
   readonly clickhouseUrl: string | undefined
@@ -47,10 +49,27 @@ export type Config = {
     readonly attemptDays: number
     readonly archiveDays: number
   }
+  /** How long raw facts are kept unless an advertiser says otherwise; undefined: for ever. */
+  readonly rawDays: number | undefined
+  /** Where they go before they are dropped. */
+  readonly rawArchive: 'none' | 'files' | 's3'
+  /** Storage for archives; undefined: there is none. */
+  readonly s3: S3Config | undefined
   /** Guards that the fault run switches off to show that it notices; empty in every other run. */
   readonly faultGuardsOff: ReadonlySet<FaultGuard>
   /** What looks like a mistake and is not used, one sentence each. */
   readonly warnings: readonly string[]
+}
+
+/** Storage that speaks S3. */
+export type S3Config = {
+  /** http(s)://host:port, without the bucket. */
+  readonly endpoint: string
+  readonly bucket: string
+  /** In front of every path: empty, or ending in a slash. */
+  readonly prefix: string
+  readonly accessKey: string
+  readonly secretKey: string
 }
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
@@ -114,6 +133,10 @@ export const environmentVariables = {
     purpose: `outbound postbacks under way to one host and port at most, of each process that delivers, 1 to ${HOST_CONCURRENCY_MAX}`,
     otherwise: '64',
   },
+  WAYPOST_RATES_URL: {
+    purpose: 'where a file of [exchange rates](costs.md#exchange-rates) is fetched once a day; not set: nowhere',
+    otherwise: '',
+  },
   DATABASE_URL: { purpose: 'PostgreSQL to use instead of the embedded one', otherwise: '' },
   CLICKHOUSE_URL: { purpose: 'ClickHouse to use instead of the embedded one', otherwise: '' },
   SUB2_ALLOWED_KEYS: {
@@ -137,6 +160,25 @@ export const environmentVariables = {
   },
   WAYPOST_ATTEMPT_DAYS: { purpose: 'days that their attempts stay in PostgreSQL', otherwise: '7' },
   WAYPOST_ATTEMPT_ARCHIVE_DAYS: { purpose: 'days that their attempts are kept in ClickHouse', otherwise: '180' },
+  WAYPOST_RAW_DAYS: {
+    purpose:
+      'days that raw facts are kept, 7 to 3650; aggregates stay. An advertiser may say otherwise (`retention`). Not set: for ever',
+    otherwise: '',
+  },
+  WAYPOST_RAW_ARCHIVE: {
+    purpose:
+      'where raw facts go before they are dropped: `none`, `files` (in the data directory; not with CLICKHOUSE_URL) or `s3`',
+    otherwise: 'none',
+  },
+  WAYPOST_S3_ENDPOINT: {
+    purpose: 'storage for archives, as `https://host:port`. Not set: that of Amazon in WAYPOST_S3_REGION',
+    otherwise: '',
+  },
+  WAYPOST_S3_REGION: { purpose: 'region of the bucket where no endpoint is set', otherwise: 'us-east-1' },
+  WAYPOST_S3_BUCKET: { purpose: 'bucket of archives; not set: there is no such storage', otherwise: '' },
+  WAYPOST_S3_PREFIX: { purpose: 'in front of all paths in the bucket', otherwise: '' },
+  WAYPOST_S3_ACCESS_KEY: { purpose: 'access key of the storage', otherwise: '' },
+  WAYPOST_S3_SECRET_KEY: { purpose: 'secret key of the storage', otherwise: '' },
   WAYPOST_FAULT_GUARDS_OFF: {
     purpose: `never set it: guards that a fault run switches off to see numbers go wrong (${faultGuards.join(', ')})`,
     otherwise: '',
@@ -172,6 +214,7 @@ export function readConfig(environment: Environment = process.env): Config {
     secretKeys: list('WAYPOST_SECRET_KEY').map(parseSecretKey),
     postbackProxy: parsePostbackProxy(text('WAYPOST_POSTBACK_PROXY')),
     postbackHostConcurrency: integer('WAYPOST_POSTBACK_HOST_CONCURRENCY', 1, HOST_CONCURRENCY_MAX),
+    ratesUrl: parseUrl('WAYPOST_RATES_URL', text('WAYPOST_RATES_URL'), ['http:', 'https:']),
     databaseUrl: parseUrl('DATABASE_URL', text('DATABASE_URL'), ['postgres:', 'postgresql:']),
     clickhouseUrl: parseUrl('CLICKHOUSE_URL', text('CLICKHOUSE_URL'), ['http:', 'https:']),
     sub2AllowedKeys: list('SUB2_ALLOWED_KEYS').map(parseSub2Key),
@@ -189,6 +232,9 @@ export function readConfig(environment: Environment = process.env): Config {
       attemptDays: integer('WAYPOST_ATTEMPT_DAYS', 1, 3_650),
       archiveDays: integer('WAYPOST_ATTEMPT_ARCHIVE_DAYS', 1, 3_650),
     },
+    rawDays: text('WAYPOST_RAW_DAYS') === '' ? undefined : integer('WAYPOST_RAW_DAYS', 7, 3_650),
+    rawArchive: parseArchive(text('WAYPOST_RAW_ARCHIVE')),
+    s3: parseS3(text),
     faultGuardsOff: new Set(list('WAYPOST_FAULT_GUARDS_OFF').map(parseFaultGuard)),
     warnings: [...warnOfUnknown(environment), ...warnOfGuards(text('WAYPOST_FAULT_GUARDS_OFF'))],
   }
@@ -199,6 +245,10 @@ export function readConfig(environment: Environment = process.env): Config {
 /** Address of the PostgreSQL that the test runner started for the whole run; undefined when a test file runs by itself. */
 export const testPostgresUrl = (): string | undefined => process.env[TEST_POSTGRES_URL]
 const TEST_POSTGRES_URL = 'WAYPOST_TEST_POSTGRES_URL'
+
+/** Directory of migrated facts that the test runner made for the whole run; undefined when a test file runs by itself. */
+export const testFactsTemplate = (): string | undefined => process.env[TEST_FACTS_TEMPLATE]
+const TEST_FACTS_TEMPLATE = 'WAYPOST_TEST_FACTS_TEMPLATE'
 
 /** The environment for a process that this one starts: ours with some variables set. */
 export const childEnvironment = (changes: Environment): NodeJS.ProcessEnv => ({ ...process.env, ...changes })
@@ -276,6 +326,31 @@ function parseUrl(name: Variable, value: string, protocols: readonly string[]): 
   return url !== null && url.hostname !== '' && protocols.includes(url.protocol)
     ? value
     : refuse(name, '…', `must be a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}.`)
+}
+
+function parseArchive(value: string): Config['rawArchive'] {
+  const known = (['none', 'files', 's3'] as const).find((one) => one === value)
+  return known ?? refuse('WAYPOST_RAW_ARCHIVE', value, 'must be none, files or s3.')
+}
+
+function parseS3(text: (name: Variable) => string): S3Config | undefined {
+  const bucket = text('WAYPOST_S3_BUCKET')
+  if (bucket === '') return undefined
+  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket))
+    return refuse('WAYPOST_S3_BUCKET', bucket, 'must be the name of a bucket.')
+  const region = text('WAYPOST_S3_REGION')
+  if (!/^[a-z0-9-]{1,40}$/.test(region)) return refuse('WAYPOST_S3_REGION', region, 'must be like eu-central-1.')
+  const endpoint = text('WAYPOST_S3_ENDPOINT').replace(/\/$/, '') || `https://s3.${region}.amazonaws.com`
+  const url = URL.parse(endpoint)
+  if (url === null || !/^https?:$/.test(url.protocol) || url.origin !== endpoint)
+    return refuse('WAYPOST_S3_ENDPOINT', '…', 'must be like https://host:port, without a path or user.')
+  const prefix = text('WAYPOST_S3_PREFIX').replace(/\/$/, '')
+  if (!/^[A-Za-z0-9_.-]*(\/[A-Za-z0-9_.-]+)*$/.test(prefix))
+    return refuse('WAYPOST_S3_PREFIX', prefix, 'must be of letters, digits, dots, dashes and slashes between.')
+  const [accessKey, secretKey] = [text('WAYPOST_S3_ACCESS_KEY'), text('WAYPOST_S3_SECRET_KEY')]
+  if (!/^[\x21-\x7e]{1,200}$/.test(accessKey)) return refuse('WAYPOST_S3_ACCESS_KEY', '…', 'goes with the bucket.')
+  if (!/^[\x21-\x7e]{1,200}$/.test(secretKey)) return refuse('WAYPOST_S3_SECRET_KEY', '…', 'goes with the bucket.')
+  return { endpoint, bucket, prefix: prefix === '' ? '' : `${prefix}/`, accessKey, secretKey }
 }
 
 function parseSub2Key(key: string): string {

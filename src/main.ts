@@ -7,6 +7,7 @@ import { KEEP_HOURS_MAX } from '#configuration'
 import {
   applyFile,
   askReplay,
+  cancelJobById,
   cancelReplayById,
   correctConversion,
   printReplays,
@@ -14,9 +15,12 @@ import {
   testEndpoint,
   printDeliveries,
   printEndpoints,
+  printJobs,
+  printLive,
   printWhyNot,
   doctor,
   explainUrl,
+  exportToFile,
   inspectInstallationLog,
   listTemplates,
   onStopRequest,
@@ -24,12 +28,17 @@ import {
   reconcileInstallation,
   roles,
   runConfigCommand,
+  runCostsCommand,
+  runRatesCommand,
   runEndpointsCommand,
+  runSavedReportsCommand,
+  runRetentionCommand,
   runSecretsCommand,
   serve,
   simulateFile,
   testRuleText,
   type EndpointsQuestion,
+  type SavedReportsQuestion,
 } from '#operations'
 import { pausedObjects, replayLimits } from '#postbacks'
 
@@ -215,6 +224,83 @@ const commands: Readonly<Record<string, Command>> = {
       return printWhyNot(readConfig(), { ...deliveryFilter(values), ...given({ reason, limit }) })
     },
   },
+  live: {
+    usage:
+      'live [--counts second,minute] [--rows clicks,events,conversions] [--of clicks] [--filter RULE] [--group-by offer_id] [--top 10] [--rate 10] [--seconds 60]',
+    summary: 'with Waypost running: what happens at the moment, a message a line, for so many seconds or until Ctrl-C',
+    run: async (args) => {
+      const options = {
+        counts: TEXT,
+        rows: TEXT,
+        of: TEXT,
+        filter: TEXT,
+        'group-by': TEXT,
+        top: TEXT,
+        rate: TEXT,
+        seconds: TEXT,
+      }
+      const { values } = parseArgs({ args, options })
+      const stopAsked = new AbortController()
+      onStopRequest(
+        () => stopAsked.abort(),
+        () => process.exit(1),
+      )
+      const { 'group-by': group_by, seconds, ...rest } = values
+      const stops = [stopAsked.signal]
+      if (seconds !== undefined) stops.push(AbortSignal.timeout(wholeNumber('--seconds', seconds, 1, 86_400) * 1_000))
+      return printLive(readConfig(), given({ ...rest, group_by }), AbortSignal.any(stops))
+    },
+  },
+  'saved-reports': {
+    usage:
+      "saved-reports list | save NAME --query 'group_by=country&metrics=clicks' [--range last_7_days] [--folder NAME] | run ID | schedule ID --cron '0 6 * * *' [--timezone Europe/Berlin] [--format csv] | schedules | runs SCHEDULE_ID | pause SCHEDULE_ID | resume SCHEDULE_ID",
+    summary: 'with Waypost running: reports that are kept by name, and the schedules that make files of them',
+    run: async (args) => {
+      const options = { query: TEXT, range: TEXT, folder: TEXT, cron: TEXT, timezone: TEXT, format: TEXT } as const
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      return runSavedReportsCommand(readConfig(), readSavedReportsQuestion(positionals, values))
+    },
+  },
+  jobs: {
+    usage: 'jobs [JOB_ID] [--kind export] [--state running] [--limit 50] | jobs cancel JOB_ID',
+    summary: 'with Waypost running: work in the background and how far it is',
+    run: async (args) => {
+      const { values, positionals } = parseArgs({ args, options: { kind: TEXT, state: TEXT, limit: TEXT }, allowPositionals: true }) // prettier-ignore
+      const [first, second, ...rest] = positionals
+      if (
+        rest.length > 0 ||
+        (second !== undefined && first !== 'cancel') ||
+        (first === 'cancel' && second === undefined)
+      )
+        throw new UsageError('jobs takes one id, or cancel and one id.')
+      return second === undefined ? printJobs(readConfig(), first, given(values)) : cancelJobById(readConfig(), second)
+    },
+  },
+  export: {
+    usage:
+      'export clicks|events|conversions [--format csv|jsonl|parquet|xlsx] [--gzip] [--from 2026-11-01] [--to 2026-11-30] [--tz ZONE] [--columns at,click_id] [--filter RULE] [--headers title] [--output FILE]',
+    summary: 'with Waypost running: write a log of any size into a file',
+    run: async (args) => {
+      const options = { format: TEXT, gzip: { type: 'boolean' }, from: TEXT, to: TEXT, tz: TEXT, columns: TEXT, filter: TEXT, headers: TEXT, output: TEXT } as const // prettier-ignore
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      const [log, ...rest] = positionals
+      if (log === undefined || rest.length > 0)
+        throw new UsageError('export takes one log: clicks, events or conversions.')
+      const stopAsked = new AbortController()
+      onStopRequest(
+        () => stopAsked.abort(),
+        () => process.exit(1),
+      )
+      const { output, columns, gzip, ...question } = values
+      const asked = {
+        log,
+        ...given(question),
+        ...(gzip === true && { gzip }),
+        ...(columns !== undefined && { columns: columns.split(',') }),
+      }
+      return exportToFile(readConfig(), asked, output, stopAsked.signal)
+    },
+  },
   conversions: {
     usage: 'conversions correct CONVERSION_ID [--payout 12.50] [--revenue 20] --reason TEXT',
     summary: 'with Waypost running: correct what one conversion is worth, with its bookings and postbacks',
@@ -283,6 +369,47 @@ const commands: Readonly<Record<string, Command>> = {
       })
     },
   },
+  costs: {
+    usage:
+      'costs import FILE --key KEY [--advertiser ID] [--tz ZONE] [--currency EUR] [--spread clicks|uniques|humans] [--idempotency-key KEY] [--dry-run] | costs list | costs respread IMPORT_ID | costs delete IMPORT_ID',
+    summary: 'with Waypost running: import what traffic cost from a CSV file, or correct that',
+    run: async (args) => {
+      const options = { key: TEXT, advertiser: TEXT, tz: TEXT, currency: TEXT, spread: TEXT, 'idempotency-key': TEXT, 'dry-run': { type: 'boolean' } } as const // prettier-ignore
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      const [verb, which, ...rest] = positionals
+      if (rest.length === 0 && verb === 'list' && which === undefined) return runCostsCommand(readConfig(), { verb })
+      if (rest.length === 0 && (verb === 'respread' || verb === 'delete') && which !== undefined)
+        return runCostsCommand(readConfig(), { verb, importId: which })
+      if (rest.length > 0 || verb !== 'import' || which === undefined)
+        throw new UsageError('costs knows import FILE, list, respread IMPORT_ID and delete IMPORT_ID.')
+      if (values.key === undefined)
+        throw new UsageError('costs import takes a --key: the same key again corrects the import.')
+      const { key, advertiser: advertiser_id, tz, currency, spread, 'idempotency-key': idempotency_key } = values
+      const query = given({ key, advertiser_id, tz, currency, spread, idempotency_key })
+      const dryRun = values['dry-run'] === true ? { dry_run: 'true' } : {}
+      return runCostsCommand(readConfig(), { verb, file: which, query: { ...query, ...dryRun } })
+    },
+  },
+  rates: {
+    usage:
+      'rates import FILE [--format csv|ecb_csv|ecb_xml] [--base EUR] [--source TEXT] | rates set DAY CURRENCY RATE | rates list [--currency USD] [--from DAY] [--to DAY]',
+    summary: 'with Waypost running: store exchange rates, or show them',
+    run: async (args) => {
+      const options = { format: TEXT, base: TEXT, source: TEXT, currency: TEXT, from: TEXT, to: TEXT } as const
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      const [verb, ...rest] = positionals
+      const { format, base, source, currency, from, to } = values
+      if (verb === 'import' && rest.length === 1)
+        return runRatesCommand(readConfig(), { verb, file: rest[0]!, query: given({ format, base, source }) })
+      if (verb === 'set' && rest.length === 3) {
+        const [date, code, rate] = rest as [string, string, string]
+        return runRatesCommand(readConfig(), { verb, date, currency: code, rate })
+      }
+      if (verb === 'list' && rest.length === 0)
+        return runRatesCommand(readConfig(), { verb, query: given({ base, currency, from, to }) })
+      throw new UsageError('rates knows import FILE, set DAY CURRENCY RATE and list.')
+    },
+  },
   secrets: {
     usage: 'secrets status | rotate [--forget-old]',
     summary: 'the keys that secrets in the database are sealed with, and how to replace them',
@@ -295,6 +422,26 @@ const commands: Readonly<Record<string, Command>> = {
       if (rest.length === 0 && verb === 'status' && !values['forget-old'])
         return runSecretsCommand(readConfig(), { verb })
       throw new UsageError('secrets knows status and rotate [--forget-old].')
+    },
+  },
+  retention: {
+    usage: 'retention status | run [--dry-run] | restore YYYY-MM-DD [--hold-days 7]',
+    summary:
+      'with Waypost running: raw facts past their age, what is due, a run now, or a day put back from its archive',
+    run: async (args) => {
+      const options = { 'dry-run': { type: 'boolean', default: false }, 'hold-days': TEXT } as const
+      const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+      const [verb, day, ...rest] = positionals
+      const holdDays = values['hold-days']
+      if (verb === 'status' && day === undefined) return runRetentionCommand(readConfig(), { verb })
+      if (verb === 'run' && day === undefined)
+        return runRetentionCommand(readConfig(), { verb, isDryRun: values['dry-run'] })
+      if (verb !== 'restore' || day === undefined || rest.length > 0)
+        throw new UsageError('retention knows status, run [--dry-run] and restore YYYY-MM-DD.')
+      return runRetentionCommand(readConfig(), {
+        ...{ verb, day },
+        holdDays: holdDays === undefined ? undefined : wholeNumber('--hold-days', holdDays, 1, 365),
+      })
     },
   },
   doctor: {
@@ -367,6 +514,25 @@ function readEndpointsQuestion([verb, ...rest]: readonly string[], values: Endpo
     return { verb, id: first!, keepHours: wholeNumber('--keep-hours', values['keep-hours'], 0, KEEP_HOURS_MAX) }
   throw new UsageError(
     `endpoints knows show [ID], test ID, list, pause and resume (${pausedObjects.join(', ')}) ID, enable ID, recover ID and rotate-secret ID.`,
+  )
+}
+
+type SavedReportsValues = {
+  readonly [name in 'query' | 'range' | 'folder' | 'cron' | 'timezone' | 'format']?: string | undefined
+}
+
+function readSavedReportsQuestion(
+  [verb, id, ...rest]: readonly string[],
+  { query, range, folder, cron, timezone, format }: SavedReportsValues,
+): SavedReportsQuestion {
+  if ((verb === 'list' || verb === 'schedules') && id === undefined) return { verb }
+  if (id !== undefined && rest.length === 0) {
+    if (verb === 'save' && query !== undefined) return { verb, name: id, query, range, folder }
+    if (verb === 'schedule' && cron !== undefined) return { verb, id, cron, timezone, format }
+    if (verb === 'run' || verb === 'runs' || verb === 'pause' || verb === 'resume') return { verb, id }
+  }
+  throw new UsageError(
+    'saved-reports knows list, save NAME --query, run ID, schedule ID --cron, schedules, and runs, pause and resume SCHEDULE_ID.',
   )
 }
 

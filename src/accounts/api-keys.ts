@@ -123,3 +123,11 @@ export async function ensureOwnerKey(
   const nowMs = options.clock.now()
   await database.query(ENSURE_OWNER_KEY, [newUuidV7(nowMs), options.name, sha256(key), new Date(nowMs)])
 }
+
+const ACTIVE_KEYS = 'SELECT api_key_id FROM api_keys WHERE api_key_id = ANY($1::uuid[]) AND revoked_at IS NULL'
+
+/** Which of these keys still hold. */
+export async function findActiveKeys(database: Queryable, apiKeyIds: readonly string[]): Promise<ReadonlySet<string>> {
+  const { rows } = await database.query<{ api_key_id: string }>(ACTIVE_KEYS, [apiKeyIds])
+  return new Set(rows.map(({ api_key_id }) => api_key_id))
+}

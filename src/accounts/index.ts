@@ -3,6 +3,7 @@ export {
   authenticate,
   createApiKey,
   ensureOwnerKey,
+  findActiveKeys,
   listApiKeys,
   revokeApiKey,
 } from './api-keys.ts'

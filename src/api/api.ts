@@ -9,6 +9,7 @@ import type { LogLines } from '#platform/log-lines'
 import type { Pool } from '#platform/postgres'
 import type { QueueLengths } from '#postbacks'
 import type { ReadableLog } from '#simulation'
+import type { ArchivePlaces, RetentionPolicy } from '#retention'
 import type { SnapshotFollower } from '#snapshots'
 
 /** What the routes work with. */
@@ -26,10 +27,14 @@ export type Api = {
   readonly sub2AllowedKeys: ReadonlySet<string>
   /** The files that tell place and device of a visitor, opened when first asked for and kept. */
   readonly openEnricher: () => Enricher
+  /** Where the files of exports are; undefined: this process makes none. */
+  readonly exportsDirectory: string | undefined
   /** Counts of caps, for looking only; undefined: this process has none. */
   readonly caps: Pick<CapCounters, 'peek' | 'list'> | undefined
   /** What waits for each endpoint, as it was counted last; undefined: nobody counts here, or not yet. */
   readonly queueLengths: () => QueueLengths | undefined
+  /** Where archives of raw facts are, and how long those are kept unless an advertiser says otherwise. */
+  readonly retention: { readonly places: ArchivePlaces; readonly byDefault: RetentionPolicy }
   readonly operations: Operations
   readonly metrics: readonly (() => string | Promise<string>)[]
 }

@@ -1,9 +1,9 @@
 import { asTenant, type Tenant } from '#accounts'
 import { formatAmount } from '#platform/money'
-import type { ClickId } from '#platform/ids'
+import { uuidV7Time, type ClickId } from '#platform/ids'
 import { deliveriesOfClick } from '#postbacks'
 import { clickOfRow, refusalReasons, type ClickRecord } from '#records'
-import { findClickFacts, listEventsOfClick, type FactsRow } from '#reports'
+import { findClickFacts, findMissingDays, listEventsOfClick, type FactsRow, type MissingDays } from '#reports'
 import { describeTrace } from '#routing'
 
 import type { Api } from './api.ts'
@@ -11,6 +11,7 @@ import type { ConfigVersions } from './config-versions.ts'
 import { conversionJson, listBookings, listConversions, listRevisions } from './conversions-store.ts'
 import { archiveOf } from './archive-of.ts'
 import { attemptJson, deliveryJson, whyNotJson } from './deliveries-json.ts'
+import { missingDaysJson } from './missing-days.ts'
 import { inboundJson, listInbound } from './inbound-store.ts'
 import { verdictJson } from './verdict-json.ts'
 import { waitingJson, waitingOf } from './waiting-json.ts'
@@ -32,6 +33,8 @@ export type ClickPage = {
   readonly not_sent: readonly Json[]
   /** Whether the reports count it already. */
   readonly is_in_reports: boolean
+  /** Days whose retired rows are not on the page. */
+  readonly missing_days: readonly MissingDays[]
 }
 
 /** Rows of one kind on the page. */
@@ -55,8 +58,11 @@ export async function readClickPage(
     advertiserId: click.advertiser_id ?? '',
     campaignId: click.campaign_id ?? '',
   }
-  const [events, rest, decision] = await Promise.all([
+  const [events, missing_days, rest, decision] = await Promise.all([
     listEventsOfClick(api.facts, tenant, place),
+    findMissingDays(api.facts, tenant, [
+      { table: 'events', range: { fromMs: click.at, toMs: api.clock.now() }, column: 'click_id' },
+    ]),
     readObligations(api, tenant, clickId),
     tenant.role === 'affiliate' ? undefined : describeDecision(click, versions),
   ])
@@ -66,7 +72,23 @@ export async function readClickPage(
     events: events.map(eventJson),
     ...rest,
     is_in_reports: inFacts !== undefined,
+    missing_days: missingDaysJson(missing_days),
   }
+}
+
+/** Why a click that is nowhere may have been there: the day of its id was retired. Undefined: it was not. */
+export async function whyNoClick(
+  { facts }: Pick<Api, 'facts'>,
+  tenant: Tenant,
+  clickId: ClickId,
+): Promise<string | undefined> {
+  const atMs = uuidV7Time(clickId)
+  if (atMs === undefined) return undefined
+  const range = { fromMs: atMs, toMs: atMs + 1 }
+  const [day] = await findMissingDays(facts, tenant, [{ table: 'clicks', range, column: 'click_id' }])
+  return (
+    day && `No such click now; those of ${day.from} were retired: waypost retention restore ${day.from} puts them back.`
+  )
 }
 
 /** Whether a click is one of the tenant's. */

@@ -54,3 +54,14 @@ test('keeps to itself what went wrong inside', async () => {
   assert.equal(status, 500)
   assert.ok(!JSON.stringify(body).includes('hunter2'))
 })
+
+test('a mistyped parameter is refused with the one that was probably meant', async () => {
+  const server = fastify({ ajv: { customOptions: { removeAdditional: false } } })
+  addErrorAnswers(server, createLogLines('test', 'silent'))
+  const querystring = { type: 'object', properties: { country: {}, metrics: {} }, additionalProperties: false }
+  server.get('/', { schema: { querystring } }, () => 'answer')
+  const detailOf = async (query: string) => (await server.inject(`/?${query}`)).json<ErrorBody>().error.detail
+  assert.equal(await detailOf('contry=DE'), 'there is no parameter "contry"; did you mean "country"?')
+  assert.equal(await detailOf('whatever_it_is=1'), 'there is no parameter "whatever_it_is"')
+  await server.close()
+})

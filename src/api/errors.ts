@@ -4,6 +4,7 @@ import { Type } from 'typebox'
 import { errorCatalogue, WaypostError, type ErrorCode } from '#platform/errors'
 import type { LogLines } from '#platform/log-lines'
 import { isConnectionFailure } from '#platform/postgres'
+import { suggestWord } from '#platform/words'
 
 /** The one shape of every error answer. */
 export const errorSchema = Type.Object(
@@ -58,7 +59,7 @@ function answerError(
   reply: FastifyReply,
   logLines: LogLines,
 ): FastifyReply {
-  const { code, detail, path } = describeError(error)
+  const { code, detail, path } = describeError(error, parametersOf(request))
   if (code === 'internal')
     logLines.error({ err: error, method: request.method, route: request.routeOptions.url }, 'A request failed.')
   const { status } = errorCatalogue[code]
@@ -83,17 +84,32 @@ const fastifyCodes: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_BAD_URL: 'request_invalid',
 }
 
-function describeError(error: FastifyError): Described {
+/** The names that the query of a route may have. */
+function parametersOf({ routeOptions }: FastifyRequest): readonly string[] {
+  const { querystring } = (routeOptions.schema ?? {}) as { readonly querystring?: { readonly properties?: object } }
+  return Object.keys(querystring?.properties ?? {})
+}
+
+/** @param parameters that the query may have */
+function describeError(error: FastifyError, parameters: readonly string[] = []): Described {
   if (error instanceof RequestError) return { code: error.code, detail: error.detail, path: error.path }
   if (error instanceof WaypostError) return { code: error.code, detail: error.detail }
-  if (error.validation !== undefined) return describeValidation(error)
+  if (error.validation !== undefined) return describeValidation(error, parameters)
   if (isConnectionFailure(error)) return { code: 'database_unavailable' }
   if (error.code === QUERY_CANCELED) return { code: 'query_too_expensive' }
   const known = fastifyCodes[error.code]
   return known === undefined ? { code: 'internal' } : { code: known }
 }
 
-function describeValidation({ validation = [], validationContext }: FastifyError): Described {
+function didYouMean(unknown: string, parameters: readonly string[]): string {
+  const suggestion = suggestWord(unknown, parameters)
+  return suggestion === undefined ? '' : `; did you mean "${suggestion}"?`
+}
+
+function describeValidation(
+  { validation = [], validationContext }: FastifyError,
+  parameters: readonly string[],
+): Described {
   const [first] = validation
   if (first === undefined) return { code: 'request_invalid' }
   const unknown = first.params['additionalProperty'] as string | undefined
@@ -104,6 +120,6 @@ function describeValidation({ validation = [], validationContext }: FastifyError
   const detail =
     unknown === undefined
       ? `${validationContext ?? 'request'} ${first.message ?? 'is wrong'}`
-      : `there is no parameter "${unknown}"`
+      : `there is no parameter "${unknown}"${validationContext === 'querystring' ? didYouMean(unknown, parameters) : ''}`
   return { code: 'request_invalid', detail, path }
 }

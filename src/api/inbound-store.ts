@@ -27,13 +27,16 @@ export type InboundRow = {
 const COLUMNS = `postback_id, received_at, via, advertiser_id, offer_id, click_id, raw_click_id, raw_status, raw_goal, txid, amount_micros,
   sale_amount_micros, currency, host(ip) AS ip, raw, outcome, reason, conversion_id`
 
-const LIST = `
+/** Which rows come first. */
+export type ListOrder = 'newest' | 'oldest'
+
+const listSql = (order: ListOrder): string => `
   SELECT ${COLUMNS} FROM inbound_postbacks
   WHERE ($1::text IS NULL OR advertiser_id = $1) AND ($2::text IS NULL OR offer_id = $2) AND ($3::uuid IS NULL OR click_id = $3)
     AND ($4::text IS NULL OR outcome = $4) AND ($5::text IS NULL OR reason = $5)
     AND ($6::timestamptz IS NULL OR received_at >= $6) AND ($7::timestamptz IS NULL OR received_at < $7)
-    AND ($8::timestamptz IS NULL OR (received_at, postback_id) < ($8, $9::uuid))
-  ORDER BY received_at DESC, postback_id DESC LIMIT $10`
+    AND ($8::timestamptz IS NULL OR (received_at, postback_id) ${order === 'newest' ? '<' : '>'} ($8, $9::uuid))
+  ORDER BY received_at ${order === 'newest' ? 'DESC' : 'ASC'}, postback_id ${order === 'newest' ? 'DESC' : 'ASC'} LIMIT $10`
 
 export type InboundFilter = {
   readonly advertiser_id?: string | undefined
@@ -45,14 +48,15 @@ export type InboundFilter = {
   readonly to?: string | undefined
 }
 
-/** Newest first, one more than the limit. */
+/** One more than the limit. */
 export async function listInbound(
   tx: Tx,
   filter: InboundFilter,
   after: Cursor | undefined,
   limit: number,
+  order: ListOrder = 'newest',
 ): Promise<readonly InboundRow[]> {
-  const { rows } = await tx.query<InboundRow>(LIST, [
+  const { rows } = await tx.query<InboundRow>(listSql(order), [
     filter.advertiser_id, filter.offer_id, filter.click_id, filter.outcome, filter.reason, filter.from, filter.to,
     after && new Date(after.atMs), after?.id, limit + 1,
   ]) // prettier-ignore

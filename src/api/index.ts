@@ -1,3 +1,6 @@
 export { createApi, startApi } from './start-api.ts'
 export type { ApiOptions, RunningApi } from './start-api.ts'
 export { apiLimitMeanings, apiLimits } from './limits.ts'
+export { savedReportWriter } from './saved-report-run.ts'
+export { openListedLog } from './listed-logs.ts'
+export { defaultsFor as reportDefaults, readReport } from './routes/reports.ts'

@@ -11,6 +11,7 @@ export const apiLimits = {
   refusalsPerMinuteMax: 60,
   pageRowsDefault: 50,
   pageRowsMax: 500,
+  narrowedRowsMax: 10_000,
   simulationClicksDefault: 200_000,
   simulationClicksMax: 1_000_000,
   simulationDaysMax: 31,
@@ -34,6 +35,8 @@ export const apiLimitMeanings: Readonly<Record<keyof typeof apiLimits, string>> 
   refusalsPerMinuteMax: 'Requests without a valid key from one address within a minute; past it `rate_limited`',
   pageRowsDefault: 'Rows of a page where `limit` is not given',
   pageRowsMax: 'Rows of a page at most; past it `request_invalid`',
+  narrowedRowsMax:
+    'Rows that a page of the logs of inbound postbacks and deliveries looks through where filters are about clicks; past it the page ends, with `next_cursor`',
   simulationClicksDefault:
     'Clicks of a simulation where `clicks_max` is not given; of a larger period a sample is taken',
   simulationClicksMax: 'Clicks of a simulation at most; past it `request_invalid`',

@@ -7,6 +7,14 @@ import { RequestError } from './errors.ts'
  */
 export type Cursor = { readonly atMs: number; readonly id: string }
 
+/** Which page of a list somebody wants. */
+export type PageAsked = {
+  readonly limit?: number
+  readonly cursor?: string
+  /** Default: newest. */
+  readonly order?: 'newest' | 'oldest'
+}
+
 /** A cursor as the caller sees it: opaque, so that the order behind it can change. */
 export const encodeCursor = ({ atMs, id }: Cursor): string =>
   Buffer.from(`${atMs.toString(36)}.${id}`).toString('base64url')

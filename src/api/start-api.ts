@@ -13,31 +13,46 @@ import { apiLimits, type ApiLimits } from './limits.ts'
 import { addRequestMetrics } from './metrics.ts'
 import { addApiKeyRoutes } from './routes/api-keys.ts'
 import { addCapRoutes } from './routes/caps.ts'
+import { addAnomalyRoute } from './routes/anomalies.ts'
+import { addBehaviourRoutes } from './routes/behaviour.ts'
 import { addClickRoutes } from './routes/clicks.ts'
 import { addConfigurationRoutes } from './routes/configuration.ts'
 import { addConfigurationVersionRoutes } from './routes/configuration-versions.ts'
 import { addConversionRoutes } from './routes/conversions.ts'
+import { addCustomMetricRoutes } from './routes/custom-metrics.ts'
+import { addCostRoutes } from './routes/costs.ts'
 import { addDeliveryRoutes } from './routes/deliveries.ts'
 import { addEndpointPageRoutes } from './routes/endpoint-pages.ts'
 import { addPostbackTemplateRoutes } from './routes/postback-templates.ts'
 import { addEndpointRoutes } from './routes/endpoints.ts'
 import { addExplainRoute } from './routes/explain.ts'
 import { addInboundPostbackRoutes } from './routes/inbound-postbacks.ts'
+import { addExportRoutes } from './routes/exports.ts'
 import { addOperationRoutes } from './routes/operations.ts'
 import { addFraudRoutes } from './routes/fraud.ts'
+import { addLiveRoute } from './routes/live.ts'
+import { addJobRoutes } from './routes/jobs.ts'
+import { addLogRoutes } from './routes/logs.ts'
 import { addNoticeRoutes } from './routes/notices.ts'
 import { addOptimizationRoutes } from './routes/optimization.ts'
 import { addPauseRoutes } from './routes/pauses.ts'
 import { addPublicRoutes } from './routes/public.ts'
+import { addRateRoutes } from './routes/rates.ts'
 import { addReplayRoutes } from './routes/replays.ts'
 import { addReportRoutes } from './routes/reports.ts'
+import { addReportScheduleRoutes } from './routes/report-schedules.ts'
+import { addSavedReportRoutes } from './routes/saved-reports.ts'
+import { addRetentionRoutes } from './routes/retention.ts'
 import { addSimulateRoute } from './routes/simulate.ts'
 import { addTestRuleRoute } from './routes/test-rule.ts'
 
 export type ApiOptions = Omit<
   Api,
-  'registry' | 'edgePort' | 'sub2AllowedKeys' | 'caps' | 'queueLengths' | 'operations' | 'metrics'
+  | ('registry' | 'edgePort' | 'sub2AllowedKeys' | 'caps' | 'queueLengths' | 'operations' | 'metrics')
+  | ('retention' | 'exportsDirectory')
 > & {
+  /** Left out: exports are refused. */
+  readonly exportsDirectory?: Api['exportsDirectory']
   readonly config: Pick<Config, 'apiHost' | 'apiPort' | 'edgePort' | 'sub2AllowedKeys'>
   /** Left out: explanations take caps to have room. */
   readonly caps?: Api['caps']
@@ -47,6 +62,8 @@ export type ApiOptions = Omit<
   readonly operations?: Api['operations']
   /** Further metrics of this process for GET /metrics, in the text format of Prometheus. */
   readonly metrics?: Api['metrics']
+  /** Left out: raw facts are kept for ever. */
+  readonly retention?: Api['retention']
   /** For tests; production uses apiLimits. */
   readonly limits?: Partial<ApiLimits>
 }
@@ -69,14 +86,21 @@ export async function startApi(options: ApiOptions): Promise<RunningApi> {
   }
 }
 
+const KEPT_FOR_EVER: Api['retention'] = {
+  places: { directory: undefined, s3: undefined },
+  byDefault: { rawDays: undefined, archive: 'none' },
+}
+
 /** The API without a port, ready for `inject`. */
 export async function createApi({
   config,
   caps,
   openEnricher,
   queueLengths = () => undefined,
+  exportsDirectory,
   operations = {},
   metrics = [],
+  retention = KEPT_FOR_EVER,
   limits: changed,
   ...rest
 }: ApiOptions): Promise<FastifyInstance> {
@@ -90,8 +114,10 @@ export async function createApi({
     sub2AllowedKeys: new Set(config.sub2AllowedKeys),
     caps,
     queueLengths,
+    exportsDirectory,
     operations,
     metrics,
+    retention,
     registry: addRequestMetrics(server),
   }
   addErrorAnswers(server, api.logLines)
@@ -100,6 +126,18 @@ export async function createApi({
   server.register(async (scope) => {
     addPublicRoutes(scope, api)
     addReportRoutes(scope, api)
+    addRetentionRoutes(scope, api)
+    addCustomMetricRoutes(scope, api)
+    addBehaviourRoutes(scope, api)
+    addAnomalyRoute(scope, api)
+    addLiveRoute(scope, api)
+    addSavedReportRoutes(scope, api)
+    addReportScheduleRoutes(scope, api)
+    addCostRoutes(scope, api)
+    addRateRoutes(scope, api)
+    addJobRoutes(scope, api)
+    addLogRoutes(scope, api)
+    addExportRoutes(scope, api)
     addClickRoutes(scope, api)
     addConversionRoutes(scope, api)
     addCapRoutes(scope, api)
@@ -137,7 +175,13 @@ function createServer(limits: ApiLimits): FastifyInstance {
     forceCloseConnections: 'idle',
     http: { maxHeaderSize: limits.headerBytesMax },
     // A parameter that is not known is a mistake of the caller, who would else believe in a filter that is not there.
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array', allErrors: false, strict: false } },
+    ajv: {
+      customOptions: {
+        ...{ removeAdditional: false, coerceTypes: 'array', allErrors: false, strict: false },
+        // Making the code of hundreds of filters shorter takes longer than it ever saves.
+        code: { optimize: false },
+      },
+    },
     routerOptions: { maxParamLength: 255 },
   })
   server.server.maxConnections = limits.connectionsMax

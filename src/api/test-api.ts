@@ -9,6 +9,8 @@ import { openEnricher as openVisitorEnricher } from '#enrichment'
 import { openLmdbHotState, type HotState } from '#hot-state'
 import { openFileLog } from '#log'
 import { startPipeline } from '#pipeline'
+import { knowRetired } from '#reports'
+import { retiredFacts } from '#retention'
 import type { FactsClient } from '#platform/clickhouse'
 import { fixedClock, systemClock } from '#platform/clock'
 import { newClickId, newUuidV7, type ClickId } from '#platform/ids'
@@ -67,7 +69,7 @@ export type TestApi = {
 
 export type AskOptions = {
   readonly key?: string | undefined
-  readonly method?: 'GET' | 'POST' | 'DELETE'
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly body?: object | string
   readonly type?: string
 }
@@ -88,7 +90,8 @@ export async function withApi(t: TestContext, changes: Partial<ApiOptions> = {})
   const directory = withTempDir(t)
   const { pool, url } = await withDatabase(t)
   const facts = await withClickHouse(t)
-  for (const table of ['clicks', 'events', 'conversions']) await facts.command({ query: `TRUNCATE TABLE ${table}` })
+  const tables = ['clicks', 'events', 'conversions', 'costs', 'kept_clicks', 'kept_events', 'kept_conversions']
+  for (const table of tables) await facts.command({ query: `TRUNCATE TABLE ${table}` })
   const logLines = createLogLines('test', 'silent')
   const hotState = openLmdbHotState({ directory: join(directory, 'hot-state') })
   closings.unshift(() => hotState.close())
@@ -104,9 +107,12 @@ export async function withApi(t: TestContext, changes: Partial<ApiOptions> = {})
   const log = await openFileLog({ directory: join(directory, 'log'), logLines })
   closings.unshift(() => log.close())
   const openEnricher = () => openVisitorEnricher({ geoFiles: [] })
+  const { places } = changes.retention ?? { places: { directory: undefined, s3: undefined } }
+  knowRetired(facts, retiredFacts({ pool, facts, places }))
   const server = await createApi({
     config,
     openEnricher,
+    exportsDirectory: join(directory, 'exports'),
     log,
     pool,
     facts,

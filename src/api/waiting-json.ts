@@ -23,7 +23,10 @@ const NOTHING: WhatHoldsUp = { byEndpoint: new Map(), behind: new Set(), pauses:
 const isWaiting = ({ state }: DeliveryRow): boolean => state === 'ready' || state === 'deferred'
 
 /** Of the endpoints of some deliveries; nothing is asked where none of them waits. */
-export async function waitingOf(api: Api, rows: readonly DeliveryRow[]): Promise<WhatHoldsUp> {
+export async function waitingOf(
+  api: Pick<Api, 'pool' | 'snapshots' | 'clock'>,
+  rows: readonly DeliveryRow[],
+): Promise<WhatHoldsUp> {
   const waiting = rows.filter(isWaiting)
   const ids = new Set(waiting.map((row) => row.endpoint_id))
   const endpoints = api.snapshots.current()?.endpoints.filter(({ endpoint_id }) => ids.has(endpoint_id)) ?? []

@@ -3,6 +3,7 @@ import { optimizeDefaults, optimizeLimits } from '#bandit'
 import { capLimits } from '#caps'
 import { fraudLimits } from '#fraud'
 import { postbackLimits, receiverTemplateNames } from '#postbacks'
+import { archiveKinds, retentionLimits } from '#retention'
 import { ruleLimits } from '#rules'
 
 /** The shape of a configuration file, once: the checker reads it, the JSON schema for editors and the tables of
@@ -183,6 +184,23 @@ const advertiser = Type.Object(
           ),
         },
         { ...strict, description: 'The only places that its endpoints may send to.' },
+      ),
+    ),
+    retention: Type.Optional(
+      Type.Object(
+        {
+          raw_days: Type.Optional(
+            integer(
+              retentionLimits.rawDaysMin,
+              retentionLimits.rawDaysMax,
+              'Days that its raw facts are kept; aggregates stay. Left out: `WAYPOST_RAW_DAYS`.',
+            ),
+          ),
+          archive: Type.Optional(
+            oneOf(archiveKinds, 'Where its raw facts go before they are dropped. Left out: `WAYPOST_RAW_ARCHIVE`.'),
+          ),
+        },
+        { ...strict, minProperties: 1, description: 'How long its raw facts are kept.' },
       ),
     ),
   },

@@ -111,6 +111,7 @@ const advertiser = (
     domains: [...new Set(file.domains ?? [])],
     fallback_url: file.fallback_url,
     postback_allow: file.postback_allow,
+    retention: file.retention,
   })
 
 const affiliate = (

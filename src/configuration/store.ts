@@ -18,7 +18,7 @@ const tables: Readonly<
   advertisers: {
     table: 'advertisers',
     key: 'advertiser_id',
-    columns: ['name', 'timezone', 'currency', 'status', 'domains', 'fallback_url', 'postback_allow'],
+    columns: ['name', 'timezone', 'currency', 'status', 'domains', 'fallback_url', 'postback_allow', 'retention'],
   },
   affiliates: { table: 'affiliates', key: 'affiliate_id', columns: ['name', 'status'] },
   offers: {

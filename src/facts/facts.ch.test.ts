@@ -82,7 +82,12 @@ const origin = { partition: 'edge-0', offset: 41 }
 test('every field of a click is a column and comes back as it went in', async (t) => {
   const facts = await withClickHouse(t)
   const lines = new LineBuffer()
-  addClickLine(lines, encodeRecord(fullClick), { campaign: true, offer: false }, origin)
+  addClickLine(
+    lines,
+    encodeRecord(fullClick),
+    { isUniqueInCampaign: true, isUniqueInOffer: false, isUniqueAnywhere: true, referrerHost: 'r.example' },
+    origin,
+  )
   await insertFacts(facts, { table: 'clicks', lines: lines.toBuffer(), range: 'full-click' })
   const answer = await facts.query({ query: 'SELECT * FROM clicks WHERE log_offset = 41', format: 'JSONEachRow' })
   const [row] = await answer.json<Record<string, unknown>>()
@@ -93,6 +98,8 @@ test('every field of a click is a column and comes back as it went in', async (t
     ip: '::ffff:192.0.2.1',
     is_unique_campaign: true,
     is_unique_offer: false,
+    is_unique_global: true,
+    referrer_host: 'r.example',
     log_partition: 'edge-0',
     log_offset: 41,
   }
@@ -193,6 +200,47 @@ const revision = (changes: Partial<ConversionRevisionFact>): ConversionRevisionF
   ...changes,
 })
 
+test('events and conversions have the connection, referrer host and visitor of their click', async (t) => {
+  const facts = await withClickHouse(t)
+  const events = new LineBuffer()
+  addEventLine(events, { ...event, connection: 'wifi', referrer: 'https://own.example/' }, fullClick, undefined, { partition: 'edge-0', offset: 3 }) // prettier-ignore
+  await insertFacts(facts, { table: 'events', lines: events.toBuffer(), range: 'event-3' })
+  const conversions = new LineBuffer()
+  addConversionLines(
+    conversions,
+    revision({ seq: '9', click: { ...fullClick, referrer: 'HTTPS://Ünï.example:81/?"' } }),
+  )
+  await insertFacts(facts, { table: 'conversions', lines: conversions.toBuffer(), range: 'revision-9' })
+  const row = await readEvent(t, 3)
+  assert.deepEqual(
+    [row['connection'], row['page_connection'], row['referrer_host'], row['referrer'], row['visitor_code']],
+    ['4g', 'wifi', 'r.example', 'https://own.example/', 'v'],
+  )
+  const answer = await facts.query({
+    query: 'SELECT connection, referrer_host, visitor_code FROM conversions WHERE seq = 9',
+    format: 'JSONEachRow',
+  })
+  assert.deepEqual(await answer.json(), [{ connection: '4g', referrer_host: 'ünï.example', visitor_code: 'v' }])
+  await facts.command({ query: 'ALTER TABLE conversions DELETE WHERE seq = 9 SETTINGS mutations_sync = 1' })
+})
+
+test('the host of a referrer is text like any other, whatever characters it has', async (t) => {
+  const facts = await withClickHouse(t)
+  const hosts = ['', 'a"b\\c', 'ünï.example', 'İstanbul 😀', '\u007f\u2028']
+  const lines = new LineBuffer()
+  hosts.forEach((referrerHost, offset) => {
+    const found = { isUniqueInCampaign: false, isUniqueInOffer: false, isUniqueAnywhere: false, referrerHost }
+    const { referrer: _, ...click } = fullClick
+    addClickLine(lines, encodeRecord(click), found, { partition: 'hosts', offset })
+  })
+  await insertFacts(facts, { table: 'clicks', lines: lines.toBuffer(), range: 'hosts' })
+  const answer = await facts.query({
+    query: `SELECT referrer_host FROM clicks WHERE log_partition = 'hosts' ORDER BY log_offset`,
+    format: 'JSONCompactEachRow',
+  })
+  assert.deepEqual((await answer.json<[string]>()).flat(), hosts)
+})
+
 test('a revision takes back the values before it, to the micro', async (t) => {
   const facts = await withClickHouse(t)
   const lines = new LineBuffer()
@@ -223,7 +271,7 @@ test('a range that is sent again is dropped, another range with equal rows is no
     addClickLine(
       lines,
       encodeRecord({ ...fullClick, sub1: 'again' }),
-      { campaign: false, offer: false },
+      { isUniqueInCampaign: false, isUniqueInOffer: false, isUniqueAnywhere: false, referrerHost: '' },
       { partition: 'p', offset: 7 },
     )
     await insertFacts(facts, { table: 'clicks', lines: lines.toBuffer(), range }, isTokenOn)

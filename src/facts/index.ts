@@ -1,5 +1,5 @@
 export { findPresent, insertFacts } from './insert-facts.ts'
 export type { FactInsert, FactTable } from './insert-facts.ts'
 export { LineBuffer } from './line-buffer.ts'
-export { addClickLine, addConversionLines, addEventLine, clickDimensions } from './lines.ts'
-export type { ConversionRevisionFact, ConversionState, RowOrigin } from './lines.ts'
+export { addClickLine, addConversionLines, addEventLine, clickDimensions, referrerHostOf } from './lines.ts'
+export type { ClickFindings, ConversionRevisionFact, ConversionState, RowOrigin } from './lines.ts'

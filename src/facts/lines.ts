@@ -1,3 +1,4 @@
+import { hostOfUrl } from '#rules'
 import { subNames, type ClickRecord, type EventRecord, type RefusalReason } from '#records'
 
 import { LineBuffer } from './line-buffer.ts'
@@ -10,24 +11,39 @@ export const clickDimensions = [
   ...(['utm_source', 'utm_medium', 'utm_campaign', 'utm_term', 'utm_content'] as const),
   ...(['country', 'region', 'city', 'asn', 'isp', 'is_proxy', 'is_hosting'] as const),
   ...(['os', 'os_version', 'browser', 'browser_version', 'device_type', 'device_brand', 'device_model'] as const),
-  ...(['language', 'bot', 'fraud', 'fraud_score', 'fraud_reason'] as const),
+  ...(['language', 'connection', 'bot', 'fraud', 'fraud_score', 'fraud_reason'] as const),
 ] satisfies readonly (keyof ClickRecord)[]
 
 /** Where a row comes from; no other row has the same. */
 export type RowOrigin = { readonly partition: string; readonly offset: number }
 
+/** What the pipeline knows of a click beside its record. */
+export type ClickFindings = {
+  readonly isUniqueInCampaign: boolean
+  readonly isUniqueInOffer: boolean
+  /** The visitor's first click anywhere in the installation, for as long as the click's campaign or offer remembers visitors. */
+  readonly isUniqueAnywhere: boolean
+  /** As referrerHostOf gives it. */
+  readonly referrerHost: string
+}
+
+/** Host of the page that a click came from, in lower case; empty where there is none. */
+export const referrerHostOf = ({ referrer }: Pick<ClickRecord, 'referrer'>): string =>
+  referrer === undefined ? '' : hostOfUrl(referrer)
+
+/** A text as JSON that holds ASCII only. */
+const asciiJson = (text: string): string =>
+  JSON.stringify(text).replaceAll(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+
 /** A click's row is its log record as it was written: the record's fields are named like the columns, so nothing is built anew.
  * @param payload tag byte and JSON object, as encodeRecord makes it
  */
-export function addClickLine(
-  lines: LineBuffer,
-  payload: Buffer,
-  unique: { readonly campaign: boolean; readonly offer: boolean },
-  origin: RowOrigin,
-): void {
+export function addClickLine(lines: LineBuffer, payload: Buffer, found: ClickFindings, origin: RowOrigin): void {
+  const { isUniqueInCampaign, isUniqueInOffer, isUniqueAnywhere, referrerHost } = found
+  const host = referrerHost === '' ? '' : `"referrer_host":${asciiJson(referrerHost)},`
   lines.addObject(
     payload.subarray(1),
-    `"is_unique_campaign":${unique.campaign},"is_unique_offer":${unique.offer},` +
+    `"is_unique_campaign":${isUniqueInCampaign},"is_unique_offer":${isUniqueInOffer},"is_unique_global":${isUniqueAnywhere},${host}` +
       `"log_partition":${JSON.stringify(origin.partition)},"log_offset":${origin.offset}`,
   )
 }
@@ -61,7 +77,8 @@ export function addEventLine(
       ts_client: within(event.ts_client, CLIENT_TIME_MIN, CLIENT_TIME_MAX),
       tz: event.tz,
       screen: event.screen,
-      connection: event.connection,
+      referrer_host: click && referrerHostOf(click),
+      page_connection: event.connection,
       site: event.site,
       referrer: event.referrer,
       ip: event.ip,
@@ -138,6 +155,8 @@ const conversionRow = (fact: ConversionRevisionFact, state: ConversionState, sig
     offer_id: fact.offer_id,
     affiliate_id: fact.affiliate_id ?? undefined,
     sub2_keys: fact.click.sub2_keys,
+    visitor_code: fact.click.visitor_code,
+    referrer_host: referrerHostOf(fact.click),
     txid: fact.txid,
     payout_micros: state.payout_micros,
     revenue_micros: state.revenue_micros,

@@ -17,7 +17,7 @@ export type ClaimRequest = {
   readonly ttlMs: number
 }
 
-export type ClaimSpace = 'event_identity' | 'visitor_campaign' | 'visitor_offer' | 'signature'
+export type ClaimSpace = 'event_identity' | 'visitor_campaign' | 'visitor_offer' | 'visitor_global' | 'signature'
 
 /** State that is rebuilt from the log when lost, looked up while requests and batches run.
  *

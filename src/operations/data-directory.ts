@@ -15,6 +15,9 @@ export type DataPaths = {
   readonly ports: string
   readonly snapshot: string
   readonly geo: string
+  /** Raw facts that were dropped, as Parquet. */
+  readonly archive: string
+  readonly exports: string
 }
 
 export const dataPaths = (directory: string): DataPaths => ({
@@ -29,6 +32,8 @@ export const dataPaths = (directory: string): DataPaths => ({
   ports: join(directory, 'edge-ports'),
   snapshot: join(directory, 'snapshot.json'),
   geo: join(directory, 'geo'),
+  archive: join(directory, 'archive'),
+  exports: join(directory, 'exports'),
 })
 
 /** Makes the data directory, readable by its owner only.

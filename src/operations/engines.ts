@@ -14,8 +14,8 @@ const nothingToClose = (): Promise<void> => Promise.resolve()
 /** Statements that reports may run at the same time on the embedded facts. */
 const REPORT_CONNECTIONS = 3
 
-/** Two clients of the same facts: a long report must not hold up the pipeline. */
-export type Facts = { readonly writer: FactsClient; readonly reader: FactsClient }
+/** Clients of the same facts: neither a long report nor an archive may hold up the pipeline. */
+export type Facts = { readonly writer: FactsClient; readonly reader: FactsClient; readonly archivist: FactsClient }
 
 /** Opens the facts for writing and for reports.
  * @throws {Error} another process has them, or the server does not answer
@@ -24,10 +24,11 @@ export async function openFacts(config: Config, paths: DataPaths): Promise<Opene
   const place = config.clickhouseUrl === undefined ? { path: paths.clickhouse } : { url: config.clickhouseUrl }
   const writer = await openClickHouse(place)
   const reader = await openClickHouse({ ...place, connections: REPORT_CONNECTIONS })
+  const archivist = await openClickHouse(place)
   return {
-    value: { writer, reader },
+    value: { writer, reader, archivist },
     close: async () => {
-      await Promise.all([writer.close(), reader.close()])
+      await Promise.all([writer.close(), reader.close(), archivist.close()])
     },
   }
 }

@@ -4,11 +4,13 @@ import { statfs } from 'node:fs/promises'
 
 import { openCapBooks } from '#caps'
 import type { Config } from '#config'
+import { readFetchState } from '#currencies'
 import type { EventLog } from '#log'
 import { PIPELINE_CONSUMER, readCapLag, readSavedCapPlace } from '#pipeline'
 import type { FactsClient } from '#platform/clickhouse'
 import type { Clock } from '#platform/clock'
 import type { Pool } from '#platform/postgres'
+import { readRetentionStatus } from '#retention'
 
 import { dataPaths } from './data-directory.ts'
 
@@ -85,6 +87,9 @@ const checks: Readonly<Record<string, Check>> = {
   'caps are counted': askCaps,
   'leases are looked after': askLeases,
   'deliveries are sent in time': askDeliveries,
+  'raw facts are retired': askRetention,
+  'exchange rates are fresh': askRates,
+  'cost imports are booked': askCosts,
 }
 
 async function rowOf<Row extends object>(pool: Pool, sql: string, values: readonly unknown[] = []): Promise<Row> {
@@ -162,6 +167,34 @@ async function askOwnerKey({ config, pool }: Installation): Promise<Answer> {
   const short = config.apiKey !== undefined && config.apiKey.length < API_KEY_LENGTH_GOOD
   if (!short) return ok(`${count} active`)
   return warn('WAYPOST_API_KEY is short enough to be guessed', `Use ${API_KEY_LENGTH_GOOD} or more random characters.`)
+}
+
+/** A day without a rate has one of the seven before it: after three days there is time to do something. */
+const RATES_LATE_DAYS = 3
+
+async function askRates({ config, pool, clock }: Installation): Promise<Answer> {
+  if (config.ratesUrl === undefined) return ok('WAYPOST_RATES_URL is not set: rates are stored by hand')
+  const state = await readFetchState(pool)
+  if (state === undefined) return ok('not fetched yet')
+  const days = state.succeeded_at === null ? Infinity : (clock.now() - state.succeeded_at.getTime()) / 86_400_000
+  const last = state.newest_day === null ? 'none so far' : `the newest are of ${state.newest_day}`
+  if (days <= RATES_LATE_DAYS) return ok(last)
+  return warn(`they cannot be fetched: ${state.problem}; ${last}`, 'Look at WAYPOST_RATES_URL, or store them: waypost rates import FILE.') // prettier-ignore
+}
+
+/** What was cut off is finished within minutes. */
+const BOOKING_LATE_MINUTES = 15
+
+async function askCosts({ pool }: Installation): Promise<Answer> {
+  const { late } = await rowOf<{ late: number }>(
+    pool,
+    `SELECT count(*)::int AS late FROM cost_import_versions WHERE state = 'booking' AND created_at < now() - interval '${BOOKING_LATE_MINUTES} minutes'`,
+  )
+  if (late === 0) return ok('none waits')
+  return fail(
+    `${late} have waited for more than ${BOOKING_LATE_MINUTES} minutes`,
+    'See the log lines of the process that runs the pipeline.',
+  )
 }
 
 async function askLedger({ pool }: Installation): Promise<Answer> {
@@ -281,5 +314,24 @@ async function askDeliveries({ pool }: Installation): Promise<Answer> {
   return warn(
     `${late} deliveries have been due for more than ten minutes`,
     'Is a process with the role delivery running? Is an endpoint slow, or paused?',
+  )
+}
+
+/** A run takes minutes, an archive that cannot be written nights. */
+const RETENTION_LATE_MS = 86_400_000
+
+async function askRetention({ pool, clock, config }: Installation): Promise<Answer> {
+  const { retired, moving, moving_since } = await readRetentionStatus(pool)
+  const count = Object.values(moving).reduce((sum, one) => sum + one, 0)
+  const rows = retired.reduce((sum, one) => sum + one.rows, 0)
+  const needsS3 = config.rawArchive === 's3' && config.s3 === undefined
+  if (needsS3) return fail('archives go to S3, and there is no bucket', 'Set WAYPOST_S3_BUCKET and the keys.')
+  if (config.rawArchive === 'files' && config.clickhouseUrl !== undefined)
+    return fail('archives go to files, which a ClickHouse on a server does not see', 'Set WAYPOST_RAW_ARCHIVE=s3.')
+  const detail = `${rows} rows so far, ${count} retirements under way`
+  if (moving_since === null || clock.now() - moving_since.getTime() < RETENTION_LATE_MS) return ok(detail)
+  return warn(
+    `${detail} since ${moving_since.toISOString()}`,
+    'GET /v1/jobs?kind=retention says what is in the way; waypost retention run goes on.',
   )
 }

@@ -4,6 +4,8 @@ export { runSecretsCommand } from './secrets-command.ts'
 export { doctor } from './doctor.ts'
 export { runEndpointsCommand } from './endpoints-command.ts'
 export type { EndpointsQuestion } from './endpoints-command.ts'
+export { runCostsCommand, runRatesCommand } from './costs-command.ts'
+export type { CostsQuestion, RatesQuestion } from './costs-command.ts'
 export { inspectInstallationLog } from './inspect-log.ts'
 export { listTemplates } from './list-templates.ts'
 export { reconcileInstallation } from './reconcile-installation.ts'
@@ -23,3 +25,9 @@ export {
   runReplay,
   testEndpoint,
 } from './delivery-commands.ts'
+export { runRetentionCommand } from './retention-command.ts'
+export type { RetentionQuestion } from './retention-command.ts'
+export { printLive } from './live-command.ts'
+export { runSavedReportsCommand } from './saved-reports-command.ts'
+export type { SavedReportsQuestion } from './saved-reports-command.ts'
+export { cancelJobById, exportToFile, printJobs } from './jobs-command.ts'

@@ -4,12 +4,16 @@ import { existsSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { ensureOwnerKey } from '#accounts'
-import { startApi } from '#api'
+import { openListedLog, readReport, reportDefaults, savedReportWriter, startApi } from '#api'
 import { openSqliteCapState, type CapState } from '#caps'
 import type { Config } from '#config'
 import { ensureConfiguration, ensureSealed } from '#configuration'
+import { keepCosts } from '#costs'
+import { fetchRatesDaily } from '#currencies'
 import { openEnricher, prepareGeoFiles } from '#enrichment'
+import { exportJob } from '#exports'
 import { openLmdbHotState, type HotState } from '#hot-state'
+import { startJobs, type AnyJobKind } from '#jobs'
 import { openFileLog, type EventLog } from '#log'
 import { startOptimization } from '#optimization'
 import { startPipeline, type Pipeline } from '#pipeline'
@@ -35,6 +39,16 @@ import {
   tellNotices,
   watchQueueLengths,
 } from '#postbacks'
+import {
+  policiesOf,
+  retiredFacts,
+  retentionJobKinds,
+  retentionMetrics,
+  retireNightly,
+  type RetentionTools,
+} from '#retention'
+import { knowRetired } from '#reports'
+import { runSchedules, scheduledReportJob } from '#saved-reports'
 import { followSnapshots, type SnapshotFollower } from '#snapshots'
 
 import { dataPaths, readOrMakeSecrets, type DataPaths, type Secrets } from './data-directory.ts'
@@ -277,13 +291,67 @@ type Shared = {
 async function startRoles(start: Start, shared: Shared): Promise<Pick<Main, 'apiPort' | 'metricsPort'>> {
   const { roles } = start
   const metrics: MetricsText[] = []
+  const jobKinds: AnyJobKind[] = []
+  if (shared.facts !== undefined) {
+    const { reader } = shared.facts
+    const { places } = retentionOf(start.config, start.paths)
+    knowRetired(reader, retiredFacts({ pool: shared.pool, facts: reader, places }))
+  }
   if (roles.includes('delivery')) metrics.push(startDeliveryRole(start, shared))
   const pipeline = roles.includes('pipeline') ? await startPipelineRole(start, shared) : undefined
   if (pipeline !== undefined) metrics.push(() => pipeline.readMetrics())
+  if (shared.facts !== undefined) jobKinds.push(startScheduledReports(start, shared, shared.facts))
+  if (roles.includes('pipeline')) {
+    const tools = retentionTools(start, shared)
+    jobKinds.push(...retentionJobKinds(tools))
+    const nightly = retireNightly(tools, start.logLines)
+    start.parts.add('retention', () => nightly.stop())
+    metrics.push(() => retentionMetrics(shared.pool, systemClock.now()))
+  }
+  if (roles.includes('api')) jobKinds.push(exportsOf(start, shared))
+  if (jobKinds.length > 0) {
+    const jobs = startJobs({ pool: shared.pool, kinds: jobKinds, logLines: start.logLines })
+    start.parts.add('jobs', () => jobs.stop())
+  }
   if (roles.includes('api'))
     return { apiPort: await startApiRole(start, shared, pipeline, metrics), metricsPort: undefined }
   return { apiPort: undefined, metricsPort: await startWatching(start, shared, metrics) }
 }
+
+/** Reports fall due wherever there are facts to answer them from.
+ * @returns the job that makes one
+ */
+function startScheduledReports({ parts, logLines }: Start, { pool, snapshots }: Shared, { reader }: Facts): AnyJobKind {
+  const clock = systemClock
+  const schedules = runSchedules({ pool, clock, logLines })
+  parts.add('schedules', () => schedules.stop())
+  return scheduledReportJob({ pool, clock, write: savedReportWriter({ pool, snapshots, clock, facts: reader }) })
+}
+
+/** Raw facts past their age are retired where they are written. */
+function retentionTools({ config, paths }: Start, { pool, facts, snapshots }: Shared): RetentionTools {
+  const { byDefault, places } = retentionOf(config, paths)
+  return {
+    ...{ pool, places, clock: systemClock, facts: facts!.archivist },
+    policies: () => policiesOf(byDefault, snapshots.current()?.advertisers),
+  }
+}
+
+const retentionOf = (config: Config, paths: DataPaths) => ({
+  byDefault: { rawDays: config.rawDays, archive: config.rawArchive },
+  // A server has a disk of its own.
+  places: { directory: config.clickhouseUrl === undefined ? paths.archive : undefined, s3: config.s3 },
+})
+/** Where the API is, because it hands out the files. */
+const exportsOf = ({ paths }: Start, { facts, snapshots, pool }: Shared): AnyJobKind =>
+  exportJob({
+    facts: facts!.reader,
+    directory: paths.exports,
+    defaultsFor: (tenant, only) => reportDefaults(tenant, only, { snapshots, clock: systemClock }),
+    readReport: (tenant, query) => readReport({ snapshots, pool, clock: systemClock }, tenant, query),
+    openList: (tenant, input) =>
+      openListedLog({ snapshots, pool, clock: systemClock, facts: facts!.reader }, tenant, input),
+  })
 
 /** A process without the API has no other page that tells how it is. */
 async function startWatching(
@@ -337,6 +405,12 @@ async function startPipelineRole({ config, parts, logLines }: Start, shared: Sha
   parts.add('pipeline', () => pipeline.stop())
   const optimization = startOptimization({ pool, caps, snapshots, logLines, facts: facts!.reader, clock: systemClock })
   parts.add('optimization', () => optimization.stop())
+  const costs = keepCosts({ pool, logLines, facts: facts!.reader, clock: systemClock })
+  parts.add('costs', () => costs.stop())
+  if (config.ratesUrl !== undefined) {
+    const rates = fetchRatesDaily({ pool, logLines, url: config.ratesUrl, clock: systemClock })
+    parts.add('rates', () => rates.stop())
+  }
   return pipeline
 }
 
@@ -372,7 +446,9 @@ async function startApiRole(
       ...{ log, hotState, pool, caps, snapshots, logLines, metrics, facts: reader, clock: systemClock },
       config: { ...config, edgePort },
       openEnricher: () => openEnricher(prepareGeoFiles(paths.geo)),
+      exportsDirectory: paths.exports,
       operations,
+      retention: retentionOf(config, paths),
       queueLengths: lengths.current,
     }),
   )

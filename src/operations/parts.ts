@@ -2,7 +2,7 @@ import type { LogLines } from '#platform/log-lines'
 
 /** What the main process may have running, in the order in which it is stopped: each after what feeds it. */
 const STOP_ORDER = [
-  'edge', 'optimization', 'history', 'replays', 'notices', 'pipeline', 'delivery', 'api', 'watch page', 'queue lengths', 'configuration', 'event log', 'hot state', 'caps', 'facts',
+  'edge', 'optimization', 'history', 'replays', 'notices', 'retention', 'schedules', 'jobs', 'costs', 'rates', 'pipeline', 'delivery', 'api', 'watch page', 'queue lengths', 'configuration', 'event log', 'hot state', 'caps', 'facts',
   'delivery connections',
   'connections', 'postgres',
 ] as const // prettier-ignore

@@ -19,6 +19,7 @@ const simulation = (movements: Printed['movements']): Printed => ({
   earnings: { by_currency: [], unknown: [] } as unknown as Printed['earnings'],
   caps: undefined,
   clicks_per_second: 1,
+  missing_days: [{ table: 'clicks', from: '2026-10-20', to: '2026-10-21', columns: ['click_id'], why: 'needs_raw_rows' }],
   limits: [],
 }) // prettier-ignore
 
@@ -34,7 +35,8 @@ test('a movement shows what became of the click, not its reason alone', () => {
       { clicks: 1, from: { outcome: 'shown', campaign_id: 'c' }, to: { outcome: 'not_found', campaign_id: 'c', refusal: 'over_cap' } },
     ]),
   ) // prettier-ignore
-  assert.deepEqual(text.split('\n').slice(1, 4), [
+  assert.deepEqual(text.split('\n').slice(1, 5), [
+    'The clicks of 2026-10-20 to 2026-10-21 are left out: they were retired.',
     '  7  not found (campaign_unknown) → fallback (campaign_unknown)',
     '  2  c / o → c shown',
     '  1  c shown → c not found (over_cap)',

@@ -151,6 +151,7 @@ export function printSimulation(answer: Simulation & { readonly limits: readonly
     `${clicks.decided} clicks decided again${share}: ${moved} would have gone elsewhere.`,
     ...(clicks.not_reproduced > 0 ? [`${clicks.not_reproduced} are left out: something that their decision hung on is not kept.`] : []),
     ...(clicks.version_unknown > 0 ? [`${clicks.version_unknown} are left out: the version that decided them is not there any more.`] : []),
+    ...answer.missing_days.map(({ table, from, to }) => `The ${table} of ${from === to ? from : `${from} to ${to}`} are left out: they were retired.`),
     ...movements.slice(0, MOVEMENTS_SHOWN_MAX).map((one) => `  ${one.clicks}  ${place(one.from)} → ${place(one.to)}`),
     ...earnings.by_currency.flatMap(({ currency, revenue, payout }) => [
       `Revenue ${revenue.before} → ${revenue.after} ${currency}, difference ${revenue.difference} (95 %: ${revenue.difference_low} to ${revenue.difference_high})`,

@@ -1,9 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises'
-
 import type { CapCounters } from '#caps'
 import type { FactsClient } from '#platform/clickhouse'
 import type { Clock } from '#platform/clock'
 import type { LogLines } from '#platform/log-lines'
+import { repeat } from '#platform/loops'
 import type { Pool } from '#platform/postgres'
 import type { SnapshotFollower } from '#snapshots'
 
@@ -33,35 +32,13 @@ const INTERVAL_MS = 60_000
  */
 export function startOptimization(options: OptimizationOptions): Optimization {
   const { snapshots, clock, logLines, intervalMs = INTERVAL_MS } = options
-  const stopping = new AbortController()
-  const { signal } = stopping
-  let failures = 0
-
-  async function run(): Promise<void> {
+  const learn = async (signal: AbortSignal): Promise<void> => {
     const snapshot = snapshots.current()
-    if (snapshot === undefined) return
-    try {
-      await learnOnce(options, snapshot, clock.now(), signal)
-      if (failures > 0) logLines.info({ failures }, 'Weights are learned again.')
-      failures = 0
-    } catch (error) {
-      if (failures === 0) logLines.warn({ err: error }, 'Weights cannot be learned; those in use stay.')
-      failures += 1
-    }
+    if (snapshot !== undefined) await learnOnce(options, snapshot, clock.now(), signal)
   }
-
-  async function runAgainAndAgain(): Promise<void> {
-    while (!signal.aborted) {
-      await run()
-      await delay(intervalMs, undefined, { signal }).catch(() => undefined)
-    }
-  }
-
-  const running = runAgainAndAgain()
-  return {
-    stop: async () => {
-      stopping.abort()
-      await running
-    },
-  }
+  return repeat(learn, {
+    ...{ logLines, intervalMs },
+    failed: 'Weights cannot be learned; those in use stay.',
+    recovered: 'Weights are learned again.',
+  })
 }

@@ -42,10 +42,12 @@ export type ClickItem = {
   readonly visitor: string | undefined
   /** Address and user agent of one who brought no code. */
   readonly newcomer: string | undefined
+  readonly referrerHost: string
   /** Another record holds the click id. */
   isDuplicate: boolean
   isUniqueInCampaign: boolean
   isUniqueInOffer: boolean
+  isUniqueAnywhere: boolean
 }
 
 export type EventItem = {

@@ -162,6 +162,30 @@ test('a visitor whose browser keeps no cookie is unique once, and one who comes 
     )
 })
 
+test('a visitor is unique anywhere once, whichever campaign or advertiser saw them, for as long as that remembers visitors', async (t) => {
+  const w = await withInstallation(t)
+  w.snapshot = snapshotWith({ offers: [offerWith(), offerWith({ offer_id: 'short', unique_ttl_hours: 1 })] })
+  const at = Date.UTC(2026, 6, 1)
+  const hour = 3_600_000
+  const visit = (ms: number, sub1: string, changes: object = {}) =>
+    clickWith({ click_id: newClickId(at + ms), at: at + ms, visitor_code: 'v', sub1, ...changes })
+  await w.append(
+    visit(0, 'first'),
+    visit(1, 'other campaign', { campaign_id: 'autumn' }),
+    visit(2, 'offer', { campaign_id: undefined, offer_id: 'short' }),
+    visit(24 * hour + 1, 'after a day', { campaign_id: undefined, offer_id: 'short' }),
+    visit(25 * hour, 'within the hour of the offer', { campaign_id: 'autumn' }),
+    visit(25 * hour + 2, 'past it', { campaign_id: 'autumn' }),
+    visit(90 * hour, 'head', { class: 'head' }),
+  )
+  await w.drain()
+  const answer = await w.facts.query({
+    query: 'SELECT sub1 FROM clicks WHERE is_unique_global ORDER BY at',
+    format: 'JSONCompactEachRow',
+  })
+  assert.deepEqual((await answer.json<[string]>()).flat(), ['first', 'after a day', 'past it'])
+})
+
 test('an event waits for its click where that stands further on in another partition', async (t) => {
   const w = await withInstallation(t)
   const click = clickWith()

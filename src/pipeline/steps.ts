@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 
 import { judgeEvent, judgePostback, type Offers } from '#conversions'
-import { addClickLine, addEventLine, LineBuffer } from '#facts'
+import { addClickLine, addEventLine, LineBuffer, referrerHostOf } from '#facts'
 import { claimKeyOf, newcomerOf, visitorClaimKey, type ClaimRequest, type ClaimSpace, type HotState } from '#hot-state'
 import type { Partition } from '#log'
 import type { LogLines } from '#platform/log-lines'
@@ -85,9 +85,11 @@ const clickItem = (offset: number, logged: Buffer, payload: Buffer, record: Clic
   offerId: record.offer_id,
   visitor: record.visitor_code,
   newcomer: newcomerOf(record),
+  referrerHost: referrerHostOf(record),
   isDuplicate: false,
   isUniqueInCampaign: false,
   isUniqueInOffer: false,
+  isUniqueAnywhere: false,
 })
 
 /** Finds the click of every event and postback. Only when one is missing does the batch wait for the index: first until it has
@@ -200,16 +202,27 @@ async function recogniseVisitors(batch: Batch, { hotState, plan }: StepTools): P
   const ofCampaign = counting.filter(({ campaignId }) => campaignId !== undefined)
   const ofOffer = counting.filter(({ offerId }) => offerId !== undefined)
   const { partition } = batch
-  const [inCampaign, inOffer] = await Promise.all([
+  const campaignHours = (click: ClickItem) => plan.campaignTtlHours.get(click.campaignId!)
+  const offerHours = (click: ClickItem) => plan.offers.get(click.offerId!)?.unique_ttl_hours
+  const [inCampaign, inOffer, anywhere] = await Promise.all([
     claimFirst(hotState, 'visitor_campaign', ofCampaign, (click) =>
-      claimsOfVisitor(partition, click, click.campaignId!, plan.campaignTtlHours.get(click.campaignId!)),
+      claimsOfVisitor(partition, click, click.campaignId!, campaignHours(click)),
     ),
     claimFirst(hotState, 'visitor_offer', ofOffer, (click) =>
-      claimsOfVisitor(partition, click, click.offerId!, plan.offers.get(click.offerId!)?.unique_ttl_hours),
+      claimsOfVisitor(partition, click, click.offerId!, offerHours(click)),
+    ),
+    claimFirst(hotState, 'visitor_global', counting, (click) =>
+      claimsOfVisitor(
+        partition,
+        click,
+        EVERYWHERE,
+        click.campaignId === undefined ? offerHours(click) : campaignHours(click),
+      ),
     ),
   ])
   ofCampaign.forEach((click, index) => (click.isUniqueInCampaign = inCampaign[index]!))
   ofOffer.forEach((click, index) => (click.isUniqueInOffer = inOffer[index]!))
+  counting.forEach((click, index) => (click.isUniqueAnywhere = anywhere[index]!))
 }
 
 /** @returns for each click whether the first of its claims was granted */
@@ -224,6 +237,9 @@ async function claimFirst(
   const claims = await hotState.claim(space, requests)
   return starts.map((start) => claims[start]!.kind === 'first')
 }
+
+/** Stands for the id of a campaign or offer; none is empty. */
+const EVERYWHERE = ''
 
 /** Where the campaign or offer is gone from the configuration. */
 const TTL_HOURS_DEFAULT = 24
@@ -251,7 +267,7 @@ function claimsOfVisitor(
 /** What a click's line has beside its record, with a partition of an ordinary name. Made to measure, the buffer of 16 000 clicks is
  * not copied nine times while it grows.
  */
-const CLICK_LINE_MORE_BYTES = 160
+const CLICK_LINE_MORE_BYTES = 224
 
 /** The rows of a batch for the facts.
  * @param wanted offsets to write; left out: all
@@ -265,8 +281,7 @@ export function renderFacts(
   )
   for (const click of batch.clicks) {
     if (click.isDuplicate || !wanted(click.offset)) continue
-    const unique = { campaign: click.isUniqueInCampaign, offer: click.isUniqueInOffer }
-    addClickLine(clicks, click.payload, unique, { partition: batch.partition, offset: click.offset })
+    addClickLine(clicks, click.payload, click, { partition: batch.partition, offset: click.offset })
   }
   const events = new LineBuffer()
   for (const { record, click, verdict, isDuplicate, offset } of batch.events) {

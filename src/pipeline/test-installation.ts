@@ -35,7 +35,7 @@ export type TestInstallation = {
 }
 
 export const PARTITION = 'edge-0'
-const FACT_TABLES = ['clicks', 'events', 'conversions']
+const FACT_TABLES = ['clicks', 'events', 'conversions', 'costs', 'kept_clicks', 'kept_events', 'kept_conversions']
 
 export async function withInstallation(t: TestContext): Promise<TestInstallation> {
   // Hooks run in the order of their registration: ours must end before those of the engines.

@@ -31,7 +31,7 @@ export { enableEndpoint } from './gate/enable.ts'
 export type { Enabling } from './gate/enable.ts'
 export { createGateMetrics } from './gate/gate-metrics.ts'
 export { missedFilter } from './gate/missed.ts'
-export { listNotices } from './gate/notices.ts'
+export { listNotices, recordTenantNotice } from './gate/notices.ts'
 export type { Notice, NoticeFilter } from './gate/notices.ts'
 export { tellNotices } from './gate/tell-notices.ts'
 export {

@@ -75,5 +75,7 @@ export const noticeKinds = {
     'Nothing was delivered for five days, or the receiver answered 410: deliveries wait until they expire.',
   endpoint_recovered: 'A disabled endpoint answered again and is in service; what it missed can be replayed.',
   quota_used: 'The quota of the endpoint is used up; what is due waits until its next period.',
+  report_ready: 'A scheduled report was made; `path` is where its file is, on the API, until `expires_at`.',
+  schedule_stopped: 'A scheduled report failed five times in a row and does not run until it is resumed.',
 } as const
 export type NoticeKind = keyof typeof noticeKinds

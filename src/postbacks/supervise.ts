@@ -1,5 +1,5 @@
 import type { LogLines } from '#platform/log-lines'
-import { createWake } from './wake.ts'
+import { createWake } from '#platform/loops'
 
 /** Pauses after failures in a row: the first retry is quick, a long outage costs one try in five seconds. */
 const PAUSE_MS_MIN = 100

@@ -23,6 +23,8 @@ export function clickOfRow(row: Row): ClickRecord {
     log_offset: _offset,
     is_unique_campaign: _campaign,
     is_unique_offer: _offerUnique,
+    is_unique_global: _globalUnique,
+    referrer_host: _referrerHost,
     ...fields
   } = row
   const cost = Number(fields['cost_micros'] ?? 0)

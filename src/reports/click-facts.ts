@@ -3,7 +3,7 @@ import type { FactsClient } from '#platform/clickhouse'
 import { uuidV7Time, type ClickId } from '#platform/ids'
 
 import { askFacts } from './ask-facts.ts'
-import { tenantCondition } from './compile-report.ts'
+import { tenantCondition } from './where.ts'
 
 /** A row of the facts as it is: column name → value; 64-bit integers as text. */
 export type FactsRow = Readonly<Record<string, unknown>>

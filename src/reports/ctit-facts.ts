@@ -2,7 +2,7 @@ import type { Tenant } from '#accounts'
 import type { FactsClient } from '#platform/clickhouse'
 
 import { askFacts } from './ask-facts.ts'
-import { tenantCondition } from './compile-report.ts'
+import { tenantCondition } from './where.ts'
 
 /** Affiliates of an offer that are looked at, those with most conversions. */
 export const CTIT_AFFILIATES_MAX = 100

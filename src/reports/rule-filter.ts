@@ -1,9 +1,9 @@
 import type { Tenant } from '#accounts'
-import { listParts, parseRule, ruleToSql, type Rule, type RuleLists } from '#rules'
+import { findField, listParts, parseRule, ruleToSql, type Rule, type RuleLists, type RuleSqlOptions } from '#rules'
 
 import type { CompiledQuery } from './compile-report.ts'
 import { findDimension } from './dimensions.ts'
-import { factsTables, type FactsTable } from './metrics.ts'
+import { factsTables, type FactsTable } from './measures.ts'
 
 /** A rule as a condition on the rows of each table that holds what it asks for. */
 export type RuleFilter = Readonly<Partial<Record<FactsTable, CompiledQuery>>>
@@ -37,12 +37,31 @@ export function parseRuleFilter(
   if (hidden !== undefined) return { kind: 'forbidden', field: hidden }
   const filter: { [table in FactsTable]?: CompiledQuery } = {}
   for (const table of factsTables) {
-    const compiled = ruleToSql(parsed.rule, { table, lists, prefix: `rule_${table}` })
-    if (compiled.kind === 'sql') filter[table] = { sql: compiled.sql, params: compiled.params }
+    // A share of a cost has the columns of its click.
+    const columnsOf = table === 'costs' ? 'clicks' : table
+    const compiled = ruleToSql(parsed.rule, { table: columnsOf, lists, prefix: `rule_${table}` })
+    if (compiled.kind === 'sql')
+      filter[table] = withNarrow(compiled, parsed.rule, { table: columnsOf, lists, prefix: `narrow_${table}` })
     else if (needed.includes(table))
       return { kind: 'invalid', detail: `${compiled.message} Ask for other metrics, or for less.` }
   }
   return { kind: 'filter', filter }
+}
+
+/** Names the first condition of a rule that leaves few rows as a matter of experience. */
+function withNarrow({ sql, params }: CompiledQuery, rule: Rule, options: RuleSqlOptions): CompiledQuery {
+  const condition = ('all' in rule ? rule.all : [rule]).find(isNarrow)
+  const narrow = condition && ruleToSql(condition, options)
+  return narrow?.kind === 'sql' ? { sql, params: { ...params, ...narrow.params }, narrow: narrow.sql } : { sql, params }
+}
+
+/** Most rows have a currency, and a continent is a long list of countries. */
+const WIDE: ReadonlySet<string> = new Set(['currency', 'continent'])
+
+function isNarrow(rule: Rule): boolean {
+  if (!('field' in rule) || (rule.op !== 'is' && rule.op !== 'in')) return false
+  const field = findField(rule.field)
+  return (field?.kind === 'text' || field?.kind === 'word') && !WIDE.has(field.name)
 }
 
 function hiddenField(rule: Rule, { role }: Tenant): string | undefined {

@@ -1,3 +1,5 @@
+import { reportLimits } from './limits.ts'
+
 /** From (included) to (excluded), milliseconds since the epoch. */
 export type TimeRange = { readonly fromMs: number; readonly toMs: number }
 
@@ -5,7 +7,7 @@ const DAY = /^\d{4}-\d{2}-\d{2}$/
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/
 
 /** Longest range of a report: two years and a day to compare with. */
-export const RANGE_DAYS_MAX = 732
+export const RANGE_DAYS_MAX = reportLimits.rangeDaysMax
 const DAY_MS = 86_400_000
 const DAYS_BY_DEFAULT = 7
 
@@ -39,7 +41,11 @@ const daysBefore = (ms: number, timezone: string): number =>
   Temporal.Instant.fromEpochMilliseconds(ms).toZonedDateTimeISO(timezone).subtract({ days: DAYS_BY_DEFAULT })
     .epochMilliseconds
 
-function parseMoment(text: string, timezone: string, addDays: number): number | undefined {
+/** The start of a day of the zone, or a moment, ms.
+ * @param addDays to the start of a day: 1 for the end of what it closes
+ * @returns undefined: it is neither `YYYY-MM-DD` nor ISO 8601 with an offset, or does not exist
+ */
+export function parseMoment(text: string, timezone: string, addDays: number): number | undefined {
   try {
     if (DAY.test(text))
       return startOfDay(Temporal.PlainDate.from(text, { overflow: 'reject' }).add({ days: addDays }), timezone)

@@ -48,6 +48,8 @@ export type Advertiser = {
   readonly domains: readonly string[]
   readonly fallback_url?: string
   readonly postback_allow?: PostbackAllow
+  /** How long its raw facts are kept, and where they go then; what is left out is the installation's. */
+  readonly retention?: { readonly raw_days?: number; readonly archive?: 'none' | 'files' | 's3' }
 }
 
 export type Affiliate = {

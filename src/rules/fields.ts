@@ -222,7 +222,7 @@ export const ruleFields: readonly RuleField[] = [
   },
   visitorText('isp', 'Internet provider: name of the network', ({ isp }) => isp, { aliases: ['provider'] }),
   visitorText('connection', 'Speed or kind of connection, where the browser tells it: `slow-2g`, `2g`, `3g`, `4g`; of events also `wifi`, `cellular`, …', ({ connection }) => connection, {
-    aliases: ['connection_type'], tables: clicksAndEvents,
+    aliases: ['connection_type'],
   }),
   visitorFlag('is_proxy', 'Whether the address is a known proxy', (facts) => facts.visitor.is_proxy ?? false),
   visitorFlag('is_hosting', 'Whether the address belongs to a data centre', (facts) => facts.visitor.is_hosting ?? false),
@@ -250,7 +250,7 @@ export const ruleFields: readonly RuleField[] = [
     aliases: ['referer'], tables: clicksAndEvents,
   }),
   {
-    kind: 'host', name: 'referrer_host', aliases: ['referer_host'], contexts: visit,
+    kind: 'host', name: 'referrer_host', aliases: ['referer_host'], contexts: everywhere, column: 'referrer_host',
     description: 'Host of the referrer; `*.facebook.com` takes facebook.com and every host below it',
     read: readReferrerHost, slot: nextSlot(),
   },

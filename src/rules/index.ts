@@ -15,6 +15,7 @@ export type {
 } from './facts.ts'
 export { fieldFamilies, findField, kindWords, opsOfKind, ruleFields } from './fields.ts'
 export type { FactsTable, FieldKind, RuleField } from './fields.ts'
+export { hostOfUrl } from './hosts.ts'
 export { ruleLimitMeanings, ruleLimits } from './limits.ts'
 export { LIST_NAME, RuleLists } from './lists.ts'
 export type { NamedLists } from './lists.ts'

@@ -159,7 +159,7 @@ class SqlWriter {
       case 'time':
         return this.#values(condition).map((text) => this.#timeTable(readTimeTable(String(text))!)).join(' OR ') // prettier-ignore
       case 'scope':
-        return this.#scopes(this.#values(condition).map(String), path)
+        return this.#scopes(this.#values(condition).map(String))
       default:
         return field satisfies never
     }
@@ -246,10 +246,8 @@ class SqlWriter {
     return `(${parts.join(' OR ')})`
   }
 
-  #scopes(scopes: readonly string[], path: string): string {
-    if (scopes.includes('global'))
-      return this.#refuse(`${path}.value`, 'Facts tell where a visitor was new to a campaign or an offer only.')
-    return scopes.map((scope) => (scope === 'campaign' ? 'is_unique_campaign' : 'is_unique_offer')).join(' OR ')
+  #scopes(scopes: readonly string[]): string {
+    return scopes.map((scope) => `is_unique_${scope}`).join(' OR ')
   }
 
   #search(field: RuleField, condition: Condition, path: string, test: string): string {

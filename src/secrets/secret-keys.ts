@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto'
 import { WaypostError } from '#platform/errors'
 
 /** What secrets are sealed with before they go to the database or the disk, so that a dump or a backup of either opens no door.
@@ -24,7 +24,13 @@ export type SecretKeys = {
    * @throws {WaypostError} secret_key_missing; secret_damaged
    */
   readonly open: (value: string) => string
+  /** Keys for signing, one of each key, the newest first: sign with the first, believe any. No purpose can make those of another. */
+  readonly signingKeys: (purpose: string) => readonly Buffer[]
 }
+
+const SIGNING_KEY_BYTES = 32
+const signingKey = (key: Buffer, purpose: string): Buffer =>
+  Buffer.from(hkdfSync('sha256', key, '', `waypost ${purpose}`, SIGNING_KEY_BYTES))
 
 /** @param read gives the keys, 32 bytes each, the newest first, at least one
  * @param place where they are, for the message when one is missing
@@ -48,6 +54,10 @@ export function createSecretKeys(read: () => readonly Buffer[], place: string): 
     seal: (text) => {
       const [id, key] = keys.entries().next().value!
       return sealWith(id, key, text)
+    },
+    signingKeys: (purpose) => {
+      keys = byId(read())
+      return [...keys.values()].map((key) => signingKey(key, purpose))
     },
     open: (value) => {
       const [, id, sealed] = SEALED.exec(value) ?? []

@@ -2,7 +2,15 @@ import { setImmediate } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
 
 import type { FactsClient } from '#platform/clickhouse'
-import { countPastClicks, readOfferEarnings, readPastClicks, SAMPLE_STEPS, type Period } from '#reports'
+import {
+  countPastClicks,
+  findMissingDays,
+  readOfferEarnings,
+  readPastClicks,
+  SAMPLE_STEPS,
+  type MissingDays,
+  type Period,
+} from '#reports'
 import type { Snapshot } from '#routing'
 import { findCountedFrom, readCapHistory } from './cap-history.ts'
 import { hasCaps, type CapHistory } from './cap-replay.ts'
@@ -56,6 +64,8 @@ export type Simulation = {
   /** Undefined: the other configuration has no caps. */
   readonly caps: CapsTold | undefined
   readonly clicks_per_second: number
+  /** Days whose clicks or conversions were retired. */
+  readonly missing_days: readonly MissingDays[]
 }
 
 export type CapsTold = {
@@ -118,6 +128,7 @@ export async function simulate(options: SimulationOptions): Promise<Simulation> 
       earnings: expectEarnings([...tally.cells.values()], before.observed, sample),
       caps: toldOfCaps(tally, before),
       clicks_per_second: Math.round(tally.clicks / seconds),
+      missing_days: before.missing,
     }
   } catch (error) {
     signal.throwIfAborted()
@@ -133,17 +144,25 @@ type Before = {
   readonly countedFromMs: number
   readonly history: CapHistory
   readonly isCut: boolean
+  readonly missing: readonly MissingDays[]
 }
 
 /** What is asked of the facts before the clicks come. */
 async function readBefore({ candidate, period, facts, clicksMax }: SimulationOptions, sample: number): Promise<Before> {
   const observed = await readOfferEarnings(facts, period)
   const none = { conversions: [], habits: {}, sample }
-  if (!hasCaps(candidate)) return { observed, countedFromMs: period.fromMs, history: none, isCut: false }
+  const missing = await findMissing(facts, period)
+  if (!hasCaps(candidate)) return { observed, countedFromMs: period.fromMs, history: none, isCut: false, missing }
   const countedFromMs = await findCountedFrom(facts, candidate, period, clicksMax)
   const known = await readCapHistory(facts, candidate, period, observed.clicks, { sample, countedFromMs })
-  return { observed, countedFromMs, ...known }
+  return { observed, countedFromMs, ...known, missing }
 }
+
+const findMissing = (facts: FactsClient, range: Period): Promise<readonly MissingDays[]> =>
+  findMissingDays(facts, { role: 'owner' }, [
+    { table: 'clicks', range, column: 'click_id' },
+    { table: 'conversions', range, column: 'click_id' },
+  ])
 
 const toldOfCaps = ({ caps }: Tally, { countedFromMs, isCut }: Before): CapsTold | undefined =>
   caps && {

@@ -1,5 +1,7 @@
+import { cpSync } from 'node:fs'
 import { after, type TestContext } from 'node:test'
 
+import { testFactsTemplate } from '#config'
 import { migrateClickHouse, openClickHouse, type FactsClient } from '#platform/clickhouse'
 
 import { makeTempDir, removeDir } from './directories.ts'
@@ -21,7 +23,9 @@ export async function withClickHouse(_t: TestContext): Promise<FactsClient> {
 async function openFacts(): Promise<FactsClient> {
   const directory = makeTempDir()
   directories.push(directory)
+  const template = testFactsTemplate()
+  if (template !== undefined) cpSync(template, directory, { recursive: true, verbatimSymlinks: true })
   const client = await openClickHouse({ path: directory })
-  await migrateClickHouse(client)
+  if (template === undefined) await migrateClickHouse(client)
   return client
 }

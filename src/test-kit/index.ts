@@ -1,5 +1,5 @@
 export { withDatabase, withTx } from './databases.ts'
 export { withClickHouse } from './facts.ts'
-export { withTempDir } from './directories.ts'
+export { withDiskDir, withTempDir } from './directories.ts'
 export { runOnMount } from './mounts.ts'
 export { listTestFiles } from './test-files.ts'

@@ -1,4 +1,4 @@
-/** Runs every test: starts one PostgreSQL for all of them, hands its address to the test processes, stops it at the end.
+/** Runs every test: starts one PostgreSQL and migrates facts for all of them, tells the test processes where both are, removes them at the end.
  * Arguments that are no options name test files or patterns; the rest goes to node:test.
  */
 import { spawn } from 'node:child_process'
@@ -7,6 +7,8 @@ import { availableParallelism } from 'node:os'
 
 import { childEnvironment } from '#config'
 
+import { removeDir } from './directories.ts'
+import { makeFactsTemplate } from './facts-template.ts'
 import { listTestFiles } from './test-files.ts'
 import { startTestPostgres } from './test-postgres.ts'
 
@@ -24,13 +26,15 @@ const settings = [
 ]
 
 const postgres = await startTestPostgres()
+const facts = await makeFactsTemplate()
 const tests = spawn(process.execPath, ['--test', ...settings, ...options, ...files], {
   stdio: 'inherit',
-  env: childEnvironment({ WAYPOST_TEST_POSTGRES_URL: postgres.url }),
+  env: childEnvironment({ WAYPOST_TEST_POSTGRES_URL: postgres.url, WAYPOST_TEST_FACTS_TEMPLATE: facts }),
 })
 // Ctrl-C reaches the tests by itself; whoever ends us alone means them too.
 process.on('SIGTERM', () => void tests.kill('SIGTERM'))
 process.on('SIGINT', () => undefined)
 const [code] = (await once(tests, 'exit')) as [number | null]
 await postgres.stop()
+removeDir(facts)
 process.exitCode = code ?? 1

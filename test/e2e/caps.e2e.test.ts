@@ -66,7 +66,7 @@ async function killEdge(installation: Installation): Promise<void> {
   await eventually(
     async () => edgeOf(installation),
     (pid) => pid > 0 && pid !== killed,
-    10_000,
+    30_000,
   )
   await eventually(
     () => fetch(`${installation.edgeUrl}/readyz`).then(
@@ -74,7 +74,7 @@ async function killEdge(installation: Installation): Promise<void> {
       () => false,
     ), // prettier-ignore
     (isReady) => isReady,
-    10_000,
+    30_000,
   )
 }
 

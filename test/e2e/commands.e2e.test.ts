@@ -95,7 +95,8 @@ const failed = async (result: Promise<CommandResult>, message: RegExp, exitCode:
   assert.ok(!stderr.includes('    at '), `no stack: ${stderr}`)
 }
 
-test('the commands that ask of routing and of versions', async (t) => {
+// Each line of it starts a program, a second on a machine that has nothing else to do.
+test('the commands that ask of routing and of versions', { timeout: 400_000 }, async (t) => {
   const { waypost, env, file, clickId, installation } = await startWorld(t)
 
   await t.test('explain prints the decision in sentences, the target and the version', async () => {
@@ -168,6 +169,31 @@ test('the commands that ask of routing and of versions', async (t) => {
     assert.ok(Number(count) >= 1, moved)
     assert.match(moved, new RegExp(`^  ${count}  lamp / lamp → torch / torch$`, 'm'))
     assert.match(moved, /^What clicks do not tell:$/m)
+  })
+
+  await t.test('live prints what happened a moment ago, and ends when it is told to', async () => {
+    const text = succeeded(await waypost('live', '--counts', 'minute', '--of', 'clicks', '--seconds', '3'))
+    const [hello, counts] = text.split('\n')
+    assert.match(hello!, /^hello \{"counts":\["minute"\],"of":\["clicks"\]/)
+    assert.match(counts!, /^counts \{"window":"minute",.*"clicks":1/)
+    await failed(waypost('live', '--counts', 'hour'), /There is no "hour".*Correct --counts/, 2)
+  })
+
+  await t.test('saved-reports saves, runs and schedules a report', async () => {
+    const saved = succeeded(await waypost('saved-reports', 'save', 'By link', '--query', 'group_by=sub1&metrics=clicks', '--range', 'today')) // prettier-ignore
+    const [, id = ''] = /^Saved as (\S+)\n$/.exec(saved) ?? []
+    assert.match(succeeded(await waypost('saved-reports', 'run', id)), /"sub1": "zone-1",\s+"clicks": 1/)
+    const made = succeeded(await waypost('saved-reports', 'schedule', id, '--cron', '0 6 * * *', '--timezone', 'Europe/Berlin')) // prettier-ignore
+    const [, scheduleId = ''] = /^Schedule (\S+) runs next at \S+\n$/.exec(made) ?? []
+    assert.match(succeeded(await waypost('saved-reports', 'list')), new RegExp(`^${id}  -  By link  today\n$`))
+    assert.match(succeeded(await waypost('saved-reports', 'pause', scheduleId)), /paused {2}-\n$/)
+    assert.match(
+      succeeded(await waypost('saved-reports', 'schedules')),
+      /0 6 \* \* \* {2}Europe\/Berlin {2}csv {2}paused/,
+    )
+    assert.equal(succeeded(await waypost('saved-reports', 'runs', scheduleId)), '')
+    await failed(waypost('saved-reports', 'save', 'Wrong', '--query', 'metrics=nothing'), /no metric "nothing"/, 2)
+    await failed(waypost('saved-reports', 'forget', id), /saved-reports knows list/, 2)
   })
 
   await t.test('conversions correct sets what one conversion is worth, and the books agree', async () => {

@@ -1,8 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+
+import { prepareGeoFiles } from '#enrichment'
 
 /** The whole program as a process of its own, in a data directory of its own, on free ports. */
 export type Installation = {
@@ -33,6 +36,8 @@ export type InstallationOptions = {
   readonly waitFor?: readonly ('edge' | 'api')[]
   readonly edgePort?: number
   readonly apiPort?: number
+  /** It makes its AS table itself, as on a new machine; else it is given one that was made before. */
+  readonly ownAsnTable?: boolean
 }
 
 export const repositoryDir = resolve(fileURLToPath(new URL('../..', import.meta.url)))
@@ -49,6 +54,7 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   const edgePort = options.edgePort ?? (await findFreePort())
   const apiPort = options.apiPort ?? (await findFreePort())
   const env = installationEnvironment({ dataDir: options.dataDir, edgePort, apiPort, ...options.env })
+  if (options.ownAsnTable !== true) copyAsnTable(join(options.dataDir, 'geo'))
   const child = spawn(process.execPath, [mainModule, 'serve', ...(options.args ?? [])], {
     cwd: repositoryDir,
     env,
@@ -79,6 +85,14 @@ export async function startInstallation(options: InstallationOptions): Promise<I
       return { code, signal: endedBy }
     },
   }
+}
+
+/** Two seconds of processor time that the first start of each installation would take. */
+function copyAsnTable(geoDirectory: string): void {
+  if (existsSync(geoDirectory)) return
+  const { asnFile } = prepareGeoFiles(join(repositoryDir, 'node_modules/.cache/waypost-geo'))
+  mkdirSync(geoDirectory, { recursive: true, mode: 0o700 })
+  copyFileSync(asnFile, join(geoDirectory, 'asn.bin'))
 }
 
 /** Environment of a process of the installation; `dataDir`, `edgePort` and `apiPort` under the names that config.ts reads. */

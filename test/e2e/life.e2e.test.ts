@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { withTempDir } from '#test-kit'
+import { withDiskDir } from '#test-kit'
 import {
   eventually,
   findFreePort,
@@ -51,9 +51,9 @@ const clickStatus = async (edgeUrl: string): Promise<number> => {
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   test(`starts on nothing, is configured, and leaves no process behind after ${signal}`, async (t) => {
-    const directory = withTempDir(t)
+    const directory = withDiskDir(t)
     const dataDir = join(directory, 'data')
-    const installation = await startInstallation({ dataDir })
+    const installation = await startInstallation({ dataDir, ownAsnTable: true })
     t.after(() => installation.stop('SIGKILL'))
     const file = join(directory, 'waypost.yaml')
     writeFileSync(file, CONFIGURATION)
@@ -77,7 +77,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 }
 
 test('a second start changes nothing and goes on with what was there', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   const dataDir = join(directory, 'data')
   const first = await startInstallation({ dataDir })
   t.after(() => first.stop('SIGKILL'))
@@ -106,7 +106,7 @@ test('a second start changes nothing and goes on with what was there', async (t)
 })
 
 test('a start after kill -9 of the main process takes over what it left behind', async (t) => {
-  const dataDir = join(withTempDir(t), 'data')
+  const dataDir = join(withDiskDir(t), 'data')
   const first = await startInstallation({ dataDir })
   await first.stop('SIGKILL')
   const second = await startInstallation({ dataDir })
@@ -123,7 +123,7 @@ test('a start after kill -9 of the main process takes over what it left behind',
 })
 
 test('npm start ends with what it started when the terminal sends Ctrl-C', async (t) => {
-  const dataDir = join(withTempDir(t), 'data')
+  const dataDir = join(withDiskDir(t), 'data')
   const edgePort = await findFreePort()
   const env = installationEnvironment({ dataDir, edgePort, apiPort: await findFreePort() })
   const npm = spawn('npm', ['start'], { cwd: repositoryDir, env, stdio: 'ignore', detached: true })
@@ -156,7 +156,7 @@ for (const [name, value, message] of [
   ['WAYPOST_TRUSTED_PROXIES', 'cloudflare', /WAYPOST_TRUSTED_PROXIES=cloudflare/],
 ] as const) {
   test(`refuses to start with ${name}=${value}, in one line, before it makes anything`, async (t) => {
-    const dataDir = join(withTempDir(t), 'data')
+    const dataDir = join(withDiskDir(t), 'data')
     const env = installationEnvironment({ dataDir, edgePort: 1, apiPort: 2, [name]: value })
     const result = await runWaypost(['serve'], env)
     assert.equal(result.code, 1)

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { withTempDir } from '#test-kit'
+import { withDiskDir } from '#test-kit'
 import { eventually, findFreePort, repositoryDir } from './installation.ts'
 
 type Block = { readonly kind: 'server' | 'receiver' | 'run'; readonly commands: string }
@@ -59,7 +59,7 @@ function startShell(
 
 test('the quickstart does what it says: a conversion that is counted and a postback that is delivered', async (t) => {
   const place: Place = {
-    directory: withTempDir(t),
+    directory: withDiskDir(t),
     edgePort: await findFreePort(),
     apiPort: await findFreePort(),
     receiverPort: await findFreePort(),

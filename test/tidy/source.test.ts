@@ -13,7 +13,9 @@ test('nothing is left for later', () => {
 })
 
 test('only the configuration reads the environment', () => {
-  const files = sources.filter((file) => file !== 'src/config.ts')
+  // The second one sets a variable, which the embedded engine's allocator reads.
+  const allowed = ['src/config.ts', 'src/platform/clickhouse/engine-memory.ts']
+  const files = sources.filter((file) => !allowed.includes(file))
   assert.deepEqual(findLines(files, /\bprocess\.env\b/), [])
 })
 

@@ -7,8 +7,9 @@ import { parseClickId } from '#platform/ids'
 
 import type { Api } from '../api.ts'
 import { principalOf, readableBy } from '../authorize.ts'
-import { readClickPage } from '../click-page.ts'
+import { readClickPage, whyNoClick } from '../click-page.ts'
 import { keepConfigVersions } from '../config-versions.ts'
+import { missingDays } from '../missing-days.ts'
 import { answers, openObject, uuidText } from '../schemas.ts'
 
 const clickPage = Type.Object({
@@ -24,6 +25,7 @@ const clickPage = Type.Object({
   deliveries: Type.Array(openObject('As in GET /v1/deliveries, with every try in `tries`')),
   not_sent: Type.Array(openObject('A postback that was not sent, with the reason')),
   is_in_reports: Type.Boolean({ description: 'Whether the reports count it already' }),
+  missing_days: missingDays,
 })
 
 export function addClickRoutes(plain: FastifyInstance, api: Api): void {
@@ -43,8 +45,10 @@ export function addClickRoutes(plain: FastifyInstance, api: Api): void {
     },
     async (request) => {
       const clickId = parseClickId(request.params.click_id)
-      const page = clickId && (await readClickPage(api, versions, principalOf(request), clickId))
-      if (page === undefined) throw new WaypostError('not_found')
+      if (clickId === undefined) throw new WaypostError('not_found')
+      const tenant = principalOf(request)
+      const page = await readClickPage(api, versions, tenant, clickId)
+      if (page === undefined) throw new WaypostError('not_found', await whyNoClick(api, tenant, clickId))
       return page as never
     },
   )

@@ -2,7 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 
-import { asTenant, ownIds } from '#accounts'
+import { asTenant, ownIds, type Tenant } from '#accounts'
 import { WaypostError } from '#platform/errors'
 import {
   attemptErrors,
@@ -15,6 +15,7 @@ import {
   searchWhyNot,
   waitReasons,
   whyNotReasons,
+  type DeliveryFilter,
 } from '#postbacks'
 
 import type { Api } from '../api.ts'
@@ -23,7 +24,7 @@ import { archiveOf } from '../archive-of.ts'
 import { attemptJson, deliveryJson, whyNotJson } from '../deliveries-json.ts'
 import { RequestError } from '../errors.ts'
 import { apiLimits } from '../limits.ts'
-import { decodeCursor, toPage } from '../paging.ts'
+import { decodeCursor, toPage, type PageAsked } from '../paging.ts'
 import { waitingJson, waitingOf } from '../waiting-json.ts'
 import {
   answers,
@@ -53,7 +54,7 @@ export const maskedRequest = Type.Object(
   },
 )
 
-const deliveryProperties = {
+export const deliveryProperties = {
   delivery_id: Type.String({ description: 'Delivery' }),
   created_at: instantText('When its conversion was booked'),
   endpoint_id: Type.String(),
@@ -89,6 +90,41 @@ const deliveryProperties = {
   finished_at: nullable(instantText('When it ended')),
 }
 
+/** What narrows the list. */
+export const deliveryFilters = {
+  advertiser_id: Type.Optional(idText('Of this advertiser')),
+  affiliate_id: Type.Optional(idText('Of this affiliate')),
+  endpoint_id: Type.Optional(idText('To this endpoint')),
+  offer_id: Type.Optional(idText('Of this offer')),
+  click_id: Type.Optional(uuidText('Of this click')),
+  conversion_id: Type.Optional(uuidText('Of this conversion')),
+  campaign_id: Type.Optional(idText('Of this campaign')),
+  state: Type.Optional(oneWord(deliveryStates, 'In this state')),
+  cause: Type.Optional(Type.String({ description: 'Fired by this trigger, or `test`', maxLength: 40 })),
+  http_status: Type.Optional(Type.Integer({ description: 'Answer to the last try', minimum: 100, maximum: 599 })),
+  error: Type.Optional(oneWord(Object.keys(attemptErrors), 'What went wrong in the last try')),
+  ...timeQuery,
+}
+
+/** A page of deliveries, as the tenant sees them. */
+export async function listDeliveryPage(
+  api: Pick<Api, 'pool' | 'snapshots' | 'clock'>,
+  tenant: Tenant,
+  query: DeliveryFilter & PageAsked,
+) {
+  const { cursor, limit = apiLimits.pageRowsDefault, order, ...filter } = query
+  const after = decodeCursor(cursor)
+  const wanted = { ...ownIds(tenant), ...filter }
+  const rows = await asTenant(api.pool, tenant, (tx) => listDeliveries(tx, wanted, after, limit, order))
+  const waiting = await waitingOf(api, rows)
+  return toPage(
+    rows,
+    limit,
+    (row) => ({ atMs: row.created_at.getTime(), id: String(row.delivery_id) }),
+    (row) => ({ ...deliveryJson(row), ...waitingJson(row, waiting) }),
+  )
+}
+
 export function addDeliveryRoutes(plain: FastifyInstance, api: Api): void {
   const server = plain.withTypeProvider<TypeBoxTypeProvider>()
   const everybody = readableBy('owner', 'advertiser', 'affiliate')
@@ -101,40 +137,11 @@ export function addDeliveryRoutes(plain: FastifyInstance, api: Api): void {
       schema: {
         tags: ['postbacks'],
         summary: 'Outbound postbacks, newest first',
-        querystring: queryOf({
-          advertiser_id: Type.Optional(idText('Of this advertiser')),
-          affiliate_id: Type.Optional(idText('Of this affiliate')),
-          endpoint_id: Type.Optional(idText('To this endpoint')),
-          offer_id: Type.Optional(idText('Of this offer')),
-          click_id: Type.Optional(uuidText('Of this click')),
-          conversion_id: Type.Optional(uuidText('Of this conversion')),
-          campaign_id: Type.Optional(idText('Of this campaign')),
-          state: Type.Optional(oneWord(deliveryStates, 'In this state')),
-          cause: Type.Optional(Type.String({ description: 'Fired by this trigger, or `test`', maxLength: 40 })),
-          http_status: Type.Optional(
-            Type.Integer({ description: 'Answer to the last try', minimum: 100, maximum: 599 }),
-          ),
-          error: Type.Optional(oneWord(Object.keys(attemptErrors), 'What went wrong in the last try')),
-          ...timeQuery,
-          ...pageQuery,
-        }),
+        querystring: queryOf({ ...deliveryFilters, ...pageQuery }),
         response: answers(pageOf(Type.Object(deliveryProperties))),
       },
     },
-    async (request) => {
-      const { cursor, limit = apiLimits.pageRowsDefault, ...filter } = request.query
-      const after = decodeCursor(cursor)
-      const tenant = principalOf(request)
-      const wanted = { ...ownIds(tenant), ...filter }
-      const rows = await asTenant(api.pool, tenant, (tx) => listDeliveries(tx, wanted, after, limit))
-      const waiting = await waitingOf(api, rows)
-      return toPage(
-        rows,
-        limit,
-        (row) => ({ atMs: row.created_at.getTime(), id: String(row.delivery_id) }),
-        (row) => ({ ...deliveryJson(row), ...waitingJson(row, waiting) }),
-      ) as never
-    },
+    async (request) => (await listDeliveryPage(api, principalOf(request), request.query)) as never,
   )
 
   server.get(

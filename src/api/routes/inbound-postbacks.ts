@@ -2,7 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 
-import { asTenant, ownIds } from '#accounts'
+import { asTenant, ownIds, type Tenant } from '#accounts'
 import { replayInboundPostbacks } from '#conversions'
 import { WaypostError } from '#platform/errors'
 import { parseClickId } from '#platform/ids'
@@ -11,9 +11,9 @@ import { decodeClick, refusalReasons, type ClickRecord, type RefusalReason } fro
 import type { Api } from '../api.ts'
 import { principalOf, readableBy, writableBy } from '../authorize.ts'
 import { RequestError } from '../errors.ts'
-import { inboundJson, listInbound } from '../inbound-store.ts'
+import { inboundJson, listInbound, type InboundFilter } from '../inbound-store.ts'
 import { apiLimits } from '../limits.ts'
-import { decodeCursor, toPage } from '../paging.ts'
+import { decodeCursor, toPage, type PageAsked } from '../paging.ts'
 import {
   amountText,
   answers,
@@ -31,7 +31,7 @@ import {
 const outcomes = ['converted', 'updated', 'refused'] as const
 const reasons = Object.keys(refusalReasons) as RefusalReason[]
 
-const inboundPostback = Type.Object({
+export const inboundPostback = Type.Object({
   postback_id: uuidText('Postback'),
   received_at: instantText('When it came'),
   via: Type.String({ description: '`postback` or `pixel`' }),
@@ -52,6 +52,16 @@ const inboundPostback = Type.Object({
   conversion_id: nullable(Type.String()),
 })
 
+/** What narrows the list. */
+export const inboundFilters = {
+  advertiser_id: Type.Optional(idText('Of this advertiser')),
+  offer_id: Type.Optional(idText('Of this offer')),
+  click_id: Type.Optional(uuidText('Of this click')),
+  outcome: Type.Optional(oneWord(outcomes, 'With this outcome')),
+  reason: Type.Optional(oneWord(reasons, 'Refused for this reason')),
+  ...timeQuery,
+}
+
 const REPLAY_IDS_MAX = 1_000
 
 /** What an advertiser's server sent us; affiliates have no part in it. */
@@ -65,31 +75,11 @@ export function addInboundPostbackRoutes(plain: FastifyInstance, api: Api): void
       schema: {
         tags: ['postbacks'],
         summary: 'Postbacks and pixels that came in, refused ones too, newest first',
-        querystring: queryOf({
-          advertiser_id: Type.Optional(idText('Of this advertiser')),
-          offer_id: Type.Optional(idText('Of this offer')),
-          click_id: Type.Optional(uuidText('Of this click')),
-          outcome: Type.Optional(oneWord(outcomes, 'With this outcome')),
-          reason: Type.Optional(oneWord(reasons, 'Refused for this reason')),
-          ...timeQuery,
-          ...pageQuery,
-        }),
+        querystring: queryOf({ ...inboundFilters, ...pageQuery }),
         response: answers(pageOf(inboundPostback)),
       },
     },
-    async (request) => {
-      const { cursor, limit = apiLimits.pageRowsDefault, ...filter } = request.query
-      const after = decodeCursor(cursor)
-      const tenant = principalOf(request)
-      const wanted = { ...ownIds(tenant), ...filter }
-      const rows = await asTenant(api.pool, tenant, (tx) => listInbound(tx, wanted, after, limit))
-      return toPage(
-        rows,
-        limit,
-        (row) => ({ atMs: row.received_at.getTime(), id: row.postback_id }),
-        inboundJson,
-      ) as never
-    },
+    async (request) => (await listInboundPage(api, principalOf(request), request.query)) as never,
   )
 
   server.post(
@@ -144,4 +134,15 @@ export function findClickRecord({ hotState }: Pick<Api, 'hotState'>, clickId: st
   const parsed = parseClickId(clickId)
   const payload = parsed && hotState.getClick(parsed)
   return payload && decodeClick(payload)
+}
+
+type InboundQuery = InboundFilter & PageAsked
+
+/** A page of what came in, as the tenant sees it. */
+export async function listInboundPage(api: Pick<Api, 'pool'>, tenant: Tenant, query: InboundQuery) {
+  const { cursor, limit = apiLimits.pageRowsDefault, order, ...filter } = query
+  const after = decodeCursor(cursor)
+  const wanted = { ...ownIds(tenant), ...filter }
+  const rows = await asTenant(api.pool, tenant, (tx) => listInbound(tx, wanted, after, limit, order))
+  return toPage(rows, limit, (row) => ({ atMs: row.received_at.getTime(), id: row.postback_id }), inboundJson)
 }

@@ -22,7 +22,7 @@ const notice = Type.Object({
   advertiser_id: nullable(Type.String()),
   affiliate_id: nullable(Type.String()),
   details: openObject(
-    '`failing_since`, `hours`, `reason`, `missed`; of a quota `count`, `per`, `zone`, `period_start`',
+    '`failing_since`, `hours`, `reason`, `missed`; of a quota `count`, `per`, `zone`, `period_start`; of a scheduled report `schedule_id`, `name`, `due_at`, `path`, `expires_at`',
   ),
 })
 
@@ -43,7 +43,8 @@ export function addNoticeRoutes(plain: FastifyInstance, api: Api): void {
       config: readableBy('owner', 'advertiser', 'affiliate'),
       schema: {
         tags: ['postbacks'],
-        summary: 'Endpoints that fail, were disabled, came back or used their quota up, newest first',
+        summary:
+          'Endpoints that fail, were disabled, came back or used their quota up, and scheduled reports, newest first',
         querystring: queryOf({
           endpoint_id: Type.Optional(idText('Of this endpoint')),
           kind: Type.Optional(oneWord(kinds, 'Of this kind')),

@@ -12,6 +12,7 @@ import { choiceSchema, chosenConfiguration } from '../chosen-configuration.ts'
 import { keepConfigVersions } from '../config-versions.ts'
 import { issuesBody, issuesSchema } from '../configuration-json.ts'
 import { errorSchema, RequestError } from '../errors.ts'
+import { missingDays } from '../missing-days.ts'
 import { apiLimits, type ApiLimits } from '../limits.ts'
 import { amountText, instantText } from '../schemas.ts'
 
@@ -125,6 +126,7 @@ const simulation = Type.Object({
     ),
   ),
   clicks_per_second: Type.Integer(),
+  missing_days: missingDays,
   method: Type.Array(Type.String(), { description: 'How the amounts are reckoned' }),
   limits: Type.Array(Type.String(), { description: 'What the records of clicks cannot tell' }),
 })

@@ -37,6 +37,7 @@ const SPACE_BYTE: Readonly<Record<ClaimSpace, number>> = {
   visitor_campaign: 2,
   visitor_offer: 3,
   signature: 4,
+  visitor_global: 5,
 }
 
 const CLICK_KEY_BYTES = 16

@@ -5,7 +5,7 @@ import { test, type TestContext } from 'node:test'
 import fc from 'fast-check'
 import { pino, type Logger } from 'pino'
 import { createLogLines } from '#platform/log-lines'
-import { withTempDir } from '#test-kit'
+import { withDiskDir } from '#test-kit'
 import { readToEnd } from '../event-log.conformance.ts'
 import type { EventLog } from '../event-log.ts'
 import { FRAME_HEADER_BYTES, writeFrame } from './segment-files/frame.ts'
@@ -53,7 +53,7 @@ const damageOf = async (log: EventLog): Promise<readonly (readonly number[])[]> 
   )
 
 test('a record that was being written at the crash is cut off and reported with its position', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   await appendEach(await openAt(directory), numbered(3))
   const path = segmentPaths(directory)[0]!
   const end = statSync(path).size
@@ -69,7 +69,7 @@ test('a record that was being written at the crash is cut off and reported with 
 })
 
 test('allocated space that was never used is given back without a report', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   await appendEach(await openAt(directory), numbered(3))
   const path = segmentPaths(directory)[0]!
   const end = statSync(path).size
@@ -82,7 +82,7 @@ test('allocated space that was never used is given back without a report', async
 })
 
 test('a damaged record in the middle is skipped and told with its place and offset', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   await appendEach(await openAt(directory), numbered(5))
   const path = segmentPaths(directory)[0]!
   changeByte(path, 129 * 2 + 80)
@@ -98,14 +98,14 @@ test('a damaged record in the middle is skipped and told with its place and offs
 })
 
 test('a damaged length field does not swallow the records behind it', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   await appendEach(await openAt(directory), numbered(5))
   changeByte(segmentPaths(directory)[0]!, 129 + 9, 0x40)
   assert.deepEqual(await damageOf(await openAt(directory)), [[1, 2]])
 })
 
 test('a segment that is missing is told as damage from its first to the next segment’s first offset', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   await appendEach(await openAt(directory), numbered(100))
   const [, second, third] = segmentPaths(directory)
   rmSync(second!)
@@ -116,10 +116,10 @@ test('a segment that is missing is told as damage from its first to the next seg
 })
 
 test('a record planted in a payload is not read when its carrier is damaged', async (t) => {
-  const attacker = withTempDir(t)
+  const attacker = withDiskDir(t)
   await appendEach(await openAt(attacker), numbered(4, 50))
   const planted = readFileSync(segmentPaths(attacker)[0]!).subarray(129 * 3, 129 * 4)
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   const carrier = Buffer.concat([Buffer.from('carrier'), planted])
   await appendEach(await openAt(directory), [...numbered(2), carrier, ...numbered(2, 3)])
   changeByte(segmentPaths(directory)[0]!, 129 * 2 + 30)
@@ -129,7 +129,7 @@ test('a record planted in a payload is not read when its carrier is damaged', as
 })
 
 test('what a segment holds beyond the first offset of the next was rejected, and is not read even past damage', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   await appendEach(await openAt(directory), numbered(5))
   const path = segmentPaths(directory)[0]!
   const salt = Number.parseInt(path.slice(-16, -8), 16)
@@ -149,7 +149,7 @@ function frameOf(salt: number, offset: number, payload: string): Buffer {
 }
 
 test('acknowledged records damaged at the very end are told, and their offsets are not given out again', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   await appendEach(await openAt(directory), numbered(5))
   const path = segmentPaths(directory)[0]!
   truncateSync(path, statSync(path).size - 10)
@@ -162,7 +162,7 @@ test('acknowledged records damaged at the very end are told, and their offsets a
 })
 
 test('an offset that a consumer has passed is not given out again, even with the mark and the records gone', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   const before = await openAt(directory)
   await appendEach(before, numbered(5))
   await before.commitPosition('pipeline', PARTITION, 5)
@@ -175,7 +175,7 @@ test('an offset that a consumer has passed is not given out again, even with the
 
 test('after a power cut that took the mark back, records of a partition without a writer are read all the same', async (t) => {
   for (const takeBack of [rmSync, (path: string) => writeFileSync(path, ''), undefined]) {
-    const directory = withTempDir(t)
+    const directory = withDiskDir(t)
     await appendEach(await openAt(directory), numbered(2))
     const older = readFileSync(markPath(directory))
     await appendEach(await openAt(directory), numbered(60, 2))
@@ -188,7 +188,7 @@ test('after a power cut that took the mark back, records of a partition without 
 })
 
 test('whole records behind the mark are not read while a writer lives: it may cut them off', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   const log = await openAt(directory)
   const writer = await log.openWriter(PARTITION)
   await writer.append(numbered(1)[0]!)
@@ -200,7 +200,7 @@ test('whole records behind the mark are not read while a writer lives: it may cu
 })
 
 test('directories are open to their owner only, and so are the files', async (t) => {
-  const directory = join(withTempDir(t), 'log')
+  const directory = join(withDiskDir(t), 'log')
   const log = await openAt(directory)
   await appendEach(log, numbered(2))
   await log.commitPosition('pipeline', PARTITION, 1)
@@ -212,7 +212,7 @@ test('directories are open to their owner only, and so are the files', async (t)
 })
 
 test('any change of bytes never throws, never gives a wrong payload, and what is missing is told', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   const original = join(directory, 'original')
   const payloads = numbered(90)
   await appendEach(await openAt(original), payloads)
@@ -260,7 +260,7 @@ function assertAllAccountedFor(batches: Awaited<ReturnType<typeof readToEnd>>, p
 }
 
 test('any sequence of appends, crashes and restarts keeps every acknowledged record', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   const step = fc.oneof(
     fc.record({ kind: fc.constant('append' as const), count: fc.integer({ min: 1, max: 40 }) }),
     fc.record({
@@ -317,7 +317,7 @@ const readMark = (directory: string): { position: number } => ({
 
 test('behind the last record stand zeros, allocated ahead also after a restart in the middle of a block', async (t) => {
   for (const directIo of ['where_possible', 'never'] as const) {
-    const directory = withTempDir(t)
+    const directory = withDiskDir(t)
     const log = await openFileLog({ directory, logLines: silent, directIo })
     await appendEach(log, numbered(3))
     const writer = await log.openWriter(PARTITION)
@@ -333,7 +333,7 @@ test('behind the last record stand zeros, allocated ahead also after a restart i
 test('a record larger than what is read and written at once comes back whole', async (t) => {
   for (const directIo of ['where_possible', 'never'] as const) {
     const limits = { recordBytesMax: 4 * 1024 * 1024 }
-    const log = await openFileLog({ directory: withTempDir(t), logLines: silent, directIo, ...limits })
+    const log = await openFileLog({ directory: withDiskDir(t), logLines: silent, directIo, ...limits })
     const large = Buffer.alloc(limits.recordBytesMax, 'The quick brown fox jumps over the lazy dog.')
     const payloads = [...numbered(1), large, ...numbered(1, 2)]
     await appendEach(log, payloads)
@@ -347,7 +347,7 @@ const SECTOR_BYTES = 512
 
 test('whichever sectors of a group a power failure leaves old or new, what was acknowledged before it stands', async (t) => {
   for (const directIo of ['where_possible', 'never'] as const) {
-    const original = withTempDir(t)
+    const original = withDiskDir(t)
     const log = await openFileLog({ directory: original, logLines: silent, directIo })
     const writer = await log.openWriter(PARTITION)
     await Promise.all(numbered(50).map((payload) => writer.append(payload)))
@@ -362,7 +362,7 @@ test('whichever sectors of a group a power failure leaves old or new, what was a
         const at = (firstSector + index) * SECTOR_BYTES
         if (isNew[index]!) after.copy(torn, at, at, at + SECTOR_BYTES)
       }
-      const directory = withTempDir(t)
+      const directory = withDiskDir(t)
       await appendEach(await openAt(directory), numbered(1))
       rmSync(segmentPaths(directory)[0]!)
       writeFileSync(path.replace(original, directory), torn)
@@ -381,7 +381,7 @@ test('whichever sectors of a group a power failure leaves old or new, what was a
 })
 
 test('a limit out of its range is refused at once', async (t: TestContext) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   for (const recordBytesMax of [0, 16 * 1024 * 1024 + 1]) {
     await assert.rejects(openFileLog({ directory, logLines: silent, recordBytesMax }), RangeError)
   }

@@ -9,7 +9,7 @@ import { setImmediate } from 'node:timers/promises'
 import { pino } from 'pino'
 import { fixedClock } from '#platform/clock'
 import { createLogLines } from '#platform/log-lines'
-import { runOnMount, withTempDir } from '#test-kit'
+import { runOnMount, withDiskDir } from '#test-kit'
 import { readToEnd } from '../event-log.conformance.ts'
 import type { EventLog } from '../event-log.ts'
 import { decideBlockWriting } from './segment-files/block-writer.ts'
@@ -70,7 +70,7 @@ async function readOffsets(log: EventLog): Promise<ReadonlySet<number>> {
 }
 
 test('kill -9 of the writer loses no acknowledged record, and the next writer takes over at once', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   const acknowledged: number[] = []
   for (const count of [1, 700, 2_300]) {
     acknowledged.push(...(await killAfter(startAppending(t, { directory, segmentBytes: 50_000 }), count)))
@@ -91,7 +91,7 @@ test('kill -9 of the writer loses no acknowledged record, and the next writer ta
 })
 
 test('without the flush guard a kill -9 loses acknowledged records: what the fault run must notice', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   const acknowledged = await killAfter(startAppending(t, { directory, isFlushed: false }), 200)
   const log = await openFileLog({ directory, logLines })
   await (await log.openWriter(PARTITION)).close()
@@ -101,7 +101,7 @@ test('without the flush guard a kill -9 loses acknowledged records: what the fau
 })
 
 test('a partition is in use while another process that writes to it lives', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   const child = startAppending(t, { directory })
   await once(child.stdout!, 'data')
   const log = await openFileLog({ directory, logLines })
@@ -161,8 +161,8 @@ const WAYS = ['where_possible', 'never'] as const
 
 for (const directIo of WAYS) {
   test(`a full disk refuses with log_full, keeps exactly what was acknowledged, and goes on when there is space (direct access: ${directIo})`, async (t) => {
-    const directory = withTempDir(t)
-    const copy = join(withTempDir(t), 'log')
+    const directory = withDiskDir(t)
+    const copy = join(withDiskDir(t), 'log')
     const script = nodeArguments(FILL, directIo, directory, join(directory, 'filler'), copy)
     const run = runOnMount(t, directory, { type: 'tmpfs', options: 'size=2m' }, script)
     if (run === undefined) return
@@ -180,7 +180,7 @@ for (const directIo of WAYS) {
   })
 
   test(`a file size limit is a full disk too (direct access: ${directIo})`, (t) => {
-    const script = nodeArguments(FILL, directIo, withTempDir(t))
+    const script = nodeArguments(FILL, directIo, withDiskDir(t))
     const limited = ['-c', 'ulimit -f 512 && exec "$@"', 'sh', process.execPath, ...script]
     const run = spawnSync('sh', limited, { encoding: 'utf8' })
     const report = JSON.parse(run.stdout || run.stderr) as FillReport
@@ -208,7 +208,7 @@ test('the log goes through the page cache on a file system that refuses direct w
     ['ramfs', 'where_possible'],
     ['tmpfs', 'where_proven'],
   ] as const) {
-    const directory = withTempDir(t)
+    const directory = withDiskDir(t)
     const run = runOnMount(t, directory, { type, options: 'mode=0700' }, nodeArguments(TELL_WAY, directIo, directory))
     if (run === undefined) return
     assert.deepEqual(JSON.parse(run.stdout || run.stderr), {
@@ -219,7 +219,7 @@ test('the log goes through the page cache on a file system that refuses direct w
 })
 
 test('an error of the disk rejects all who wait with log_unavailable; a new segment takes the next records', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   const log = await openFileLog({ directory, logLines })
   const writer = await log.openWriter(PARTITION)
   await writer.append(Buffer.from('kept'))
@@ -242,7 +242,7 @@ test('an error of the disk rejects all who wait with log_unavailable; a new segm
 })
 
 test('a disk that refuses even the cut is tried again with the next record', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   const log = await openFileLog({ directory, logLines })
   const writer = await log.openWriter(PARTITION)
   await writer.append(Buffer.from('kept'))
@@ -256,7 +256,7 @@ test('a disk that refuses even the cut is tried again with the next record', asy
 
 test('records are written through a descriptor that flushes each write', async (t) => {
   for (const directIo of WAYS) {
-    const directory = withTempDir(t)
+    const directory = withDiskDir(t)
     const log = await openFileLog({ directory, logLines, directIo })
     const writer = await log.openWriter(PARTITION)
     assert.equal(openSegments(directory).filter(flushesEachWrite).length, 1)
@@ -266,7 +266,7 @@ test('records are written through a descriptor that flushes each write', async (
 })
 
 test('records and the zeros ahead of them are written and read past the page cache where that is possible', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   if (skipWithoutDirectIo(t, directory)) return
   const lines: string[] = []
   const debug = pino(
@@ -285,7 +285,7 @@ test('records and the zeros ahead of them are written and read past the page cac
 })
 
 test('a direct write refused in the middle rejects its group; a segment written through the page cache takes the next', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   if (skipWithoutDirectIo(t, directory)) return
   const log = await openFileLog({ directory, logLines, directIo: 'where_possible' })
   const writer = await log.openWriter(PARTITION)
@@ -302,7 +302,7 @@ test('a direct write refused in the middle rejects its group; a segment written 
 
 test('a segment that was cut goes on in the middle of a block with the acknowledged records before it', async (t) => {
   for (const directIo of WAYS) {
-    const directory = withTempDir(t)
+    const directory = withDiskDir(t)
     const log = await openFileLog({ directory, logLines, directIo })
     const writer = await log.openWriter(PARTITION)
     await writer.append(Buffer.from('kept'))
@@ -340,7 +340,7 @@ test('a reader of another process right behind the writer never sees an old page
     ['where_possible', 'never'],
     ['never', 'where_possible'],
   ] as const) {
-    const directory = withTempDir(t)
+    const directory = withDiskDir(t)
     const options = { directory, directIo: written, segmentBytes: 4_000_000 }
     const child = spawn(process.execPath, nodeArguments(APPEND_LENGTHS, JSON.stringify(options)), { stdio: 'inherit' })
     t.after(() => child.kill('SIGKILL'))
@@ -360,7 +360,7 @@ test('a reader of another process right behind the writer never sees an old page
 })
 
 test('the disk begins with the next group before the senders of the one before it are answered', async (t) => {
-  const log = await openFileLog({ directory: withTempDir(t), logLines })
+  const log = await openFileLog({ directory: withDiskDir(t), logLines })
   const writer = await log.openWriter(PARTITION)
   await writer.append(Buffer.from('allocates space'))
   const first = writer.append(Buffer.from('a'))
@@ -376,7 +376,7 @@ test('the disk begins with the next group before the senders of the one before i
 })
 
 test('a writer refuses when 64 MiB wait for the disk, and loses nothing of what it took', async (t) => {
-  const log = await openFileLog({ directory: withTempDir(t), logLines })
+  const log = await openFileLog({ directory: withDiskDir(t), logLines })
   const writer = await log.openWriter(PARTITION)
   const answers = await Promise.allSettled(
     Array.from({ length: 66 }, () => writer.append(Buffer.alloc(1024 * 1024, 'x'))),
@@ -393,7 +393,7 @@ test('a writer refuses when 64 MiB wait for the disk, and loses nothing of what 
 })
 
 test('groups that are larger than the space allocated ahead come back whole', async (t) => {
-  const log = await openFileLog({ directory: withTempDir(t), logLines })
+  const log = await openFileLog({ directory: withDiskDir(t), logLines })
   const writer = await log.openWriter(PARTITION)
   for (let wave = 0; wave < 12; wave++) {
     const payloads = Array.from({ length: 6 }, (_, index) =>
@@ -410,7 +410,7 @@ test('groups that are larger than the space allocated ahead come back whole', as
 })
 
 test('a closed writer makes no file', async (t) => {
-  const directory = withTempDir(t)
+  const directory = withDiskDir(t)
   const log = await openFileLog({ directory, logLines })
   const writer = await log.openWriter(PARTITION)
   await writer.append(Buffer.from('a'))
@@ -425,7 +425,7 @@ test('a closed writer makes no file', async (t) => {
 
 test('a segment is followed by a new one when its first record is older than the limit', async (t) => {
   const clock = fixedClock(1_000)
-  const log = await openFileLog({ directory: withTempDir(t), logLines, clock, segmentAgeMsMax: 100 })
+  const log = await openFileLog({ directory: withDiskDir(t), logLines, clock, segmentAgeMsMax: 100 })
   for (const [ms, segments] of [
     [0, 1],
     [100, 1],

@@ -1,5 +1,5 @@
 import { createLogLines } from '#platform/log-lines'
-import { withTempDir } from '#test-kit'
+import { withDiskDir } from '#test-kit'
 import { testEventLog } from '../event-log.conformance.ts'
 import { openFileLog } from './segment-files.ts'
 
@@ -11,7 +11,7 @@ for (const directIo of ['where_possible', 'never'] as const) {
     name: `segment files, direct access ${directIo.replace('_', ' ')}`,
     recordBytesMax: LIMITS.recordBytesMax,
     makePlace: (t) => {
-      const directory = withTempDir(t)
+      const directory = withDiskDir(t)
       return { open: (clock) => openFileLog({ directory, logLines, directIo, ...LIMITS, ...(clock && { clock }) }) }
     },
   })

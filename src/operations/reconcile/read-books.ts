@@ -1,8 +1,10 @@
+import { listBookedAmounts, type BookedAmount } from '#costs'
 import { target, type BookedState } from '#ledger'
 import { CONVERSION_FACTS, PIPELINE_CONSUMER } from '#pipeline'
 import type { Pool, Tx } from '#platform/postgres'
 
 import { EXAMPLES_MAX } from './check.ts'
+import { readBookedMoney, type BookedMoney } from './compare-money.ts'
 
 /** What became of the records of a partition, as counted in the transactions that moved its position. */
 export type PartitionCount = {
@@ -43,6 +45,8 @@ export type Books = {
   readonly transactionsOutOfBalance: Wrong
   readonly revisions: bigint
   readonly revisionsExpected: bigint
+  readonly money: BookedMoney
+  readonly costs: readonly BookedAmount[]
 }
 
 const PARTITIONS = `
@@ -115,6 +119,8 @@ async function readFrom(tx: Tx): Promise<Books> {
     revisions: counts!.revisions,
     revisionsExpected: counts!.revisions_expected,
     conversionsUnlikeLastRevision: await findWrong(tx, UNLIKE_LAST_REVISION),
+    money: await readBookedMoney(tx, factsSeq),
+    costs: await listBookedAmounts(tx),
     transactionsOutOfBalance: await findWrong(tx, OUT_OF_BALANCE),
     conversionsUnlikeLedger: await compareWithLedger(tx),
   }

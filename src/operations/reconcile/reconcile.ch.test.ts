@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 
 import { changeStatus, correctAmounts } from '#conversions'
+import { deleteImport, importCosts, NO_CLICK, readCosts } from '#costs'
+import { fixedClock } from '#platform/clock'
 import { newClickId } from '#platform/ids'
 import {
   clickWith,
@@ -12,6 +14,7 @@ import {
   withInstallation,
   type TestInstallation,
 } from '#pipeline/test-installation'
+import { policiesOf, runRetention } from '#retention'
 
 import { parseAcknowledged } from './compare-acknowledged.ts'
 import { reconcile, type Reconciliation } from './reconcile.ts'
@@ -95,6 +98,16 @@ const copyIn = (w: TestInstallation, table: string, replace: string): Promise<un
     clickhouse_settings: { insert_deduplication_token: `copy-${nextMs()}` },
   })
 
+const MONEY = ['money_as_conversions', 'money_as_ledger', 'partners_as_conversions', 'partners_as_ledger']
+
+/** One more row of a conversion that is approved, worth so many micros. */
+const plantMicro = (w: TestInstallation, micros: string, replace = ''): Promise<unknown> =>
+  w.facts.command({
+    query: `INSERT INTO conversions SELECT * REPLACE(0 AS payout_micros, 0 AS sale_amount_micros, toInt64(${micros}) AS revenue_micros, sign AS sign${replace})
+      FROM conversions WHERE status = 'approved' AND sign = 1 LIMIT 1`,
+    clickhouse_settings: { insert_deduplication_token: `plant-${nextMs()}` },
+  })
+
 const damages: readonly {
   readonly name: string
   readonly damage: (w: TestInstallation) => Promise<unknown>
@@ -128,12 +141,12 @@ const damages: readonly {
   {
     name: 'a revision that the facts have lost',
     damage: (w) => deleteFrom(w, 'conversions', 'revision = 2 AND sign = 1'),
-    found: ['conversions_count', 'conversions_payout', 'conversions_revenue', 'conversions_sales'],
+    found: [...['conversions_count', 'conversions_payout', 'conversions_revenue', 'conversions_sales'], ...MONEY],
   },
   {
     name: 'a revision that the facts have twice',
     damage: (w) => copyIn(w, 'conversions', 'sign AS sign'),
-    found: ['conversions_count', 'conversions_payout', 'conversions_revenue', 'conversions_once_in_facts'],
+    found: ['conversions_count', 'conversions_payout', 'conversions_revenue', 'conversions_once_in_facts', ...MONEY],
   },
   {
     name: 'money of a conversion that was changed past its revisions',
@@ -151,7 +164,31 @@ const damages: readonly {
       await w.pool.query('ALTER TABLE ledger_entries DISABLE TRIGGER USER')
       await w.pool.query('DELETE FROM ledger_entries')
     },
-    found: ['ledger_as_conversions'],
+    found: ['ledger_as_conversions', 'money_as_ledger', 'partners_as_ledger'],
+  },
+  {
+    name: 'a micro in the facts that no conversion has',
+    damage: (w) => plantMicro(w, '1'),
+    found: ['conversions_count', 'conversions_revenue', 'conversions_once_in_facts', ...MONEY],
+  },
+  {
+    name: 'a micro that stands with another affiliate',
+    damage: async (w) => {
+      await plantMicro(w, '1')
+      await plantMicro(w, '-1', `, 'other' AS affiliate_id`)
+    },
+    found: ['conversions_count', 'conversions_once_in_facts', 'partners_as_conversions', 'partners_as_ledger'],
+  },
+  {
+    name: 'a micro that the ledger has with another account',
+    damage: async (w) => {
+      await w.pool.query('ALTER TABLE ledger_entries DISABLE TRIGGER USER')
+      await w.pool
+        .query(`UPDATE ledger_entries e SET amount_micros = amount_micros + CASE a.owner WHEN 'affiliate' THEN 1 ELSE -1 END
+        FROM ledger_accounts a WHERE a.account_id = e.account_id AND (a.owner, a.kind) IN (('affiliate', 'hold'), ('platform', 'payout_cost'))
+        AND e.transaction_id = (SELECT min(transaction_id) FROM ledger_entries JOIN ledger_accounts USING (account_id) WHERE kind = 'payout_cost')`)
+    },
+    found: ['ledger_as_conversions', 'money_as_ledger', 'partners_as_ledger'],
   },
   {
     name: 'a ledger transaction that does not balance',
@@ -188,6 +225,45 @@ for (const { name, damage, found } of damages)
     assert.deepEqual([...wrong(result)].sort(), [...found].sort())
   })
 
+test('cost imports are compared with their shares, to the micro', async (t) => {
+  const w = await withTraffic(t)
+  const clock = fixedClock(nextMs())
+  const books = { pool: w.pool, facts: w.facts, clock }
+  const { at, advertiser_id } = await w.row<{ at: string; advertiser_id: string }>(
+    `SELECT to_char(min(created_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS at, min(advertiser_id) AS advertiser_id FROM conversions`,
+  )
+  const importFor = async (key: string, amount: string) => {
+    const read = readCosts([{ date: at, amount }, { date: at, country: 'XX', amount: '1' }], { timezone: 'UTC', currency: 'EUR' }) // prettier-ignore
+    if (read.kind !== 'rows') throw new Error(read.detail)
+    const wanted = { advertiserId: advertiser_id, key, timezone: 'UTC', spread: 'clicks', rows: read.rows, by: 'test' } as const // prettier-ignore
+    const outcome = await importCosts(books, wanted)
+    if (outcome.kind !== 'booked') throw new Error(outcome.kind)
+    return outcome.version
+  }
+  await importFor('one', '10')
+  const { importId, rows } = await importFor('one', '7.000001')
+  assert.ok(rows[0]!.clicks! > 1)
+  await deleteImport(books, (await importFor('two', '3')).importId, 'test')
+  const balanced = await run(w)
+  assert.deepEqual(wrong(balanced), [])
+  const total = balanced.checks.find(({ check }) => check === 'costs_in_facts')
+  assert.deepEqual([total!.expected, total!.found], ['8000001', '8000001'])
+
+  const plant = (replace: string, where = '1'): Promise<unknown> =>
+    w.facts.command({
+      query: `INSERT INTO costs SELECT * REPLACE(${replace}) FROM costs WHERE import_id = '${importId}' AND ${where} LIMIT 1`,
+      clickhouse_settings: { insert_deduplication_token: `plant-${nextMs()}` },
+    })
+  await plant(`toInt64(1) AS cost_micros, generateUUIDv4() AS click_id`)
+  const different = await run(w)
+  assert.deepEqual(wrong(different), ['costs_in_facts', 'cost_imports_in_facts'])
+  assert.deepEqual(different.checks.find(({ check }) => check === 'cost_imports_in_facts')!.examples, [
+    `import ${importId}: 8000001 micros of EUR, found 8000002`,
+  ])
+  await plant(`toInt64(-1) AS cost_micros`, `click_id != toUUID('${NO_CLICK}')`)
+  assert.deepEqual(wrong(await run(w)), ['costs_once_in_facts'])
+})
+
 test('names what was lost', async (t) => {
   const w = await withTraffic(t)
   await deleteFrom(w, 'clicks', 'log_offset = 0')
@@ -195,6 +271,38 @@ test('names what was lost', async (t) => {
   assert.match(lost!.examples[0]!, /^offset 0 [0-9a-f-]{36}$/)
   assert.ok(lost!.what.startsWith(PARTITION))
 })
+
+const FACTS = ['clicks', 'events', 'conversions'] as const
+
+async function loseOneRow({ facts, countFacts }: TestInstallation, table: string): Promise<void> {
+  const textOf = async (query: string): Promise<string> =>
+    (await (await facts.query({ query, format: 'JSONEachRow' })).json<{ text: string }>())[0]!.text
+  const columns = await textOf(
+    `SELECT arrayStringConcat(groupArray(name), ', ') AS text FROM system.columns WHERE database = currentDatabase() AND table = '${table}'`,
+  )
+  const rows = await countFacts(`SELECT count() FROM ${table}`)
+  const lost = await textOf(`SELECT toString(min(cityHash64(${columns}))) AS text FROM ${table}`)
+  await facts.command({
+    query: `ALTER TABLE ${table} DELETE WHERE cityHash64(${columns}) = ${lost} SETTINGS mutations_sync = 2`,
+  })
+  assert.equal(await countFacts(`SELECT count() FROM ${table}`), rows - 1)
+}
+
+for (const lost of FACTS)
+  test(`everything agrees after days were retired, and one lost row of what is kept of ${lost} is found`, async (t) => {
+    const w = await withTraffic(t)
+    const { pool, facts } = w
+    const policies = policiesOf({ rawDays: 7, archive: 'none' }, [])
+    const retired = await runRetention({
+      ...{ pool, facts, places: { directory: undefined, s3: undefined }, policies: () => policies },
+      ...{ clock: fixedClock(nextMs() + 30 * 86_400_000), graceMs: 0 },
+    })
+    assert.deepEqual(new Set(retired!.planned.map(({ table_name }) => table_name)), new Set(FACTS))
+    for (const table of FACTS) assert.equal(await w.countFacts(`SELECT count() FROM ${table}`), 0)
+    assert.deepEqual(wrong(await run(w)), [])
+    await loseOneRow(w, `kept_${lost}`)
+    assert.equal((await run(w)).verdict, 'different')
+  })
 
 test('compares what clients were promised', async (t) => {
   const w = await withTraffic(t)

@@ -13,11 +13,14 @@ import type { FactsClient } from '#platform/clickhouse'
 import { systemClock, type Clock } from '#platform/clock'
 import type { Pool } from '#platform/postgres'
 import { deliveryChecks, reconcileDeliveries, type DeliveryCheck } from '#postbacks'
+import { readRetiredBooks, type RetiredBooks } from '#retention'
 
 import { compareAcknowledged, type Acknowledged } from './compare-acknowledged.ts'
 import { compare, type Check } from './check.ts'
 import { compareCaps } from './compare-caps.ts'
+import { compareCosts } from './compare-costs.ts'
 import { compareLog } from './compare-log.ts'
+import { compareMoney } from './compare-money.ts'
 import { readBooks, type Books, type StatusTotal, type Wrong } from './read-books.ts'
 
 export type ReconcileOptions = {
@@ -59,8 +62,16 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciliati
   const isCaughtUp = await waitUntilDrained(log, pool, waitMsMax)
   const books = await readBooks(pool)
   const checks: Check[] = []
-  for (const partition of books.partitions) checks.push(...(await compareLog(log, facts, partition)))
-  checks.push(...compareBooks(books), ...(await compareConversions(facts, books)), ...(await checkDeliveries(pool)))
+  const retired = await readRetiredBooks(pool)
+  for (const partition of books.partitions) checks.push(...(await compareLog(log, facts, partition, retired)))
+  checks.push(
+    ...(await compareKept(facts, retired)),
+    ...compareBooks(books),
+    ...(await compareConversions(facts, books, retired)),
+    ...(await compareMoney(facts, books.money, books.factsSeq, retired)),
+    ...(await compareCosts(facts, books.costs)),
+    ...(await checkDeliveries(pool)),
+  )
   const caps = options.caps && (await reconcileCaps(pool, options.caps, options.clock ?? systemClock))
   checks.push(...(caps?.checks ?? []))
   if (options.acknowledged !== undefined) checks.push(...(await compareAcknowledged(options.acknowledged, facts, pool)))
@@ -113,18 +124,39 @@ function compareBooks(books: Books): readonly Check[] {
   ] // prettier-ignore
 }
 
-const FACT_TOTALS = `
+/** Clicks and events that were retired, and for how many of them the rows stand that are kept. Of conversions the money says it. */
+async function compareKept(facts: FactsClient, retired: RetiredBooks): Promise<readonly Check[]> {
+  const checks: Check[] = []
+  for (const table of ['clicks', 'events'] as const) {
+    const query = `SELECT toString(sum(sign)) AS rows FROM ${retired.kept(table)}`
+    const [found] = await (await facts.query({ query, format: 'JSONEachRow' })).json<{ rows: string }>()
+    checks.push(
+      compare(`${table}_kept`, `retired ${table} and what is kept of them`, retired.rowsOfTable(table), found!.rows),
+    )
+  }
+  return checks
+}
+
+/** Revisions that were retired are in what is kept of them, all below the place of the books. */
+const factTotals = ({ raw, kept }: RetiredBooks): string => `
   SELECT status, toString(sum(sign)) AS count, toString(sum(payout_micros * sign)) AS payout,
     toString(sum(revenue_micros * sign)) AS revenue, toString(sum(sale_amount_micros * sign)) AS sales
-  FROM conversions WHERE seq < {seq:UInt64} GROUP BY status`
+  FROM (
+    SELECT status, toInt64(sign) AS sign, payout_micros, revenue_micros, sale_amount_micros FROM ${raw('conversions')} WHERE seq < {seq:UInt64}
+    UNION ALL SELECT status, sign, payout_micros, revenue_micros, sale_amount_micros FROM ${kept('conversions')}
+  ) GROUP BY status`
 const FACT_ROWS = `SELECT toString(count()) AS rows, toString(uniqExact(seq, sign)) AS different FROM conversions WHERE seq < {seq:UInt64}`
 const ODD_CONVERSIONS = `
   SELECT toString(conversion_id) AS id FROM conversions WHERE seq < {seq:UInt64} GROUP BY conversion_id HAVING sum(sign) <> 1 LIMIT 5`
 
-async function compareConversions(facts: FactsClient, { totals, factsSeq }: Books): Promise<readonly Check[]> {
+async function compareConversions(
+  facts: FactsClient,
+  { totals, factsSeq }: Books,
+  retired: RetiredBooks,
+): Promise<readonly Check[]> {
   const ask = async <Row>(query: string): Promise<readonly Row[]> =>
     (await facts.query({ query, query_params: { seq: factsSeq }, format: 'JSONEachRow' })).json<Row>()
-  const inFacts = new Map((await ask<StatusTotal>(FACT_TOTALS)).map((total) => [total.status, total]))
+  const inFacts = new Map((await ask<StatusTotal>(factTotals(retired))).map((total) => [total.status, total]))
   const inBooks = new Map(totals.map((total) => [total.status, total]))
   const odd = (await ask<{ id: string }>(ODD_CONVERSIONS)).map(({ id }) => `conversion ${id}`)
   const [rows] = await ask<{ rows: string; different: string }>(FACT_ROWS)

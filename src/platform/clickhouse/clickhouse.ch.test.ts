@@ -5,6 +5,8 @@ import { test } from 'node:test'
 import { migrateClickHouse, openClickHouse, type FactsClient } from '#platform/clickhouse'
 import { withClickHouse, withTempDir } from '#test-kit'
 
+import { keepEngineMemory } from './engine-memory.ts'
+
 const rowsOf = async (facts: FactsClient, query: string): Promise<unknown[]> =>
   (await facts.query({ query, format: 'JSONEachRow' })).json()
 
@@ -46,6 +48,20 @@ test('drops an insert whose deduplication token was seen, and only that', async 
   await insert(3, 'b')
   await insert(4)
   assert.deepEqual(await rowsOf(facts, 'SELECT n FROM tokens ORDER BY n'), [{ n: 1 }, { n: 2 }, { n: 3 }, { n: 4 }])
+})
+
+test('an answer holds nothing of a statement that failed while it wrote, on whichever connection', async (t) => {
+  const facts = await withClickHouse(t)
+  const failing = 'SELECT number AS secret, throwIf(number = 150000) FROM numbers(200000)'
+  const answers = (): Promise<unknown> =>
+    Promise.all(
+      Array.from({ length: 8 }, async (_, index) =>
+        assert.equal((await rowsOf(facts, `SELECT ${index} AS n`)).length, 1),
+      ),
+    )
+  await assert.rejects(rowsOf(facts, failing), /throwIf/)
+  await answers()
+  await Promise.all([assert.rejects(rowsOf(facts, failing), /throwIf/), answers(), answers()])
 })
 
 test('a setting lasts for its own statement only', async (t) => {
@@ -110,4 +126,41 @@ test('data is there again after a close and an open', async (t) => {
     return child.stdout.trim()
   }
   assert.deepEqual([run(), run()], ['1', '2'])
+})
+
+test('memory that a statement gave back is there for the next one, some time later too', (t) => {
+  const env: NodeJS.ProcessEnv = {}
+  keepEngineMemory(env)
+  if (env['JE_MALLOC_CONF'] === undefined) return t.skip('this machine has so little memory that nothing is kept')
+  // The allocator gives back after five seconds by default, and notices at the next statement.
+  const script = `import { openClickHouse } from '#platform/clickhouse'
+    import { setTimeout } from 'node:timers/promises'
+    const facts = await openClickHouse({ path: process.argv[1], connections: 1 })
+    const newPages = async () => {
+      const before = process.resourceUsage().minorPageFault
+      const answer = await facts.query({ query: 'SELECT count() FROM (SELECT number FROM numbers(4000000) GROUP BY number)' })
+      await answer.text()
+      return process.resourceUsage().minorPageFault - before
+    }
+    const first = await newPages()
+    // The engine learns how large its table will be.
+    await newPages()
+    await newPages()
+    await setTimeout(12_000)
+    console.log(JSON.stringify({ first, later: await newPages() }))
+    await facts.close()`
+  const child = spawnSync(process.execPath, ['--input-type=module', '--eval', script, withTempDir(t)], {
+    encoding: 'utf8',
+    cwd: new URL('../../..', import.meta.url),
+  })
+  assert.equal(child.status, 0, child.stderr)
+  const { first, later } = JSON.parse(child.stdout) as { first: number; later: number }
+  assert.ok(later < first / 10, `${later} pages anew, of ${first} at first`)
+})
+
+test('how long memory is kept is the operator’s to say, and with little of it nothing is kept', () => {
+  const [own, small]: NodeJS.ProcessEnv[] = [{ JE_MALLOC_CONF: 'dirty_decay_ms:1000' }, {}]
+  keepEngineMemory(own, 16e9)
+  keepEngineMemory(small, 4e9)
+  assert.deepEqual([own, small], [{ JE_MALLOC_CONF: 'dirty_decay_ms:1000' }, {}])
 })

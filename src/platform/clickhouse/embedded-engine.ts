@@ -9,7 +9,12 @@ import type { ChdbConnection } from 'chdb/connection'
 
 import { holdPidFile } from '#platform/processes'
 
+import { BEGIN_CONNECTION } from './begin-connection.ts'
+import { embeddedStreams } from './embedded-streams.ts'
+import { keepEngineMemory } from './engine-memory.ts'
+import { inlineParams } from './inline-params.ts'
 import type { LinesEngine, LinesInsert } from './insert-lines.ts'
+import type { StreamEngine } from './stream.ts'
 
 type ClientConnection = NonNullable<NonNullable<Parameters<typeof createClient>[0]>['connection']>
 type Method = 'query' | 'command' | 'exec' | 'insert'
@@ -26,18 +31,25 @@ const ENGINE_ARGUMENTS = [
 /** A connection for the client that spreads statements over some connections to the engine of a directory.
  * @throws {Error} another process has the directory open
  */
-export async function connectEngine(path: string, connections: number): Promise<ClientConnection & LinesEngine> {
+export async function connectEngine(
+  path: string,
+  connections: number,
+): Promise<ClientConnection & LinesEngine & StreamEngine> {
   const release = holdDirectory(resolve(path))
   try {
+    keepEngineMemory()
     const [{ Session }, { createChdbConnection }] = await Promise.all([import('chdb'), import('chdb/connection')])
     // The first connection of a process decides the arguments of its engine, and only a session takes arguments. It stays
     // open as long as the others, because the engine ends with its last connection.
     const session = new Session(path, { connectionArgs: ENGINE_ARGUMENTS })
     const lines = Array.from({ length: connections }, () => new EngineLine(createChdbConnection({ path })))
-    return spread(lines, () => {
+    await Promise.all(lines.map((line) => line.run('command', { query: BEGIN_CONNECTION })))
+    const { drain, ...streams } = embeddedStreams(path)
+    const connection = spread(lines, drain, () => {
       session.close()
       release()
     })
+    return Object.assign(connection, streams)
   } catch (cause) {
     release()
     throw new Error(`The facts in ${path} cannot be opened.`, { cause })
@@ -74,7 +86,11 @@ function holdFile(path: string): () => void {
  */
 const own = (connection: unknown): ClientConnection => connection as ClientConnection
 
-function spread(lines: readonly EngineLine[], afterClose: () => void): ClientConnection & LinesEngine {
+function spread(
+  lines: readonly EngineLine[],
+  beforeClose: () => Promise<void>,
+  afterClose: () => void,
+): ClientConnection & LinesEngine {
   const leastBusy = (): EngineLine => lines.reduce((best, line) => (line.waiting < best.waiting ? line : best))
   const connection: Pick<ClientConnection, Method | 'ping' | 'close'> & LinesEngine = {
     query: (params) => leastBusy().run('query', params),
@@ -84,6 +100,7 @@ function spread(lines: readonly EngineLine[], afterClose: () => void): ClientCon
     insertLines: (insert) => leastBusy().insertLines(insert),
     ping: (params) => leastBusy().ping(params),
     close: async () => {
+      await beforeClose()
       await Promise.all(lines.map((line) => line.close()))
       afterClose()
     },
@@ -91,17 +108,25 @@ function spread(lines: readonly EngineLine[], afterClose: () => void): ClientCon
   return connection as ClientConnection & LinesEngine
 }
 
-/** One connection to the engine; its statements run one after the other.
+const ignore = (): void => undefined
+
+/** One connection to the engine; its statements run one after the other. Values stand in the text of a statement: the engine binds
+ * parameters for the whole process, so that statements with parameters of all connections would wait for each other.
  *
  * The package turns the settings of a statement into `SET` statements, and those stay for all that follow: an insert without
  * a deduplication token would be dropped as a repeat of an earlier one that had a token. Every statement therefore first
  * puts back what earlier ones have set.
+ *
+ * What a statement has written before it fails stays in the engine, and the next answer on the connection would begin with
+ * it, rows of another tenant perhaps. So nothing else runs until a statement of ours has taken that away.
  */
 class EngineLine {
   readonly #engine: ChdbConnection
   readonly #connection: ClientConnection
   readonly #changed = new Set<string>()
   #waiting = 0
+  /** Ends with the last statement so far, and never rejects. */
+  #last: Promise<unknown> = Promise.resolve()
 
   constructor(engine: ChdbConnection) {
     this.#engine = engine
@@ -120,25 +145,30 @@ class EngineLine {
     const call = this.#connection[method].bind(this.#connection) as (
       params: Params,
     ) => Promise<Awaited<ReturnType<ClientConnection[M]>>>
-    this.#waiting++
-    try {
-      return await call(this.#withFreshSettings(params))
-    } finally {
-      this.#waiting--
-    }
+    const { query_params: values, ...plain } = params
+    const statement = values === undefined ? params : { ...plain, query: inlineParams(params.query, values) }
+    return this.#inTurn(() => call(this.#withFreshSettings(statement as Params)))
   }
 
   /** Bytes go to the engine as they are: 20 000 clicks hold the event loop for 4 ms, as a statement's text for 90 to 170 ms. */
   async insertLines({ table, lines, token }: LinesInsert): Promise<void> {
-    this.#waiting++
-    try {
-      await this.#engine.chdb.rawInsert({
+    await this.#inTurn(() =>
+      this.#engine.chdb.rawInsert({
         table,
         values: lines,
         format: 'JSONEachRow',
         // Parsing by several threads first looks for the ends of rows in a pass of its own: an eighth more work for the same.
         settings: { insert_deduplication_token: token, input_format_parallel_parsing: 0 },
-      })
+      }),
+    )
+  }
+
+  async #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#waiting++
+    const turn = this.#last.then(work)
+    this.#last = turn.then(ignore, () => this.#connection.ping({ select: true }).then(ignore, ignore))
+    try {
+      return await turn
     } finally {
       this.#waiting--
     }

@@ -2,6 +2,7 @@ import { ClickHouseLogLevel, createClient, type ClickHouseClient } from '@clickh
 
 import { connectEngine } from './embedded-engine.ts'
 import { rememberEngine } from './insert-lines.ts'
+import { rememberStreamEngine } from './stream.ts'
 
 /** The official ClickHouse client, over an engine in this process or a server. */
 export type FactsClient = ClickHouseClient
@@ -41,5 +42,6 @@ async function openEmbedded(path: string, connections: number): Promise<FactsCli
   const connection = await connectEngine(path, connections)
   const client = createClient({ connection })
   rememberEngine(client, connection)
+  rememberStreamEngine(client, connection)
   return client
 }

@@ -32,11 +32,23 @@ export const errorCatalogue = {
   },
   database_unavailable: { message: 'PostgreSQL does not answer.', status: 503, is_retryable: true },
   facts_unavailable: { message: 'ClickHouse does not answer.', status: 503, is_retryable: true },
+  archive_unavailable: {
+    message: 'Archived facts cannot be written or read now; nothing was dropped.',
+    status: 503,
+    is_retryable: true,
+  },
   query_too_expensive: {
     message: 'The question took longer or more memory than is allowed: narrow its time range or its groups.',
     status: 422,
     is_retryable: false,
   },
+  disk_full: { message: 'The disk has too little space left for that.', status: 503, is_retryable: true },
+  export_too_large: {
+    message: 'The export is larger than its format or the disk allows: narrow its time range or its columns.',
+    status: 422,
+    is_retryable: false,
+  },
+  link_expired: { message: 'The link has expired: ask for a new one.', status: 410, is_retryable: false },
   rate_limited: { message: 'Too many requests with this API key: wait a moment.', status: 429, is_retryable: true },
   conflict: { message: 'The present state does not allow that.', status: 409, is_retryable: false },
   simulation_running: {

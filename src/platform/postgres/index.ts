@@ -1,5 +1,7 @@
 export { embeddedPostgresUrl, findFreePort, findRunningPostgres, startEmbeddedPostgres } from './embedded-postgres.ts'
 export type { EmbeddedPostgres, EmbeddedPostgresOptions } from './embedded-postgres.ts'
+export { listen } from './listen.ts'
+export type { Listening } from './listen.ts'
 export { createPool, isConnectionFailure } from './pool.ts'
 export type { Pool, Tx } from './pool.ts'
 export { inTransaction } from './transaction.ts'

@@ -1,11 +1,11 @@
 import type { LogLines } from '#platform/log-lines'
 import type { Pool } from '#platform/postgres'
 import type { PostbackEndpoint } from '#routing'
-import { listenForDeliveries } from '../queue/notices.ts'
+import { listenForNotices } from '../queue/notices.ts'
 import type { PausedSubjects } from '../queue/held.ts'
 import type { Completion } from '../queue/queue.ts'
 import type { WaitReason } from '../reasons.ts'
-import { supervise, type Loop } from '../supervise.ts'
+import { supervise } from '../supervise.ts'
 import { disabledReasonOf, pauseOf, readClosures, type Closures } from './closures.ts'
 import { HealthBook, healthSignOf, type HealthNews } from './health-book.ts'
 import { GATE_CHANNEL } from './pauses.ts'
@@ -17,7 +17,6 @@ const LOOK_MS = 1_000
 /** What a crash forgets of the health of endpoints: what happened in this time. */
 const HEALTH_MS = 2_000
 const TEND_MS = 10_000
-const LISTEN_AGAIN_MS = 250
 
 /** Whether an endpoint may be sent to now. */
 export type Admission =
@@ -130,7 +129,7 @@ export function openGate(options: GateOptions): Gate {
   const looking = supervise('gate', logLines, () => look().then(() => LOOK_MS))
   const loops = [
     looking,
-    listenToGate(options, looking.wake),
+    listenForNotices({ name: 'gate listen', pool, logLines, onNotice: looking.wake, channel: GATE_CHANNEL }),
     supervise('health', logLines, () => writeHealth().then(() => options.healthIntervalMs ?? HEALTH_MS)),
     supervise('quotas', logLines, () => quotas.tend().then(() => TEND_MS)),
   ]
@@ -173,23 +172,3 @@ function isOpened(before: Closures, after: Closures): boolean {
 /** Whether an affiliate or advertiser is paused who was not. */
 const isSubjectPaused = ({ paused: before }: Closures, { paused: after }: Closures): boolean =>
   !after.affiliate.isSubsetOf(before.affiliate) || !after.advertiser.isSubsetOf(before.advertiser)
-
-function listenToGate({ pool, logLines }: GateOptions, look: () => void): Loop {
-  let current: Awaited<ReturnType<typeof listenForDeliveries>> | undefined
-  let isStopping = false
-  const loop = supervise('gate listen', logLines, async () => {
-    if (isStopping) return 0
-    current = await listenForDeliveries(pool, look, GATE_CHANNEL)
-    if (isStopping) current.stop()
-    await current.broken
-    return LISTEN_AGAIN_MS
-  })
-  return {
-    wake: loop.wake,
-    stop: () => {
-      isStopping = true
-      current?.stop()
-      return loop.stop()
-    },
-  }
-}

@@ -33,6 +33,24 @@ export async function recordNotices(tx: Tx, notices: readonly NoticeToRecord[]):
   ])
 }
 
+const RECORD_FOR_TENANT = 'INSERT INTO notices (kind, advertiser_id, affiliate_id, details) VALUES ($1, $2, $3, $4)'
+
+/** A notice that is about no endpoint: told to the endpoints of the tenant that listen to notices.
+ * @param notice.details plain JSON that the tenant may read
+ */
+export async function recordTenantNotice(
+  tx: Tx,
+  notice: {
+    readonly kind: NoticeKind
+    readonly advertiserId: string | null
+    readonly affiliateId: string | null
+    readonly details: Readonly<Record<string, unknown>>
+  },
+): Promise<void> {
+  const { kind, advertiserId, affiliateId, details } = notice
+  await tx.query(RECORD_FOR_TENANT, [kind, advertiserId, affiliateId, JSON.stringify(details)])
+}
+
 const LIST = `
   SELECT notice_id, at, kind, endpoint_id, advertiser_id, affiliate_id, details FROM notices
   WHERE ($1::text IS NULL OR endpoint_id = $1) AND ($2::text IS NULL OR kind = $2)

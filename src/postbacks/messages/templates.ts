@@ -172,25 +172,25 @@ export function compileTemplate(
     return { template: toTemplate([], new Map()), problems: [problemOf('template_too_long', templateCharactersMax)] }
   }
   const reader = new Reader(template, kind)
-  let literal = ''
+  // Cut out, not put together: a text made of characters one by one is a tree, which each message would walk.
+  let literalFrom = 0
   for (let offset = 0; offset < template.length;) {
     MACRO.lastIndex = offset
     const match = template[offset] === '{' ? MACRO.exec(template) : null
     if (match !== null) {
       const part = readMacro(match, offset, kind, reader)
       if ('code' in part) problems.push(part)
-      else parts.push({ kind: 'text', text: literal }, part)
+      else parts.push({ kind: 'text', text: template.slice(literalFrom, offset) }, part)
       if ('kind' in part && part.kind === 'secret' && !secrets.has(part.name)) secrets.set(part.name, offset)
-      literal = ''
       offset += match[0].length
+      literalFrom = offset
       continue
     }
     problems.push(...checkLiteral(template, offset, kind, reader))
     reader.pass(offset)
-    literal += template[offset]!
     offset++
   }
-  parts.push({ kind: 'text', text: literal })
+  parts.push({ kind: 'text', text: template.slice(literalFrom) })
   return { template: toTemplate(parts, secrets), problems }
 }
 

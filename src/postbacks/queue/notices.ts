@@ -1,9 +1,13 @@
-import type { Pool, Tx } from '#platform/postgres'
+import type { LogLines } from '#platform/log-lines'
+import { listen, type Listening, type Pool } from '#platform/postgres'
+import { supervise, type Loop } from '../supervise.ts'
 
 /** Channel on which workers hear that something is due. */
 const DELIVERY_CHANNEL = 'waypost_delivery'
 /** PostgreSQL takes 7 999 bytes. */
 const NOTICE_LENGTH_MAX = 7_900
+/** A connection that broke is asked for anew this late. */
+const LISTEN_AGAIN_MS = 250
 
 /** Tells the owners of the endpoints when the transaction commits; PostgreSQL folds equal notices of one transaction into one. */
 export const NOTIFY_OWNERS = `SELECT pg_notify('${DELIVERY_CHANNEL}', $1)`
@@ -14,35 +18,35 @@ export function noticeOf(endpointIds: Iterable<string>): string {
   return Buffer.byteLength(text) > NOTICE_LENGTH_MAX ? '' : text
 }
 
-/** Listens on a connection of its own until that breaks.
- * @param onNotice called after LISTEN took effect and at each notice, with the endpoints that have something due; undefined: any may
- * @param channel an identifier; left out: that of due deliveries
- * @returns stops listening; `broken` resolves when the connection is gone
- */
-export async function listenForDeliveries(
-  pool: Pool,
-  onNotice: (endpointIds: readonly string[] | undefined) => void,
-  channel = DELIVERY_CHANNEL,
-): Promise<{ readonly broken: Promise<void>; readonly stop: () => void }> {
-  const client: Tx = await pool.connect()
-  const end = Promise.withResolvers<void>()
-  client.once('error', () => end.resolve())
-  client.once('end', () => end.resolve())
-  client.on('notification', ({ payload }) => onNotice(payload ? payload.split('\n') : undefined))
-  try {
-    await client.query(`LISTEN ${channel}`)
-  } catch (error) {
-    client.release(true)
-    throw error
+export type NoticesOptions = {
+  /** Of the loop, in log lines. */
+  readonly name: string
+  readonly pool: Pool
+  readonly logLines: LogLines
+  /** Called whenever LISTEN took effect and at each notice, with the endpoints that have something due; undefined: any may. */
+  readonly onNotice: (endpointIds: readonly string[] | undefined) => void
+  /** An identifier; left out: that of due deliveries. */
+  readonly channel?: string
+}
+
+/** Listens on a connection of its own, and on another when that breaks, until stopped. */
+export function listenForNotices({ name, pool, logLines, onNotice, channel = DELIVERY_CHANNEL }: NoticesOptions): Loop {
+  let current: Listening | undefined
+  let isStopping = false
+  const loop = supervise(name, logLines, async () => {
+    if (isStopping) return 0
+    current = await listen(pool, channel, (text) => onNotice(text === '' ? undefined : text.split('\n')))
+    onNotice(undefined)
+    if (isStopping) current.stop()
+    await current.broken
+    return LISTEN_AGAIN_MS
+  })
+  return {
+    wake: loop.wake,
+    stop: () => {
+      isStopping = true
+      current?.stop()
+      return loop.stop()
+    },
   }
-  onNotice(undefined)
-  let isReleased = false
-  const stop = (): void => {
-    if (isReleased) return
-    isReleased = true
-    // Closed rather than lent again: it would go on listening for somebody else.
-    client.release(true)
-    end.resolve()
-  }
-  return { broken: end.promise.then(stop), stop }
 }

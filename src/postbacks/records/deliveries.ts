@@ -133,7 +133,7 @@ const SEEN = `
   ${END_OF}
   ${LAST_TRY}`
 
-const LIST = `
+const listSql = (order: 'newest' | 'oldest'): string => `
   SELECT * FROM (${SEEN}) AS seen
   WHERE ($1::text IS NULL OR advertiser_id = $1) AND ($2::text IS NULL OR affiliate_id = $2)
     AND ($3::text IS NULL OR campaign_id = $3) AND ($4::text IS NULL OR offer_id = $4)
@@ -142,8 +142,8 @@ const LIST = `
     AND ($9::timestamptz IS NULL OR created_at >= $9) AND ($10::timestamptz IS NULL OR created_at < $10)
     AND ($11::text IS NULL OR cause = $11) AND ($12::int IS NULL OR last_http_status = $12)
     AND ($13::text IS NULL OR last_error = $13)
-    AND ($14::timestamptz IS NULL OR (created_at, delivery_id) < ($14, $15::bigint))
-  ORDER BY created_at DESC, delivery_id DESC LIMIT $16`
+    AND ($14::timestamptz IS NULL OR (created_at, delivery_id) ${order === 'newest' ? '<' : '>'} ($14, $15::bigint))
+  ORDER BY created_at ${order === 'newest' ? 'DESC' : 'ASC'}, delivery_id ${order === 'newest' ? 'DESC' : 'ASC'} LIMIT $16`
 
 export type DeliveryFilter = {
   readonly advertiser_id?: string | undefined
@@ -169,14 +169,15 @@ export type DeliveryFilter = {
 /** Place of a delivery in the list: the next page begins after it. Milliseconds are exact: created_at has no more digits. */
 export type DeliveryCursor = { readonly atMs: number; readonly id: string }
 
-/** Deliveries, newest first, one more than the limit so that the caller knows whether a page follows. */
+/** Deliveries, by default the newest first, one more than the limit so that the caller knows whether a page follows. */
 export async function listDeliveries(
   db: Tx | Pool,
   filter: DeliveryFilter,
   after: DeliveryCursor | undefined,
   limit: number,
+  order: 'newest' | 'oldest' = 'newest',
 ): Promise<readonly DeliveryRow[]> {
-  const { rows } = await db.query<StoredRow>(LIST, [
+  const { rows } = await db.query<StoredRow>(listSql(order), [
     filter.advertiser_id,
     filter.affiliate_id,
     filter.campaign_id,

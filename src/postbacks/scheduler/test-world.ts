@@ -2,6 +2,7 @@ import { decideOutcome, type AttemptResult } from '../sending/decide-outcome.ts'
 import type { Sign } from './breaker.ts'
 import { endsTurn, mustNotRepeat, needsMark, type Promised } from './promises.ts'
 import { Scheduler, type Receiver } from './scheduler.ts'
+import { MarkTable } from './test-mark-table.ts'
 import { OrderTable } from './test-order-table.ts'
 
 /** A world of workers, receivers and a queue in memory, in which time and chance come from a seed alone: the same seed always gives the
@@ -61,7 +62,6 @@ type Row = {
   runAt: number
   attempts: number
   probes: number
-  mark: { worker: WorkerState | undefined; crashes: number } | undefined
   finals: string[]
   endedAt: number
   /** The receiver may have taken it, and nothing on record says that it did not. */
@@ -100,6 +100,7 @@ class World {
   readonly #endpoints: Endpoint[]
   readonly #rows: Row[] = []
   readonly #workers: WorkerState[] = []
+  readonly #marks = new MarkTable<Row, WorkerState>()
   #now = 0
   #order = 0
 
@@ -169,7 +170,7 @@ class World {
     const endpoint = this.#endpoints[this.#pick(this.#endpoints.length)]!
     const row: Row = {
       id: this.#rows.length, clickId: this.#pick(3), endpoint, isPoison: this.#pick(150) === 0, createdAt: this.#now, place: 'ready',
-      runAt: this.#now, attempts: 0, probes: 0, mark: undefined, finals: [], endedAt: 0, isInDoubt: false, logged: [],
+      runAt: this.#now, attempts: 0, probes: 0, finals: [], endedAt: 0, isInDoubt: false, logged: [],
     } // prettier-ignore
     this.#rows.push(row)
     endpoint.rows.push(row)
@@ -247,7 +248,8 @@ class World {
     this.#checkTurn(row)
     worker.underWay.add(row)
     if (needsMark(endpoint.promised, row.id, endpoint.suspectTo)) {
-      row.mark = { worker, crashes: row.mark?.crashes ?? 0 }
+      const crashes = this.#marks.mark(row, worker, { isOnce: isOnce(endpoint) })
+      assertLaw(crashes !== undefined, `delivery ${row.id} was sent in spite of somebody's mark`)
       this.report.marked += 1
     }
     const before = worker.scheduler.breakerOf(endpoint.endpointId)
@@ -274,8 +276,8 @@ class World {
   }
 
   /** As the statement that marks: a mark of a dead worker on what may arrive once is taken over by nobody. */
-  #isFree({ mark, endpoint }: Row): boolean {
-    if (mark === undefined || !isOnce(endpoint)) return true
+  #isFree(row: Row): boolean {
+    if (this.#marks.isFree(row)) return true
     this.report.once_mark_respected += 1
     return false
   }
@@ -410,7 +412,7 @@ class World {
     const isHolder = !this.#isFenced || (row.place === 'ready' && !worker.isBuried)
     const attemptNo = row.attempts + 1
     row.logged.push({ attemptNo, isFenced: !isHolder, isRefused: seen.result.kind === 'answered' })
-    if (row.mark?.worker === worker) row.mark = undefined
+    this.#marks.unmark(row, worker)
     if (!isHolder) {
       this.report.fence_rejected += 1
       return
@@ -477,11 +479,7 @@ class World {
       endpoint.suspectTo = this.#rows.length
       this.report.taken_over += 1
     }
-    for (const row of this.#rows)
-      if (row.mark?.worker === worker) {
-        row.mark.worker = undefined
-        row.mark.crashes += 1
-      }
+    this.#marks.accuse(worker)
     // Another statement than the one that frees what it owned: the new owner may read before it.
     this.#later(this.#pick(2) * this.#pick(2_000), () => this.#setAsideMarked())
     // One that only stood still begins another life beside what it has under way.
@@ -489,17 +487,11 @@ class World {
   }
 
   #setAsideMarked(): void {
-    for (const row of this.#rows) {
-      const { mark, endpoint } = row
-      if (mark === undefined || mark.worker !== undefined || row.place !== 'ready') continue
-      if (isOnce(endpoint)) {
-        this.report.once_in_doubt_after_crash += 1
-        this.#end(row, 'gave_up')
-      } else if (mark.crashes >= CRASHES_MAX) {
-        this.report.quarantined += 1
-        this.#end(row, 'quarantined')
-      }
-    }
+    const { unknown, quarantined } = this.#marks.setAside(CRASHES_MAX, ({ place }) => place === 'ready')
+    this.report.once_in_doubt_after_crash += unknown.length
+    this.report.quarantined += quarantined.length
+    for (const row of unknown) this.#end(row, 'gave_up')
+    for (const row of quarantined) this.#end(row, 'quarantined')
   }
 
   #giveTo(endpoint: Endpoint, awake: readonly WorkerState[]): void {
@@ -616,7 +608,6 @@ function assertLaw(holds: boolean, broken: string): void {
 }
 
 const hideEndpoint = (key: string, value: unknown): unknown => {
-  if (key === 'mark') return undefined
   return key === 'endpoint' ? (value as Endpoint).endpointId : value
 }
 

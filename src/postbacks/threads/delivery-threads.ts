@@ -111,18 +111,18 @@ const NO_FIGURES: Figures = { series: new Map(), workload: { shards: 0, underWay
 class Beginning {
   readonly #waiting: (() => void)[] = []
   readonly #threads: number
-  readonly #timer: NodeJS.Timeout
+  #timer: NodeJS.Timeout | undefined
   #isOver = false
 
   constructor(threads: number) {
     this.#threads = threads
-    this.#timer = setTimeout(() => this.end(), ENTER_TOGETHER_MS)
   }
 
   enter(begin: () => void): void {
     if (this.#isOver) return begin()
     this.#waiting.push(begin)
-    if (this.#waiting.length === this.#threads) this.end()
+    if (this.#waiting.length === this.#threads) return this.end()
+    this.#timer ??= setTimeout(() => this.end(), ENTER_TOGETHER_MS)
   }
 
   end(): void {

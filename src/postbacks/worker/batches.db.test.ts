@@ -28,7 +28,7 @@ const numbersIn = ({ body }: Arrival): readonly number[] =>
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index)
 
 const TRIES = `
-  SELECT outcome, reason, http_status, error, batch_id, batch_size, attempted_at + total_ms * interval '1 ms' AS ended_at, next_at
+  SELECT outcome, reason, http_status, error, batch_id, batch_size, attempted_at + total_ms * interval '1 ms' AS ended_at, next_at::text
   FROM delivery_attempts ORDER BY delivery_id, attempt_no`
 const distinct = (rows: readonly Record<string, unknown>[], key: string) => [...new Set(rows.map((row) => String(row[key])))] // prettier-ignore
 

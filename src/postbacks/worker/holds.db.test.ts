@@ -14,6 +14,7 @@ import { replayDelivery } from '../replay/replay.ts'
 import { localEndpoint, openBench, type Bench } from '../test-bench.ts'
 import { sampleCause } from '../test-causes.ts'
 import { startReceiver, type Arrival } from '../test-receiver.ts'
+import { Holds } from './holds.ts'
 import { startWorkerProcess } from './test-worker.ts'
 
 const DUE = 'UPDATE delivery_deferred SET run_at = now()'
@@ -325,6 +326,42 @@ test('who was taken for dead holds nothing, and nothing is held for a pause that
   await pause(bench, 'affiliate', 'ada')
   await holdAhead(bench.pool, worker, ADA, ['tracker'], [2n])
   assert.deepEqual(await bench.rows('SELECT delivery_id FROM delivery_held'), [{ delivery_id: 1n }])
+})
+
+test('what comes between the end of a pause and the end of its release is not sent before what was held', async (t) => {
+  await using bench = await openHoldBench(t, [everybody({ url: 'http://127.0.0.1:9' })])
+  const worker = '00000000-0000-4000-8000-000000000001'
+  await enterWorker(bench.pool, worker, 60_000)
+  await pause(bench, 'affiliate', 'ada')
+  await bench.enqueue(messagesOf('ada', 1))
+  let paused: typeof ADA = ADA
+  const holds = new Holds({ pool: bench.pool, workerId: worker, paused: () => paused, onReleased: () => undefined })
+  const keep = async () => holds.keep(await readAll(bench), () => false, () => []) // prettier-ignore
+  assert.deepEqual(await keep(), new Set([1n]))
+  await resume(bench, 'affiliate', 'ada')
+  paused = { affiliate: new Set(), advertiser: new Set() }
+  assert.equal(holds.note(), false)
+  await bench.enqueue(messagesOf('ada', 1, { from: 1 }))
+  assert.deepEqual(await keep(), new Set([2n]))
+  assert.equal(await heldOf(bench), 1)
+  await holds.release(['tracker'])
+  assert.deepEqual((await readAll(bench)).map(({ deliveryId }) => deliveryId), [1n, 2n]) // prettier-ignore
+  assert.deepEqual(await keep(), new Set())
+  assert.equal(holds.isHolding, false)
+})
+
+test('an affiliate that is paused while others are released stays paused', async (t) => {
+  await using bench = await openHoldBench(t, [everybody({ url: 'http://127.0.0.1:9' })])
+  const BOB = { affiliate: new Set(['bob']), advertiser: new Set<string>() }
+  let asked = 0
+  // Paused between the two looks of a release: before what may go is looked for, and after.
+  const paused = (): typeof ADA => (asked++ < 2 ? ADA : BOB)
+  const holds = new Holds({ pool: bench.pool, workerId: '00000000-0000-4000-8000-000000000001', paused, onReleased: () => undefined }) // prettier-ignore
+  await holds.release(['tracker'])
+  await pause(bench, 'affiliate', 'ada')
+  await pause(bench, 'affiliate', 'bob')
+  await bench.enqueue([...messagesOf('ada', 1), ...messagesOf('bob', 1)])
+  assert.deepEqual(await holds.keep(await readAll(bench), () => false, () => []), new Set([1n, 2n])) // prettier-ignore
 })
 
 async function bothWait(bench: Bench): Promise<void> {

@@ -2,9 +2,9 @@ import type { LogLines } from '#platform/log-lines'
 import { isConnectionFailure, type Pool } from '#platform/postgres'
 import { completeTries, type Completion } from '../queue/queue.ts'
 import { pauseAfterFailures } from '../supervise.ts'
-import { createWake } from '../wake.ts'
+import { createWake } from '#platform/loops'
 
-/** Rows per statement at most. */
+/** From so many rows on a statement takes no further request. */
 const BATCH_MAX = 500
 /** A group that follows another waits for so many, but no longer than this: many small commits would cost more than they save. */
 const BATCH_WANTED = 256
@@ -15,7 +15,8 @@ const WRITERS_MAX = 2
 const PENDING_MAX = 4_096
 
 export type Recorder = {
-  readonly record: (completion: Completion) => void
+  /** @param completions those of one request: they are written by one statement, so that those put off come due together */
+  readonly record: (completions: readonly Completion[]) => void
   /** More wait for the database than may: nothing should be sent until some are written. */
   readonly isFull: () => boolean
   /** Gives up on what cannot be written, so that a stop ends although the database is away. */
@@ -37,7 +38,8 @@ export type RecorderOptions = {
  * once and many share a commit. Outcomes are kept in memory while the database is away.
  */
 export function createRecorder(options: RecorderOptions): Recorder {
-  let pending: Completion[] = []
+  const requests: (readonly Completion[])[] = []
+  let pending = 0
   let unwritten = 0
   let writers = 0
   let isAbandoned = false
@@ -51,24 +53,30 @@ export function createRecorder(options: RecorderOptions): Recorder {
       await pause.wait(pauseAfterFailures(failures))
     }
   }
+  const takeBatch = (): readonly Completion[] => {
+    let [rows, count] = [0, 0]
+    while (rows < BATCH_MAX && count < requests.length) rows += requests[count++]!.length
+    pending -= rows
+    return requests.splice(0, count).flat()
+  }
   const write = async (): Promise<void> => {
     writers += 1
-    while (pending.length > 0) {
-      const batch = pending.slice(0, BATCH_MAX)
-      pending = pending.slice(BATCH_MAX)
+    while (pending > 0) {
+      const batch = takeBatch()
       await writeBatch(batch)
       unwritten -= batch.length
       options.onSettled(batch)
-      if (pending.length > 0 && pending.length < BATCH_WANTED && !isAbandoned) await gathering.wait(GATHER_MS)
+      if (pending > 0 && pending < BATCH_WANTED && !isAbandoned) await gathering.wait(GATHER_MS)
     }
     writers -= 1
   }
   return {
-    record: (completion) => {
-      pending.push(completion)
-      unwritten += 1
-      if (pending.length === BATCH_WANTED) gathering.signal()
-      if (writers === 0 || (writers < WRITERS_MAX && pending.length >= BATCH_MAX)) void write()
+    record: (completions) => {
+      requests.push(completions)
+      pending += completions.length
+      unwritten += completions.length
+      if (pending >= BATCH_WANTED && pending - completions.length < BATCH_WANTED) gathering.signal()
+      if (writers === 0 || (writers < WRITERS_MAX && pending >= BATCH_MAX)) void write()
     },
     isFull: () => unwritten >= PENDING_MAX,
     abandon: () => {

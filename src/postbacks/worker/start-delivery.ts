@@ -9,7 +9,7 @@ import type { Workload } from '../metrics/delivery-series.ts'
 import { openGate, type Gate } from '../gate/gate.ts'
 import { expireOld, findWaitingEndpoints, promoteDue, retireRemoved } from '../queue/housekeeping.ts'
 import { LEASE_MS, Membership } from './membership.ts'
-import { listenForDeliveries } from '../queue/notices.ts'
+import { listenForNotices } from '../queue/notices.ts'
 import { shardOf } from '../queue/ownership.ts'
 import { parseProxy } from '../sending/proxy-tunnel.ts'
 import type { Completion } from '../queue/queue.ts'
@@ -164,7 +164,10 @@ class Delivering {
         return BREAKERS_INTERVAL_MS
       }),
       this.#looking,
-      listen(pool, logLines, (endpointIds) => this.#life.worker.look(endpointIds, 'notice')),
+      listenForNotices({
+        ...{ name: 'listen', pool, logLines },
+        onNotice: (endpointIds) => this.#life.worker.look(endpointIds, 'notice'),
+      }),
     ]
   }
 
@@ -317,25 +320,5 @@ class Delivering {
     const expired = await expireOld(pool, endpoints, MOVE_MAX, underWay)
     if (expired > 0) logLines.warn({ expired }, 'deliveries given up, since they could not be delivered in time')
     return expired >= MOVE_MAX ? 0 : EXPIRE_INTERVAL_MS
-  }
-}
-
-function listen(pool: Pool, logLines: LogLines, look: (endpointIds: readonly string[] | undefined) => void): Loop {
-  let current: Awaited<ReturnType<typeof listenForDeliveries>> | undefined
-  let isStopping = false
-  const loop = supervise('listen', logLines, async () => {
-    if (isStopping) return 0
-    current = await listenForDeliveries(pool, look)
-    if (isStopping) current.stop()
-    await current.broken
-    return PROMOTE_INTERVAL_MS
-  })
-  return {
-    wake: loop.wake,
-    stop: () => {
-      isStopping = true
-      current?.stop()
-      return loop.stop()
-    },
   }
 }

@@ -514,10 +514,9 @@ export class Worker {
     const exchange = await sendDelivery(sender, message, endpoint, surroundings)
     this.#end(started, { sign: signOf(exchange), tookMs: exchange.totalMs })
     const seen = { endpoint, exchange, surroundings, isProbe, isMarked }
-    if (others === undefined) return recorder.record(judgeTry({ ...seen, delivery, tryNo: this.#nextTryNo() }))
+    if (others === undefined) return recorder.record([judgeTry({ ...seen, delivery, tryNo: this.#nextTryNo() })])
     const batch = { id: message.eventId, size: 1 + others.length }
-    for (const completion of judgeTogether([delivery, ...others], { ...seen, batch }, this.#nextTryNo))
-      recorder.record(completion)
+    recorder.record(judgeTogether([delivery, ...others], { ...seen, batch }, this.#nextTryNo))
   }
 
   readonly #nextTryNo = (): number => (this.#tries += 1)

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { createSeededRandom, type SeededRandom } from '#demo'
+import type { Pool } from '#platform/postgres'
 import { checkDeliveries } from './check-deliveries.ts'
 import { comeToRest, notAtRest } from './come-to-rest.ts'
 import type { FaultReport, FaultSettings, FaultTest } from './fault-test.ts'
@@ -29,12 +30,19 @@ export const killSenders: FaultTest = {
   run: (settings) => runKillLoop(settings, undefined),
 }
 
+/** What keeps a message from being queued twice: the primary key, whatever it is called. */
+async function dropDedupeKey(pool: Pool): Promise<void> {
+  const sql = `SELECT conname FROM pg_constraint WHERE conrelid = 'delivery_keys'::regclass AND contype = 'p'`
+  const { rows } = await pool.query<{ conname: string }>(sql)
+  await pool.query(`ALTER TABLE delivery_keys DROP CONSTRAINT ${rows[0]!.conname}`)
+}
+
 export async function runKillLoop(settings: FaultSettings, guardOff: KillGuard | undefined): Promise<FaultReport> {
   const seconds = settings.seconds ?? (settings.isShort ? 15 : 60)
   const random = createSeededRandom(settings.seed)
   // Answers draw from a row of their own: how many there are must not decide who is killed when.
   await using site = await openFaultSite({ ...settings, ...moodySite(createSeededRandom(settings.seed + 1)) })
-  if (guardOff === 'dedupe') await site.pool.query('ALTER TABLE delivery_keys DROP CONSTRAINT delivery_keys_pkey')
+  if (guardOff === 'dedupe') await dropDedupeKey(site.pool)
   const producer = site.startProducer({ perSecond: 60, hasOutbox: guardOff !== 'outbox' })
   const standing = await Promise.all(Array.from({ length: WORKERS }, () => site.startWorker()))
   await Promise.all(standing.map(({ ready }) => ready))

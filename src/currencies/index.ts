@@ -1,0 +1,7 @@
+export { convertSums, FACTOR_DECIMALS, FACTOR_ONE, formatRate, parseRate, RATE_DECIMALS } from './rates.ts'
+export { guessFormat, isDay, rateFormats, RATES_MAX, readRate, readRates } from './read-rates.ts'
+export type { GivenRate, RateFormat, ReadRates } from './read-rates.ts'
+export { listRates, RATE_AGE_DAYS_MAX, readFactors, storeRates } from './store.ts'
+export type { FactorQuestion, Factors, KeptRate, RateQuestion, StoreOutcome } from './store.ts'
+export { fetchRatesDaily, fetchRatesOnce, readFetchState } from './fetch-rates.ts'
+export type { RateFetchOptions, RateFetchState } from './fetch-rates.ts'

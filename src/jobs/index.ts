@@ -1,0 +1,6 @@
+export { defineJob, jobLimits, jobStates, LeaseLost } from './job.ts'
+export type { AnyJobKind, JobKind, JobRun, JobState } from './job.ts'
+export { startJobs } from './start-jobs.ts'
+export type { Jobs, JobsOptions } from './start-jobs.ts'
+export { addJob, cancelJob, expireJob, findJob, listJobs } from './store.ts'
+export type { AddedJob, JobCursor, JobFilter, JobRow, NewJob } from './store.ts'

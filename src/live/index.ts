@@ -1,0 +1,7 @@
+export { liveTables, liveWindows, parseLive } from './ask-live.ts'
+export type { AskedLive, LiveQuestion, LiveTable, LiveWindow, ParsedLive } from './ask-live.ts'
+export { liveLimitMeanings, liveLimits } from './limits.ts'
+export type { LiveLimits } from './limits.ts'
+export { createLiveHub, liveEndReasons } from './live-hub.ts'
+export type { LiveEndReason, LiveHub, LiveHubOptions, WantedStream } from './live-hub.ts'
+export type { LiveSink } from './outbox.ts'

@@ -1,0 +1,5 @@
+export { BYTE_ORDER_MARK, csvHead, guardFormula, writeCsv, writeJsonLines } from './csv.ts'
+export type { CsvOptions } from './csv.ts'
+export { SHEET_ROWS_MAX, writeXlsx } from './xlsx.ts'
+export { headerKinds } from './table.ts'
+export type { Cell, CellType, HeaderKind, TableColumn } from './table.ts'

@@ -1,0 +1,5 @@
+export { compileFormula, conditionSql, resultSql } from './compile-formula.ts'
+export type { FormulaMetric } from './compile-formula.ts'
+export { formulaFunctions, FormulaMistake, metricsOf, renameMetrics } from './formula.ts'
+export type { Formula } from './formula.ts'
+export { FORMULA_LENGTH_MAX, parseFormula } from './parse-formula.ts'

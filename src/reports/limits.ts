@@ -1,0 +1,36 @@
+/** Limits of a report, and what happens past each. */
+export const reportLimits = {
+  dimensionsMax: 6,
+  metricsMax: 60,
+  ordersMax: 6,
+  formulasMax: 20,
+  formulaCharactersMax: 1_000,
+  formulaPartsMax: 200,
+  filtersMax: 20,
+  filterValuesMax: 200,
+  filterValueCharactersMax: 255,
+  filterRuleCharactersMax: 8_000,
+  rowsDefault: 100,
+  rowsMax: 10_000,
+  offsetMax: 10_000_000,
+  rangeDaysMax: 732,
+  customMetricsMax: 200,
+} as const
+
+export const reportLimitMeanings: Readonly<Record<keyof typeof reportLimits, string>> = {
+  dimensionsMax: 'Dimensions of `group_by`; past it `request_invalid`',
+  metricsMax: 'Metrics of a report; past it `request_invalid`',
+  ordersMax: 'Columns of `order`; past it `request_invalid`',
+  formulasMax: 'Formulas in a query; past it `request_invalid`',
+  formulaCharactersMax: 'Characters of a formula or of `having`; past it `request_invalid`',
+  formulaPartsMax: 'Numbers, names, signs and brackets of a formula; past it `request_invalid`',
+  filtersMax: 'Dimensions that a report is filtered by; past it `request_invalid`',
+  filterValuesMax: 'Values of one filter; past it `request_invalid`',
+  filterValueCharactersMax: 'Characters of a value of a filter; past it `request_invalid`',
+  filterRuleCharactersMax: 'Characters of `filter`: with the rest it stays below the longest URL; past it `request_invalid`',
+  rowsDefault: 'Rows of a report where `limit` is not given',
+  rowsMax: 'Rows of a page of a report; past it `request_invalid`',
+  offsetMax: 'Rows that `offset` passes over; past it `request_invalid`',
+  rangeDaysMax: 'Days of a report: two years and a day; past it `request_invalid`',
+  customMetricsMax: 'Metrics by formula that a tenant keeps; past it `conflict`',
+} // prettier-ignore

@@ -1,0 +1,38 @@
+/** Limits of saved and scheduled reports. The table in docs/limits.md is made of them. */
+export const savedReportLimits = {
+  savedReportsMax: 500,
+  nameCharactersMax: 120,
+  folderCharactersMax: 120,
+  queryBytesMax: 32_768,
+  sharedWithMax: 200,
+  linksOfReportMax: 50,
+  linkDaysMax: 366,
+  linkDaysDefault: 30,
+  linkRunsPerMinuteMax: 60,
+  schedulesMax: 100,
+  scheduleMinutesMin: 15,
+  keepDaysMax: 90,
+  keepDaysDefault: 14,
+  failuresMax: 5,
+  fileBytesMax: 33_554_432,
+  runsKeptDays: 180,
+} as const
+
+export const savedReportLimitMeanings: Readonly<Record<keyof typeof savedReportLimits, string>> = {
+  savedReportsMax: 'Reports that one API key has saved. More: `conflict`.',
+  nameCharactersMax: 'Characters of the name of a saved report.',
+  folderCharactersMax: 'Characters of the name of a folder.',
+  queryBytesMax: 'Bytes of the query of a saved report as JSON. More: `request_invalid`.',
+  sharedWithMax: 'Advertisers, and affiliates, that a report names in its sharing.',
+  linksOfReportMax: 'Links of one report that are in force. More: `conflict`.',
+  linkDaysMax: 'Days that a link is in force at most.',
+  linkDaysDefault: 'Days that a link is in force where `days` is not given.',
+  linkRunsPerMinuteMax: 'Times within a minute that one link answers. More: `rate_limited`.',
+  schedulesMax: 'Schedules of one API key. More: `conflict`.',
+  scheduleMinutesMin: 'Minutes between two moments of a schedule at least. Fewer: `request_invalid`.',
+  keepDaysMax: 'Days that the file of a scheduled report is kept at most.',
+  keepDaysDefault: 'Days that the file is kept where `keep_days` is not given.',
+  failuresMax: 'Runs in a row that fail until the schedule is stopped with a notice.',
+  fileBytesMax: 'Bytes of the file of a scheduled report. More: the run fails.',
+  runsKeptDays: 'Days that a run can be looked at.',
+}
