@@ -149,7 +149,7 @@ test('a duplicate is found as long as the board has place, and none is found tha
   assert.ok(repeats(START + 1000) > 19_900)
 })
 
-test('threads that count the same key at once lose no hit, and only one of them is the first', async () => {
+test('threads that count the same key at once lose no hit, are never answered too few, and only one of them is the first', async () => {
   const other = createRateBoard(1, small)
   const board = createRateBoard(1, { cells: 256, visits: 2 ** 20 })
   const THREADS = 3
@@ -160,27 +160,32 @@ test('threads that count the same key at once lose no hit, and only one of them 
     import(workerData.module).then(({ openRateCounters }) => {
       const counters = openRateCounters(workerData.board)
       const gate = new Int32Array(workerData.gate)
+      const counts = new Int32Array(${HITS})
       Atomics.add(gate, 0, 1)
       while (Atomics.load(gate, 0) < ${THREADS}) Atomics.wait(gate, 1, 0, 1)
       let firsts = 0
       for (let hit = 0; hit < ${HITS}; hit += 1) {
-        counters.count('visitor', 'v', 60, ${START})
+        counts[hit] = counters.count('visitor', 'v', 60, ${START})
         if (!counters.isRepeat('visitor-' + hit, 'c', 86400, ${START} + hit)) firsts += 1
       }
-      parentPort.postMessage(firsts)
+      parentPort.postMessage({ firsts, counts })
     })`
   const module = new URL('./rate-counters.ts', import.meta.url).href
   const workers = Array.from(
     { length: THREADS },
     () => new Worker(code, { eval: true, workerData: { module, board, gate } }),
   )
-  const firsts = await Promise.all(workers.map(async (worker) => (await once(worker, 'message'))[0] as number))
+  type Answer = { readonly firsts: number; readonly counts: Int32Array }
+  const answers = await Promise.all(workers.map(async (worker) => (await once(worker, 'message'))[0] as Answer))
   await Promise.all(workers.map((worker) => worker.terminate()))
   assert.equal(openRateCounters(board).count('visitor', 'v', 60, START), THREADS * HITS + 1)
   assert.equal(
-    firsts.reduce((sum, count) => sum + count, 0),
+    answers.reduce((sum, { firsts }) => sum + firsts, 0),
     HITS,
   )
+  const counts = answers.flatMap((answer) => [...answer.counts]).toSorted((one, two) => one - two)
+  const tooFew = counts.filter((count, index) => count < index + 1)
+  assert.deepEqual(tooFew, [], `${tooFew.length} of ${counts.length} hits were answered fewer than there were`)
   assert.equal(openRateCounters(other).count('visitor', 'v', 60, START), 1, 'boards are apart')
 })
 

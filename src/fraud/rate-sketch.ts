@@ -7,8 +7,9 @@ import { hashKey } from './key-hash.ts'
  * (16 bits) and the hits in it (16 bits), so that nothing has to be swept: a word of an older third counts as zero. Four thirds
  * are added up, of which the last is not over, so that the window is between 1 and 4/3 of what was asked for.
  *
- * It never counts too few. It counts too many where a key shares its cell with others in every one of the four rows: with N
- * hits in the window and w cells a row by more than e·N/w in at most e⁻⁴ = 1.8 of 100 keys.
+ * It never counts too few, whatever other threads do: the n-th hit to be counted is answered n or more. It counts too many where
+ * a key shares its cell with others in every one of the four rows: with N hits in the window and w cells a row by more than e·N/w
+ * in at most e⁻⁴ = 1.8 of 100 keys.
  * @see Cormode and Muthukrishnan, "An improved data stream summary: the count-min sketch", 2005
  */
 export type RateSketch = {
@@ -40,11 +41,15 @@ export function openRateSketch(words: Int32Array, cellsLog2: number, seed: numbe
     const third = Math.floor((at * THIRDS) / windowMs)
     const number = third % (NUMBER_MASK + 1)
     const { first, second } = hashKey(key, seed)
+    const cellOf = (row: number): number =>
+      row * rowWords + ((first + Math.imul(row, second | 1)) & mask) * WORDS_OF_CELL
+    // Every row counts the hit before any is read: of two threads that overtake one another between the rows, each would find its
+    // hit the first in one of them, and neither would see both.
+    if (isCounted)
+      for (let row = 0; row < ROWS; row += 1) countHit(words, cellOf(row) + (number % WORDS_OF_CELL), number)
     let fewest = Infinity
     for (let row = 0; row < ROWS; row += 1) {
-      const cell = row * rowWords + ((first + Math.imul(row, second | 1)) & mask) * WORDS_OF_CELL
-      if (isCounted) countHit(words, cell + (number % WORDS_OF_CELL), number)
-      const hits = hitsOf(words, cell, number)
+      const hits = hitsOf(words, cellOf(row), number)
       if (hits < fewest) fewest = hits
     }
     return isCounted ? fewest : fewest + 1
