@@ -1,12 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import {
-  eventually,
-  findFreePort,
-  installationEnvironment,
-  repositoryDir,
-  type Installation,
-} from '../test/e2e/installation.ts'
+import { findFreePort } from '#platform/ports'
+import { eventually, installationEnvironment, repositoryDir, type Installation } from '../test/e2e/installation.ts'
 import { createBenchVisits, type BenchSite } from './bench-site.ts'
 import { httpText, type LoadRequest } from './load.ts'
 import { measureProcessTree } from './process-figures.ts'

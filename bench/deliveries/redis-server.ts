@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
-import { findFreePort } from '#platform/postgres'
+import { findFreePort } from '#platform/ports'
 
 export type RedisServer = { readonly port: number; readonly pid: number; readonly stop: () => Promise<void> }
 

@@ -20,10 +20,10 @@ import { startPipeline, type Pipeline } from '#pipeline'
 import { migrateClickHouse } from '#platform/clickhouse'
 import { systemClock } from '#platform/clock'
 import type { LogLines } from '#platform/log-lines'
+import { findFreePort } from '#platform/ports'
 import {
   createPool,
   embeddedPostgresUrl,
-  findFreePort,
   findRunningPostgres,
   isConnectionFailure,
   migratePostgres,

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
+import { findFreePort } from '#platform/ports'
 import { withTempDir } from '#test-kit'
 import {
   eventually,
-  findFreePort,
   installationEnvironment,
   runWaypost,
   startInstallation,

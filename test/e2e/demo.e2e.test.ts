@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { findFreePort } from '#platform/ports'
 import { withTempDir } from '#test-kit'
-import { findFreePort, installationEnvironment, runWaypost, startInstallation } from './installation.ts'
+import { installationEnvironment, runWaypost, startInstallation } from './installation.ts'
 
 test('the demo shows clicks, conversions, an explained click and verified postbacks, and leaves its endpoints paused', async (t) => {
   const installation = await startInstallation({ dataDir: join(withTempDir(t), 'data') })

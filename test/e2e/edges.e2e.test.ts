@@ -6,8 +6,9 @@ import { test, type TestContext } from 'node:test'
 
 import { signPostback } from '#edge'
 import { send, type Answer } from '#edge/test-edge'
+import { findFreePort } from '#platform/ports'
 import { withDatabase, withTempDir } from '#test-kit'
-import { eventually, findFreePort, startInstallation, type Installation } from './installation.ts'
+import { eventually, startInstallation, type Installation } from './installation.ts'
 
 const CLICKS_MAX = 600
 const LEADS_MAX = 150

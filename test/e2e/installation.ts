@@ -1,11 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, existsSync, mkdirSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { prepareGeoFiles } from '#enrichment'
+import { findFreePort } from '#platform/ports'
 
 /** The whole program as a process of its own, in a data directory of its own, on free ports. */
 export type Installation = {
@@ -127,15 +127,6 @@ export async function runWaypost(args: readonly string[], env: NodeJS.ProcessEnv
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
   const [code] = (await once(child, 'close')) as [number | null]
   return { code, stdout, stderr }
-}
-
-export async function findFreePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
 }
 
 async function waitUntilReady(url: string, child: ChildProcess, output: () => string): Promise<void> {

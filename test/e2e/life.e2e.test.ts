@@ -4,15 +4,9 @@ import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { findFreePort } from '#platform/ports'
 import { withDiskDir } from '#test-kit'
-import {
-  eventually,
-  findFreePort,
-  installationEnvironment,
-  repositoryDir,
-  runWaypost,
-  startInstallation,
-} from './installation.ts'
+import { eventually, installationEnvironment, repositoryDir, runWaypost, startInstallation } from './installation.ts'
 
 const CONFIGURATION = `
 advertisers:

@@ -4,8 +4,9 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
+import { findFreePort } from '#platform/ports'
 import { withDiskDir } from '#test-kit'
-import { eventually, findFreePort, repositoryDir } from './installation.ts'
+import { eventually, repositoryDir } from './installation.ts'
 
 type Block = { readonly kind: 'server' | 'receiver' | 'run'; readonly commands: string }
 

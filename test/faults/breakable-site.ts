@@ -1,9 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createLogLines } from '#platform/log-lines'
+import { findFreePort } from '#platform/ports'
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '#platform/postgres'
 import {
-  findFreePort,
   installationEnvironment,
   mainModule,
   repositoryDir,

@@ -3,8 +3,9 @@ import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from '
 import { join } from 'node:path'
 import { openFileLog } from '#log'
 import { createLogLines } from '#platform/log-lines'
+import { findFreePort } from '#platform/ports'
 import { decodeRecord } from '#records'
-import { eventually, findFreePort, startInstallation, type Installation } from '../e2e/installation.ts'
+import { eventually, startInstallation, type Installation } from '../e2e/installation.ts'
 import { PLAIN_LINK, writeFaultConfiguration } from './breakable-site.ts'
 
 export type FullDiskOutcome =

@@ -10,12 +10,12 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import type { LogLines } from '#platform/log-lines'
+import { findFreePort } from '#platform/ports'
 import { holdPidFile, isStillRunning, markOf, pidFileHolder } from '#platform/processes'
 
 import { locateBinaries, type Binaries } from './binaries.ts'
@@ -303,15 +303,4 @@ function isServerOf(pid: number, dataDir: string): boolean {
   if (!existsSync(commandLine)) return true
   const args = readFileSync(commandLine, 'utf8').split('\0')
   return args[0]?.endsWith('postgres') === true && args.includes(dataDir)
-}
-
-/** A TCP port of 127.0.0.1 that nobody listens on at this moment. */
-export async function findFreePort(): Promise<number> {
-  const probe = createServer()
-  probe.listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
 }

@@ -1,4 +1,4 @@
-export { embeddedPostgresUrl, findFreePort, findRunningPostgres, startEmbeddedPostgres } from './embedded-postgres.ts'
+export { embeddedPostgresUrl, findRunningPostgres, startEmbeddedPostgres } from './embedded-postgres.ts'
 export type { EmbeddedPostgres, EmbeddedPostgresOptions } from './embedded-postgres.ts'
 export { listen } from './listen.ts'
 export type { Listening } from './listen.ts'

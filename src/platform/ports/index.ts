@@ -1,0 +1,1 @@
+export { findFreePort } from './free-port.ts'
