@@ -106,7 +106,8 @@ for (const [environment, message] of REFUSED) {
 }
 
 test('warns of a variable that looks like ours and is not', () => {
-  assert.deepEqual(readConfig({ WAYPOST_DATADIR: '/x' }).warnings, [
+  const ofTests = { WAYPOST_TEST_POSTGRES_URL: 'x', WAYPOST_TEST_FACTS_TEMPLATE: 'x' }
+  assert.deepEqual(readConfig({ WAYPOST_DATADIR: '/x', ...ofTests }).warnings, [
     'WAYPOST_DATADIR is set and means nothing to Waypost; see docs/operations.md.',
   ])
 })

@@ -249,6 +249,7 @@ const TEST_POSTGRES_URL = 'WAYPOST_TEST_POSTGRES_URL'
 /** Directory of migrated facts that the test runner made for the whole run; undefined when a test file runs by itself. */
 export const testFactsTemplate = (): string | undefined => process.env[TEST_FACTS_TEMPLATE]
 const TEST_FACTS_TEMPLATE = 'WAYPOST_TEST_FACTS_TEMPLATE'
+const testVariables: ReadonlySet<string> = new Set([TEST_POSTGRES_URL, TEST_FACTS_TEMPLATE])
 
 /** The environment for a process that this one starts: ours with some variables set. */
 export const childEnvironment = (changes: Environment): NodeJS.ProcessEnv => ({ ...process.env, ...changes })
@@ -398,7 +399,7 @@ function checkTogether(config: Config): void {
 
 function warnOfUnknown(environment: Environment): readonly string[] {
   return Object.keys(environment)
-    .filter((name) => name.startsWith('WAYPOST_') && name !== TEST_POSTGRES_URL && !(name in environmentVariables))
+    .filter((name) => name.startsWith('WAYPOST_') && !testVariables.has(name) && !(name in environmentVariables))
     .map((name) => `${name} is set and means nothing to Waypost; see docs/operations.md.`)
 }
 
