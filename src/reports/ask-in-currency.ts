@@ -5,6 +5,7 @@ import type { Tenant } from '#accounts'
 import type { FactsClient } from '#platform/clickhouse'
 
 import { askFacts, askFactsTotalled, type FactsRow, type FactsTotalled } from './ask-facts.ts'
+import { askHashed, type AskedPage } from './ask-hashed.ts'
 import {
   compileCurrencies,
   compileReport,
@@ -12,7 +13,6 @@ import {
   readsClicksByRow,
   type CompiledQuery,
   type Report,
-  type ValueColumn,
 } from './compile-report.ts'
 import type { CurrencyDays } from './conversion.ts'
 import { countCurrencies } from './currency-metrics.ts'
@@ -20,11 +20,7 @@ import type { ReportQuery } from './run-report.ts'
 import { chooseCurrency, settleCurrency, type SettledReport } from './settle-currency.ts'
 import { findSources } from './source.ts'
 
-export type AskedInCurrency = {
-  readonly settled: SettledReport
-  readonly columns: readonly ValueColumn[]
-  readonly page: FactsTotalled<FactsRow>
-}
+export type AskedInCurrency = AskedPage & { readonly settled: SettledReport }
 
 /** Engines where a report had amounts in several currencies: what converts there is asked when its rates are known. */
 const mixed = new WeakSet<FactsClient>()
@@ -104,7 +100,7 @@ async function askMet(facts: FactsClient, tenant: Tenant, report: Report): Retur
   return askWithCounts(facts, tenant, report, [...new Set([...found, report.currency])])
 }
 
-type Counted = Omit<AskedInCurrency, 'settled'> & {
+type Counted = AskedPage & {
   /** Currencies with amounts, those with the most rows first. */
   readonly present: readonly string[]
   /** Whether there are amounts in a currency that was not asked about. */
@@ -138,7 +134,9 @@ async function askWithCounts(
   }
 }
 
-async function ask(facts: FactsClient, tenant: Tenant, report: Report): Promise<Omit<AskedInCurrency, 'settled'>> {
+async function ask(facts: FactsClient, tenant: Tenant, report: Report): Promise<AskedPage> {
+  const hashed = await askHashed(facts, tenant, report)
+  if (hashed !== undefined) return hashed
   const compiled = compileReport(report, tenant)
   return { columns: compiled.columns, page: await askPage(facts, tenant, report, compiled) }
 }

@@ -120,6 +120,16 @@ export type ValueColumn = {
 export type CompiledReport = CompiledQuery & {
   /** Columns of numbers in the order in which they are selected as v0, v1, …; groups are g0, g1, …. */
   readonly columns: readonly ValueColumn[]
+  /** Whether all of its rows are in the tables. */
+  readonly isOfTables: boolean
+}
+
+/** How a report is asked. */
+export type ReportForm = {
+  /** Groups are the hashes of their values: of dimensions that have a column for it. */
+  readonly isHashed?: boolean
+  /** Left out: the totals come along. */
+  readonly isWithoutTotals?: boolean
 }
 
 /** The rows of a report with their totals (`WITH TOTALS`; without groups the one row is the total).
@@ -127,11 +137,11 @@ export type CompiledReport = CompiledQuery & {
  * Every table is read once: sums of its rows by group, merged with those of the other tables and of the compared period. Totals
  * are merged from the same sums, of all groups that `having` lets through, and so is the number of rows.
  */
-export function compileReport(report: Report, tenant: Tenant): CompiledReport {
+export function compileReport(report: Report, tenant: Tenant, form: ReportForm = {}): CompiledReport {
   const { role } = tenant
   const columns = columnsOf(report)
   const measures = measuresOf(report, role)
-  const sums = compileSums(report, tenant, measures)
+  const sums = compileSums(report, tenant, measures, form.isHashed ?? false)
   const resolve = resolver(report, role, measures)
   const values = columns.map(({ metric, of }, index) => {
     const value = compileFormula(named(columnFormulaName(metric.name, of)), resolve)
@@ -150,12 +160,13 @@ export function compileReport(report: Report, tenant: Tenant): CompiledReport {
     `SELECT ${[...grouped, ...values].join(',\n  ')}`,
     `FROM (\nWITH ${sums.columns.join(', ')}\nSELECT ${[...sums.groups, ...sums.names].join(', ')}`,
     `FROM ${sums.from}`,
-    ...(isGrouped ? [`GROUP BY ${grouped.join(', ')} WITH TOTALS`] : []),
+    ...(isGrouped ? [`GROUP BY ${grouped.join(', ')}${form.isWithoutTotals === true ? '' : ' WITH TOTALS'}`] : []),
     ...(isGrouped && having.length > 0 ? [`HAVING ${having.join(' AND ')}`] : []),
     ')',
     ...(isGrouped ? [`ORDER BY ${orderSql(report, columns)}`, ...page] : []),
   ].join('\n')
-  return { sql, params: { ...sums.params, limit, offset }, columns, readsAll: readsAll(report, tenant) }
+  const { isOfTables } = sums
+  return { sql, params: { ...sums.params, limit, offset }, columns, readsAll: readsAll(report, tenant), isOfTables }
 }
 
 const readsAll = ({ filters, rule }: Pick<Report, 'filters' | 'rule'>, { role }: Tenant): boolean =>
@@ -342,13 +353,14 @@ type CompiledSums = {
   readonly from: string
   /** 0 for a group that has nothing, as that of a status that all its conversions have left; undefined: no group is such. */
   readonly presence: string | undefined
+  readonly isOfTables: boolean
   readonly params: Readonly<Record<string, unknown>>
 }
 
 /** The measures by group: straight from the table where there is one, else each table and period gives its part, with nothing
  * for the sums of the others.
  */
-function compileSums(report: Report, tenant: Tenant, measures: readonly Measure[]): CompiledSums {
+function compileSums(report: Report, tenant: Tenant, measures: readonly Measure[], isHashed: boolean): CompiledSums {
   const tables = factsTables.filter((table) => measures.some((measure) => measure.table === table))
   const periods = periodsOf(report)
   const groups = report.groupBy.map((_, index) => groupName(index))
@@ -357,8 +369,9 @@ function compileSums(report: Report, tenant: Tenant, measures: readonly Measure[
     ...{ ...groupParams(report.groupBy), timezone: report.timezone, currency: report.currency },
     ...(conversion !== undefined && conversionParams(conversion)),
   }
-  const rows = tables.flatMap((table) => periods.flatMap((period) => compileSources(report, tenant, measures, table, period)))
+  const rows = tables.flatMap((table) => periods.flatMap((period) => compileSources({ report, tenant, measures, table, period, isHashed })))
   const params = Object.assign({}, common, ...rows.map(({ where }) => where.params)) as Record<string, unknown>
+  const isOfTables = rows.every(({ source }) => source.isTable)
   const isCancelled = rows.some(({ table, source }) => presenceSql(table, source) !== undefined)
   if (rows.length === 1 && rows[0]?.isSummed === false && conversion === undefined) {
     const [only] = rows as [RowsOf]
@@ -369,7 +382,7 @@ function compileSums(report: Report, tenant: Tenant, measures: readonly Measure[
       groups: own,
       from: rowsFrom(only),
       presence: presenceSql(table, source),
-      params,
+      ...{ isOfTables, params },
     }
   }
   const parts = rows.map((part) => partSql(part, measures, periods, conversion !== undefined))
@@ -384,7 +397,7 @@ function compileSums(report: Report, tenant: Tenant, measures: readonly Measure[
     groups,
     from: `(\n${parts.join('\nUNION ALL\n')}\n)`,
     presence: isCancelled ? 'sum(n)' : undefined,
-    params,
+    ...{ isOfTables, params },
   }
 } // prettier-ignore
 
@@ -408,15 +421,9 @@ type RowsOf = {
 }
 
 /** The rows of one table in one period, wherever they are. Sums that are kept beside the rows are those of the table alone. */
-function compileSources(
-  report: Report,
-  tenant: Tenant,
-  measures: readonly Measure[],
-  table: FactsTable,
-  period: Period,
-): readonly RowsOf[] {
-  const compile = (source: RowsSource, slice?: Slice): RowsOf =>
-    compileRowsOf({ report, tenant, measures, table, period, source, slice })
+function compileSources(asked: TableQuestion): readonly RowsOf[] {
+  const { report, tenant, measures, table, period } = asked
+  const compile = (source: RowsSource, slice?: Slice): RowsOf => compileRowsOf({ ...asked, source, slice })
   if (table !== 'clicks' && report.sources === undefined) return [compile(rawSource(table))]
   const whole = compile({ ...rawSource(table), isTable: false })
   const sums = measures.filter((measure) => measure.table === table).map((measure) => measureSql(measure, false, true))
@@ -441,17 +448,22 @@ function slicesOf(
   return bySums ?? (source.isTable ? sliceByDays(range, prefix) : [undefined])
 }
 
-type RowsQuestion = {
+type TableQuestion = {
   readonly report: Report
   readonly tenant: Tenant
   readonly measures: readonly Measure[]
   readonly table: FactsTable
   readonly period: Period
+  readonly isHashed: boolean
+}
+
+type RowsQuestion = TableQuestion & {
   readonly source: RowsSource
   readonly slice: Slice | undefined
 }
 
-function compileRowsOf({ report, tenant, measures, table, period, source, slice }: RowsQuestion): RowsOf {
+function compileRowsOf(question: RowsQuestion): RowsOf {
+  const { report, tenant, measures, table, period, isHashed, source, slice } = question
   const asked = { ...report, range: period.range }
   const where = compileWhere(asked, tenant, table, { prefix: period.prefix, shift: period.shift, slice })
   const basis = { at: slice?.at ?? timeColumn(report.time, table), shift: period.shift }
@@ -459,10 +471,11 @@ function compileRowsOf({ report, tenant, measures, table, period, source, slice 
   const rows = rowsSql(measures, table, source.isTable && !isSummed)
   return {
     ...{ table, source, period, where: { ...where, sql: `${rows} AND ${where.sql}` }, isSummed },
-    groups: report.groupBy.map(
-      (dimension, index) =>
-        `${dimensionColumnSql(dimension, table, basis, `group_key_${index}`)} AS ${groupName(index)}`,
-    ),
+    groups: report.groupBy.map((dimension, index) => {
+      const value = dimensionColumnSql(dimension, table, basis, `group_key_${index}`)
+      const ownHash = table === 'clicks' && source.isTable ? dimension.hashColumn : undefined
+      return `${isHashed ? (ownHash ?? `cityHash64(${value})`) : value} AS ${groupName(index)}`
+    }),
   }
 }
 

@@ -18,6 +18,8 @@ export type Dimension = {
   /** Tables that know it. Rows of the others stand under the empty value. */
   readonly tables: readonly FactsTable[]
   readonly visibleTo: readonly Role[]
+  /** Column of clicks with a 64-bit hash of it (cityHash64), by which very many values are told apart quickly. */
+  readonly hashColumn?: string
 }
 
 export type TimeKind = 'date' | 'hour' | 'hour_of_day' | 'weekday' | 'week' | 'month'
@@ -26,7 +28,7 @@ export type DimensionKind = TimeKind | 'column' | 'number' | 'uuid' | 'sub2_key'
 /** Groups of dimensions, for who chooses among them. */
 export type Section = 'time' | 'who' | 'traffic' | 'place' | 'device' | 'sub ids' | 'quality' | 'outcome'
 
-type More = Partial<Pick<Dimension, 'kind' | 'of' | 'tables' | 'visibleTo'>>
+type More = Partial<Pick<Dimension, 'kind' | 'of' | 'tables' | 'visibleTo' | 'hashColumn'>>
 
 const inSection =
   (section: Section) =>
@@ -102,7 +104,8 @@ const listed: readonly Dimension[] = [
   outcome('goal', 'Goal', 'Event that the conversion is for', ofConversions),
   outcome('status', 'Status', 'Status of the conversion: pending, approved, rejected', ofConversions),
   outcome('raw_status', 'Raw status', "Status of the conversion in the partner's own word", ofConversions),
-  ...Array.from({ length: 30 }, (_, index) => sub(`sub${index + 1}`, `Sub ${index + 1}`, `Sub id ${index + 1}`)),
+  sub('sub1', 'Sub 1', 'Sub id 1', { hashColumn: 'sub1_hash' }),
+  ...Array.from({ length: 29 }, (_, index) => sub(`sub${index + 2}`, `Sub ${index + 2}`, `Sub id ${index + 2}`)),
 ] // prettier-ignore
 
 /** Every dimension with a name of its own; besides them there is `sub2.<key>` for each key of sub2. */
