@@ -2,7 +2,7 @@ import type { Role } from '#accounts'
 
 import { parseFormula, type Formula } from './formula/index.ts'
 import { clicksWithEvent, EVENT_TYPE, eventsOf, measures, type Measure, type MeasureName } from './measures.ts'
-import { everyone, notAffiliates } from './visibility.ts'
+import { everyone, notAffiliates, ownerOnly } from './visibility.ts'
 
 export { countedRows, type FactsTable } from './measures.ts'
 
@@ -131,7 +131,7 @@ const listed: readonly Metric[] = [
     'Unique anywhere',
     'Clicks of visitors new to the whole installation',
     'clicks that were the first of their visitor for any campaign or offer within the `unique_ttl_hours`',
-    { isDefault: false },
+    { isDefault: false, visibleTo: ownerOnly },
   ),
   counted('bots', 'Bots', 'Clicks of bots, part of the clicks', 'clicks with a bot reason'),
   counted(

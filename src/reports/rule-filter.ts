@@ -1,5 +1,14 @@
 import type { Tenant } from '#accounts'
-import { findField, listParts, parseRule, ruleToSql, type Rule, type RuleLists, type RuleSqlOptions } from '#rules'
+import {
+  findField,
+  listParts,
+  parseRule,
+  ruleToSql,
+  type Rule,
+  type RuleLists,
+  type RuleSqlOptions,
+  type RuleValue,
+} from '#rules'
 
 import type { CompiledQuery } from './compile-report.ts'
 import { findDimension } from './dimensions.ts'
@@ -64,10 +73,18 @@ function isNarrow(rule: Rule): boolean {
   return (field?.kind === 'text' || field?.kind === 'word') && !WIDE.has(field.name)
 }
 
+/** What of a rule the tenant may not ask for, as people write it. */
 function hiddenField(rule: Rule, { role }: Tenant): string | undefined {
+  if (role === 'owner') return undefined
+  const conditions = listParts(rule).flatMap((part) => ('field' in part ? [part] : []))
+  if (conditions.some(({ field, value }) => field === 'unique' && !isOfOwnScope(value))) return 'unique is global'
   if (role !== 'affiliate') return undefined
-  const fields = listParts(rule).flatMap((part) => ('field' in part ? [part.field] : []))
-  return fields.find(
-    (field) => !ASKED_BY_AFFILIATES.has(field) && findDimension(field)?.visibleTo.includes(role) !== true,
-  )
+  return conditions.find(
+    ({ field }) => !ASKED_BY_AFFILIATES.has(field) && findDimension(field)?.visibleTo.includes(role) !== true,
+  )?.field
 }
+
+const OWN_SCOPES: ReadonlySet<unknown> = new Set(['campaign', 'offer'])
+
+/** New to a campaign or an offer, and not to everybody's together. */
+const isOfOwnScope = (value: RuleValue): boolean => [value].flat().every((scope) => OWN_SCOPES.has(scope))

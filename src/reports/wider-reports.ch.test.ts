@@ -6,6 +6,7 @@ import type { FactsClient } from '#platform/clickhouse'
 import { withClickHouse } from '#test-kit'
 
 import { dimensions, metrics, parseReport, runReport, type AskedReport, type ReportAnswer } from './index.ts'
+import { visibleLogColumns } from './logs/log-columns.ts'
 
 /** A small world whose numbers can be checked by eye: two days, three countries, conversions that come days after their click. */
 const owner = ownerTenant
@@ -234,6 +235,18 @@ test('having is refused where it makes no sense, with its place', () => {
   assert.match(having('luck > 1'), /there is no metric "luck"/)
   assert.match(having('`#page_time` > 1'), /there is no metric/)
   assert.match(having('profit > 1', anna), /^forbidden having/)
+})
+
+test('whether a visitor is new to all tenants together is for the owner alone', async () => {
+  const acme: Tenant = { role: 'advertiser', advertiserId: 'acme' }
+  for (const tenant of [acme, anna]) {
+    assert.match(refusal({ metrics: ['uniques_global'] }, tenant), /^forbidden metrics: "uniques_global"/)
+    for (const filter of ['unique is global', 'country is DE and not unique in (campaign, global)'])
+      assert.match(refusal({ metrics: ['clicks'], filter }, tenant), /^forbidden filter: "unique is global"/)
+    assert.equal(refusal({ metrics: ['clicks'], filter: 'unique in (campaign, offer)' }, tenant), 'asked')
+    assert.ok(visibleLogColumns('clicks', tenant.role).every(({ name }) => name !== 'is_unique_global'))
+  }
+  assert.equal((await ask({ metrics: ['clicks'], filter: 'unique is global' })).totals['clicks'], 2)
 })
 
 test('orders by several columns, and pages are parts of one order with the number of all rows', async () => {

@@ -1,6 +1,6 @@
 import type { Role } from '#accounts'
 
-import { everyone, notAffiliates } from '../visibility.ts'
+import { everyone, notAffiliates, ownerOnly } from '../visibility.ts'
 
 /** The logs that the facts hold. */
 export const factsLogs = ['clicks', 'events', 'conversions'] as const
@@ -95,7 +95,7 @@ const lists: Readonly<Record<FactsLog, readonly LogColumn[]>> = {
     ...judged,
     flag('is_unique_campaign', 'Unique in the campaign'),
     flag('is_unique_offer', 'Unique for the offer'),
-    flag('is_unique_global', 'Unique anywhere'),
+    column('is_unique_global', 'Unique anywhere', { type: 'flag', visibleTo: ownerOnly }),
     column('link_code', 'Link'),
     money('cost', 'Cost', hidden),
     column('currency', 'Currency', hidden),
