@@ -24,7 +24,7 @@ const SPARE_ROWS = 1_000
 
 /** The first page of a report by one dimension of very many values: groups are told apart by a hash that each click has as a column,
  * and the values are looked up for the rows of the page alone. Totals are asked apart, where sums are kept that have them.
- * 20 million clicks by a million of sub1: 0.8 to 0.5 s.
+ * 20 million clicks by a million values of sub1: 0.6 instead of 0.8 s.
  *
  * Two values of one hash would be one group: of a million values that happens once in 37 million reports.
  * @returns undefined: the report is no such, or more rows than are read are equal to the last of the page
