@@ -224,7 +224,8 @@ function metricTable(): string {
 }
 
 function whoSees(roles: readonly string[]): string {
-  return roles.includes('affiliate') ? 'everybody' : 'owner, advertiser'
+  if (roles.includes('affiliate')) return 'everybody'
+  return roles.includes('advertiser') ? 'owner, advertiser' : 'owner'
 }
 
 /** The thirty sub ids are one row. */

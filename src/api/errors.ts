@@ -44,6 +44,8 @@ export function errorBody(code: ErrorCode, detail?: string, path?: string): obje
 }
 
 const RETRY_AFTER_SECONDS = 2
+/** SQLSTATE character_not_in_repertoire and untranslatable_character: a text with a NUL, which PostgreSQL cannot keep. */
+const NUL_IN_TEXT: ReadonlySet<string> = new Set(['22021', '22P05'])
 /** SQLSTATE query_canceled: the statement timeout. */
 const QUERY_CANCELED = '57014'
 
@@ -52,6 +54,22 @@ export function addErrorAnswers(server: FastifyInstance, logLines: LogLines): vo
   server.setNotFoundHandler((_request, reply) => reply.code(404).send(errorBody('not_found')))
   server.setErrorHandler((error: FastifyError, request, reply) => answerError(error, request, reply, logLines))
 }
+
+/** A parameter or a body that a route does not know would be a question that nobody answers: `{"dry_run": true}` to what has no dry run. */
+export function refuseUnasked(server: FastifyInstance): void {
+  server.addHook('preValidation', async ({ routeOptions: { url, schema = {} }, query, body }) => {
+    if (url?.startsWith('/v1/') !== true) return
+    const { querystring, body: bodySchema } = schema as { readonly querystring?: object; readonly body?: object }
+    const [parameter] = querystring === undefined ? Object.keys(query as object) : []
+    if (parameter !== undefined)
+      throw new RequestError('request_invalid', `there is no parameter "${parameter}"`, parameter)
+    if (bodySchema === undefined && isFilled(body))
+      throw new RequestError('request_invalid', 'this takes no body', Object.keys(body)[0])
+  })
+}
+
+const isFilled = (body: unknown): body is object =>
+  typeof body === 'object' && body !== null && !Buffer.isBuffer(body) && Object.keys(body).length > 0
 
 function answerError(
   error: FastifyError,
@@ -96,6 +114,8 @@ function describeError(error: FastifyError, parameters: readonly string[] = []):
   if (error instanceof WaypostError) return { code: error.code, detail: error.detail }
   if (error.validation !== undefined) return describeValidation(error, parameters)
   if (isConnectionFailure(error)) return { code: 'database_unavailable' }
+  if (NUL_IN_TEXT.has(error.code))
+    return { code: 'request_invalid', detail: 'a text has a NUL character, which no text can have' }
   if (error.code === QUERY_CANCELED) return { code: 'query_too_expensive' }
   const known = fastifyCodes[error.code]
   return known === undefined ? { code: 'internal' } : { code: known }

@@ -80,6 +80,8 @@ export function readLogQuery(
   asked: LogAsked,
   { order, cursor }: { readonly order?: AskedLog['order']; readonly cursor?: LogCursor | undefined } = {},
 ): { readonly query: LogQuery; readonly question: AskedLog } {
+  if (cursor !== undefined && order !== undefined && order !== cursor.order)
+    throw new RequestError('request_invalid', `the cursor is of a list in the order "${cursor.order}"`, 'order')
   const { from, to, tz, columns, filter, ...filters } = asked
   const { only, not } = splitFilters(filters as Record<string, string[]>)
   const names = splitNames(columns)
@@ -96,7 +98,7 @@ export const splitNames = (lists: readonly string[] = []): readonly string[] =>
 /** @throws {RequestError} it is no cursor of this log */
 export function readLogCursor(log: FactsLog, text: string | undefined): LogCursor | undefined {
   if (text === undefined) return undefined
-  const cursor = decodeLogCursor(text)
+  const cursor = decodeLogCursor(log, text)
   if (cursor !== undefined && (log === 'events' || isUuid(cursor.place.id))) return cursor
   throw new RequestError('request_invalid', 'it is no cursor of this list', 'cursor')
 }

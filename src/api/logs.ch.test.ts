@@ -79,14 +79,17 @@ test('a conversion is one row, with the values of its newest revision', async (t
   assert.deepEqual((await page(api, '/v1/logs/conversions?filter=status%20is%20pending')).items, [])
 })
 
-test('an affiliate sees neither cost nor revenue nor fraud nor what was received as it came', async (t) => {
+test('an affiliate sees neither cost nor revenue nor fraud nor addresses nor what was received as it came', async (t) => {
   const api = await withApi(t)
   const key = await api.keyFor({ role: 'affiliate', affiliate_id: 'anna' })
   const schemas = await Promise.all(
     ['clicks', 'events', 'conversions'].map((log) => api.ask(`/v1/logs/${log}/schema`, { key })),
   )
   const names = schemas.flatMap(({ body }) => (body['columns'] as { name: string }[]).map(({ name }) => name))
-  const secret = ['cost', 'revenue', 'fraud', 'fraud_score', 'fraud_reason', 'raw', 'visitor_code', 'refusal']
+  const secret = [
+    ...['cost', 'revenue', 'fraud', 'fraud_score', 'fraud_reason', 'raw', 'visitor_code', 'refusal'],
+    ...['ip', 'user_agent', 'is_proxy', 'is_hosting', 'is_unique_global'],
+  ]
   assert.deepEqual(
     names.filter((name) => secret.includes(name)),
     [],
@@ -127,10 +130,19 @@ test('pages have neither gaps nor repeats in both orders, while rows come in, al
 
 test('a wrong cursor, column, order and limit are told', async (t) => {
   const api = await withApi(t)
-  const foreign = Buffer.from(JSON.stringify(['newest', 1, 2, 3, 'no-uuid', 'edge-0', '1'])).toString('base64url')
+  await api.feed([clickWith(), clickWith()])
+  const { next_cursor: next } = await page(api, '/v1/logs/clicks?limit=1&order=newest&from=2026-11-18')
+  const foreign = Buffer.from(JSON.stringify(['clicks', 'newest', 1, 2, 3, 'no-uuid', 'edge-0', '1'])).toString(
+    'base64url',
+  )
   for (const [query, path] of [
     ['cursor=x', 'cursor'],
     [`cursor=${foreign}`, 'cursor'],
+    [`cursor=${next}&order=oldest`, 'order'],
+    [`cursor=${next}&from=2026-11-19`, 'from'],
+    [`cursor=${next}&to=2026-11-19`, 'to'],
+    ['from=0000-01-01', 'from'],
+    ['tz=US/Pacific-New', 'tz'],
     ['columns=nothing', 'columns'],
     ['country2=DE', undefined],
     ['order=up', 'order'],
@@ -142,6 +154,9 @@ test('a wrong cursor, column, order and limit are told', async (t) => {
     assert.equal(answer.status, 400, query)
     if (path !== undefined) assert.equal((answer.body['error'] as Item)['path'], path)
   }
+  const ofOther = await api.ask(`/v1/logs/events?cursor=${next}`)
+  assert.deepEqual([ofOther.status, (ofOther.body['error'] as Item)['path']], [400, 'cursor'])
+  assert.equal((await page(api, `/v1/logs/clicks?limit=1&order=newest&from=2026-11-18&cursor=${next}`)).items.length, 1)
 })
 
 test('what came in and what was sent are logs too, in both orders, with chosen columns', async (t) => {

@@ -77,6 +77,7 @@ test('a schedule makes a file at its moment, tells of it, and the file opens by 
   await api.work()
   const [run] = await api.runsOf(scheduleId)
   assert.deepEqual([run?.['state'], run?.['due_at'], run?.['rows'], run?.['missed'], run?.['error']], ['done', '2026-11-21T05:00:00.000Z', 2, 0, null]) // prettier-ignore
+  assert.deepEqual([run?.['currency'], run?.['other_currencies']], ['EUR', []])
   const file = run?.['file'] as { name: string; path: string }
   assert.equal(file.name, 'Taglich-by-sub1-2026-11-21T0500Z.csv')
   const opened = await api.ask(file.path, { key: '' })
@@ -103,7 +104,7 @@ test('what passed while nothing ran is made once, as of its last moment', async 
   const moments: number[] = []
   const answer: WriteReport = async (_tenant, _report, { atMs }) => {
     moments.push(atMs)
-    return { rows: 0, contentType: 'text/csv', content: Buffer.alloc(0) }
+    return { rows: 0, contentType: 'text/csv', content: Buffer.alloc(0), currency: 'EUR', other_currencies: [] }
   }
   await queueDueRuns(api.pool, Date.UTC(2026, 10, 25, 12))
   assert.equal(await queueDueRuns(api.pool, Date.UTC(2026, 10, 25, 12)), 0)

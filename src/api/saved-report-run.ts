@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { findActiveKeys, type Principal, type Tenant } from '#accounts'
+import { isTimezone } from '#platform/clock'
 import { WaypostError } from '#platform/errors'
-import { isTimezone, LIMIT_MAX, streamReport, type StreamedReport } from '#reports'
+import { LIMIT_MAX, streamReport, type StreamedReport } from '#reports'
 import {
   daysOf,
   isSameTenant,
@@ -14,6 +15,7 @@ import {
   type RelativeRange,
   type SavedReport,
   type WriteReport,
+  type WrittenReport,
 } from '#saved-reports'
 
 import type { Api } from './api.ts'
@@ -47,7 +49,8 @@ export function queryOfSaved(
   return { ...query, ...daysOf(saved.range, isTimezone(zone) ? zone : 'UTC', nowMs) }
 }
 
-/** Answers a saved report as the tenant, checked as if it was asked now: what its query names may be gone.
+/** Answers a saved report as the tenant, checked as if it was asked now: what its query names may be gone. Metrics by formula are those of
+ * whoever saved it: to everybody the same name means the same.
  * @param atMs the moment that its range is meant from, milliseconds since the epoch; now unless given
  * @throws {RequestError} request_invalid, forbidden, with the path inside the query
  * @throws {WaypostError} facts_unavailable, query_too_expensive
@@ -55,9 +58,9 @@ export function queryOfSaved(
 export const answerSavedReport = (
   api: Pick<Api, 'snapshots' | 'clock' | 'pool' | 'facts'>,
   tenant: Tenant,
-  report: Pick<SavedReport, 'query' | 'range'>,
+  report: SavedReport,
   atMs?: number,
-) => answerReport(api, tenant, queryOfSaved(api, tenant, report, atMs))
+) => answerReport(api, tenant, queryOfSaved(api, tenant, report, atMs), tenantOf(report))
 
 /** Writes saved reports as files, for schedules. A file has the rows that the query limits it to, else all; JSON as many as an answer can
  * have, and it says whether there are more.
@@ -66,14 +69,22 @@ export function savedReportWriter(api: Pick<Api, 'snapshots' | 'clock' | 'pool' 
   return async (tenant, report, { atMs, format, bytesMax }) => {
     const query = queryOfSaved(api, tenant, report, atMs)
     if (format === 'json') {
-      const answer = await answerReport(api, tenant, { limit: LIMIT_MAX, ...query })
+      const answer = await answerReport(api, tenant, { limit: LIMIT_MAX, ...query }, tenantOf(report))
       const content = Buffer.from(`${JSON.stringify(answer)}\n`)
       refuseLarge(content.length, bytesMax)
-      return { content, rows: answer.rows.length, contentType: 'application/json; charset=utf-8' }
+      const { currency, other_currencies } = answer
+      return {
+        content,
+        rows: answer.rows.length,
+        contentType: 'application/json; charset=utf-8',
+        currency,
+        other_currencies,
+      }
     }
-    const asked = { ...(await readReport(api, tenant, query)), limit: query.limit }
+    const asked = { ...(await readReport(api, tenant, query, tenantOf(report))), limit: query.limit }
     const table = await streamReport(api.facts, tenant, asked, waitedFor)
-    if (format === 'parquet') return writeParquet(table, bytesMax)
+    const { currency, other_currencies } = table
+    if (format === 'parquet') return { ...(await writeParquet(table, bytesMax)), currency, other_currencies }
     let rows = 0
     const counted = async function* () {
       for await (const row of table.rows) {
@@ -83,7 +94,7 @@ export function savedReportWriter(api: Pick<Api, 'snapshots' | 'clock' | 'pool' 
     }
     const parts = writeTable({ columns: table.columns, rows: counted() }, format, { headers: 'name', isMarked: true })
     const content = await gather(parts, bytesMax)
-    return { content, rows, contentType: fileTypes[format] }
+    return { content, rows, contentType: fileTypes[format], currency, other_currencies }
   }
 }
 
@@ -98,7 +109,10 @@ async function gather(parts: AsyncIterable<Uint8Array>, bytesMax: number): Promi
 }
 
 /** The engine writes Parquet into a file only. */
-async function writeParquet(table: StreamedReport, bytesMax: number): ReturnType<WriteReport> {
+async function writeParquet(
+  table: StreamedReport,
+  bytesMax: number,
+): Promise<Pick<WrittenReport, 'content' | 'rows' | 'contentType'>> {
   const file = join(tmpdir(), `waypost-report-${randomUUID()}.parquet`)
   try {
     const rows = (await table.writeParquet(file)) ?? 0

@@ -72,6 +72,9 @@ test('refuses to save what could not be run, and says where it is wrong', async 
     [{ sharing: { kind: 'tenant', roles: ['affiliate'] } }, 'sharing'],
     [{ query: { 'not.sub1': Array.from({ length: 200 }, (_, index) => `${index}`.padEnd(250, 'x')) } }, 'query'],
     [{ name: '' }, 'name'],
+    [{ name: 'a\0b' }, undefined],
+    [{ query: { 'formula.country': 'clicks' } }, 'query.formula.country'],
+    [{ query: { 'formula.one': 'if(1 > 0, 1, 2)' } }, 'query.formula.one'],
     [{ name: 'x'.repeat(121) }, 'name'],
     [{ folder: 'x'.repeat(121) }, 'folder'],
   ] as const) {
@@ -153,6 +156,30 @@ test('shows a viewer never more than both it and the one who saved the report ma
   assert.equal(await run(idOf(await save(api, keys.acme, withRevenue)), keys.anna), 'forbidden')
   await api.pool.query(`UPDATE api_keys SET revoked_at = now() WHERE api_key_id = (SELECT api_key_id FROM saved_reports WHERE saved_report_id = $1)`, [acmes]) // prettier-ignore
   assert.deepEqual([await run(acmes, keys.anna), await run(acmes, OWNER_KEY)], ['forbidden', 2])
+})
+
+test('a metric by formula is that of who saved the report, whoever reads it, and nothing that was not asked is kept or answered', async (t) => {
+  const api = await withKeys(t)
+  const { keys } = api
+  await api.feed([clickWith(), clickWith({ affiliate_id: 'bert' })])
+  for (const [key, formula] of [
+    [keys.acme, 'clicks * 10'],
+    [keys.anna, 'clicks * 7'],
+  ] as const)
+    assert.equal((await api.ask('/v1/reports/metrics/x1', { method: 'PUT', body: { formula }, key })).status, 200)
+  const query = { metrics: ['clicks', 'x1'] }
+  const saved = await save(api, keys.acme, { query, sharing: { kind: 'named', roles: ['affiliate'] } })
+  assert.deepEqual(saved.body['query'], query)
+  const run = async (key: string) => (await api.ask(`/v1/saved-reports/${idOf(saved)}/run`, { key })).body['totals']
+  assert.deepEqual(
+    [await run(keys.acme), await run(keys.anna)],
+    [
+      { clicks: 2, x1: 20 },
+      { clicks: 1, x1: 10 },
+    ],
+  )
+  const asked = await api.ask(`/v1/saved-reports/${idOf(saved)}/run?metrics=bots`, { key: keys.acme })
+  assert.deepEqual([asked.status, (asked.body['error'] as { path: string }).path], [400, 'metrics'])
 })
 
 test('a public link shows the report without a key until it expires or is ended, or the key that made it', async (t) => {

@@ -8,7 +8,7 @@ import type { Enricher } from '#enrichment'
 
 import type { Api } from './api.ts'
 import { addAuthorization } from './authorize.ts'
-import { addErrorAnswers, answerFrameworkError, errorSchema } from './errors.ts'
+import { addErrorAnswers, answerFrameworkError, errorSchema, refuseUnasked } from './errors.ts'
 import { apiLimits, type ApiLimits } from './limits.ts'
 import { addRequestMetrics } from './metrics.ts'
 import { addApiKeyRoutes } from './routes/api-keys.ts'
@@ -122,6 +122,7 @@ export async function createApi({
   }
   addErrorAnswers(server, api.logLines)
   addAuthorization(server, api, limits)
+  refuseUnasked(server)
   await addDescription(server)
   server.register(async (scope) => {
     addPublicRoutes(scope, api)

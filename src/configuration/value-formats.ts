@@ -1,5 +1,6 @@
 import ipaddr from 'ipaddr.js'
 import { fraudRules, rateKinds } from '#fraud'
+import { isTimezone } from '#platform/clock'
 import { parseAmount, parseCurrency } from '#platform/money'
 import { isSecretName, isSecretValue, parseStatuses, SECRET_VALUE_FORM } from '#postbacks'
 import { compileTemplate, isClickMacro, macroNames, type Template } from '#routing'
@@ -152,19 +153,6 @@ const currencyHint = (text: string): string | undefined =>
   parseCurrency(text) === undefined ? undefined : `Write "${text.toUpperCase()}".`
 
 const timezones: ReadonlySet<string> = new Set(Intl.supportedValuesOf('timeZone'))
-
-/** Other spellings of a known zone (Asia/Kolkata beside Asia/Calcutta) are accepted, other cases are not: ClickHouse
- * knows zones by their exact name. */
-function isTimezone(text: string): boolean {
-  if (timezones.has(text) || text === 'UTC') return true
-  if (!/^[A-Z][A-Za-z0-9_+-]*(\/[A-Z][A-Za-z0-9_+-]*)+$/.test(text)) return false
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: text })
-    return true
-  } catch {
-    return false
-  }
-}
 
 function timezoneHint(text: string): string | undefined {
   const nearest = suggestWord(text, [...timezones, 'UTC'])

@@ -1,3 +1,4 @@
+import { factsMoment, factsYears } from '#platform/clock'
 import { MICROS_MAX, parseAmount, parseCurrency } from '#platform/money'
 
 import { isCostDimension, type CostRow } from './cost-row.ts'
@@ -102,11 +103,17 @@ const DAY_MS = 86_400_000
 const DAY = /^\d{4}-\d{2}-\d{2}$/
 const LOCAL = /^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2})?$/
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/
-const MOMENT = 'it is neither a day (2026-11-01) nor a time of the zone (2026-11-01T13:00) nor ISO 8601 with an offset'
+const MOMENT =
+  'it is neither a day (2026-11-01) nor a time of the zone (2026-11-01T13:00) nor ISO 8601 with an offset, of the years ' +
+  factsYears
 
 /** A day is the whole day: as `to` it is included. @param addDays to a day */
 function momentOf(given: string | number | undefined, timezone: string, addDays: number): number | undefined {
-  const text = String(given ?? '')
+  const ms = anyMomentOf(String(given ?? ''), timezone, addDays)
+  return ms === undefined ? undefined : factsMoment(ms)
+}
+
+function anyMomentOf(text: string, timezone: string, addDays: number): number | undefined {
   try {
     if (DAY.test(text))
       return Temporal.PlainDate.from(text, { overflow: 'reject' })

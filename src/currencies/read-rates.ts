@@ -1,3 +1,4 @@
+import { factsMoment } from '#platform/clock'
 import { parseCurrency, type Currency } from '#platform/money'
 
 import { parseRate } from './rates.ts'
@@ -52,10 +53,10 @@ export function guessFormat(text: string): RateFormat {
 
 const DAY = /^\d{4}-\d{2}-\d{2}$/
 
-/** Whether a text is a day that exists, as YYYY-MM-DD. */
+/** Whether a text is a day that facts can be of, as YYYY-MM-DD. */
 export function isDay(text: string): boolean {
   const ms = DAY.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN
-  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text)
+  return !Number.isNaN(ms) && factsMoment(ms) !== undefined && new Date(ms).toISOString().startsWith(text)
 }
 
 const invalid = (line: number, detail: string): ReadRates => ({ kind: 'invalid', line, detail })

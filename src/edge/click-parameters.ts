@@ -196,7 +196,7 @@ function addLabels(draft: ClickDraft, max: number): void {
 const cutLabel = (value: string | undefined, max: number): string | undefined =>
   value !== undefined && value.length > max ? cleanText(value, max) : value
 
-function setDefined<Field extends keyof ClickDraft>(
+export function setDefined<Field extends keyof ClickDraft>(
   draft: ClickDraft,
   field: Field,
   value: ClickDraft[Field] | undefined,

@@ -18,6 +18,22 @@ const click = (record: LoggedRecord | undefined): ClickRecord => {
 const locationOf = (answer: Answer): URL => new URL(answer.headers.location!)
 
 describe('a click', () => {
+  test('costs in the currency of its advertiser where it names none', async (t) => {
+    const { ask, records } = await withEdge(
+      t,
+      snapshot({ advertisers: [{ ...snapshot().advertisers[0]!, currency: 'PLN' }] }),
+    )
+    for (const path of [
+      '/click?o=o1&cost=0.05',
+      '/click?o=o1&cost=0.05&currency=eur',
+      '/click?o=o1',
+      '/click?o=nothing&cost=1',
+    ])
+      await ask(path)
+    const currencies = (await records()).map((record) => click(record).currency)
+    assert.deepEqual(currencies, ['PLN', 'EUR', undefined, undefined])
+  })
+
   test('is redirected to its landing and recorded with everything it brought', async (t) => {
     const config = snapshot({ links: [{ code: 'go', campaign_id: 'summer', affiliate_id: 'ann' }] })
     const { ask, records } = await withEdge(t, config)

@@ -21,7 +21,7 @@ import {
 } from '#routing'
 import type { RuleFacts } from '#rules'
 import { bind, BOUND_COOKIE, boundIn } from './bound-cookie.ts'
-import { readClickQuery } from './click-parameters.ts'
+import { readClickQuery, setDefined } from './click-parameters.ts'
 import { parseVisitorCode, readCookie, VISITOR_COOKIE } from './cookies.ts'
 import type { Edge } from './edge.ts'
 import { lookUpClick } from './find-click.ts'
@@ -97,6 +97,9 @@ export function decideClick(
   if (first !== undefined && !isRepeat) replaceClickId(draft)
   const decision = decideTarget(draft, asked, live, means)
   if (asked.linkCode !== undefined) draft.link_code = asked.linkCode
+  // An amount without a currency would be in no report.
+  if (draft.cost_micros !== undefined && draft.currency === undefined && draft.advertiser_id !== undefined)
+    setDefined(draft, 'currency', live.routing.advertisers.get(draft.advertiser_id)?.advertiser.currency)
   const { html, redirect, referrerPolicy, reserved } = decision
   return {
     record: draft,

@@ -10,7 +10,7 @@ import type { AskedLog, FactsLog } from '#reports/logs'
 
 import { exportFiles } from './files.ts'
 import { exportLimits, type ExportLimits } from './limits.ts'
-import { writeList, writeLog, writeReport } from './write-export.ts'
+import { writeList, writeLog, writeReport, type WrittenTable } from './write-export.ts'
 
 export const EXPORT_KIND = 'export'
 
@@ -40,8 +40,7 @@ export type ExportResult = {
   /** In the directory of exports. */
   readonly file: string
   readonly bytes: number
-  readonly rows: number
-}
+} & WrittenTable
 
 /** Name that a browser gives the file. */
 export const downloadName = ({ fileName, format, isZipped }: ExportInput): string =>
@@ -86,17 +85,17 @@ export function exportJob({
       const part = await files.begin(jobId, attempt)
       await files.checkSpace(0)
       const writing = { facts, input, tenant, files, signal, progress, limits, file: part }
-      const write = async (): Promise<number> => {
-        if ('log' in input) return writeLog(writing, input, defaultsFor(tenant, input.asked.only))
-        if ('list' in input) return writeList(writing, openList(tenant, input))
+      const write = async (): Promise<WrittenTable> => {
+        if ('log' in input) return { rows: await writeLog(writing, input, defaultsFor(tenant, input.asked.only)) }
+        if ('list' in input) return { rows: await writeList(writing, openList(tenant, input)) }
         return writeReport(writing, { ...(await readReport(tenant, input.report)), limit: input.limit })
       }
-      const rows = await write()
+      const written = await write()
       const { size } = await stat(part)
       if (size > limits.fileBytesMax) throw new WaypostError('export_too_large')
       const name = `${jobId}.${input.format}${input.isZipped ? '.gz' : ''}`
       await inLease(() => files.finish(part, name))
-      return { file: name, bytes: size, rows }
+      return { file: name, bytes: size, ...written }
     },
     discard: ({ jobId }) => files.remove(jobId),
   })

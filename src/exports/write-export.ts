@@ -113,16 +113,27 @@ async function* cellsOf(lines: AsyncIterable<string>): AsyncIterable<readonly Ce
 export const writeList = (writing: Writing, { columns, rows }: ListedRows): Promise<number> =>
   writeTable(writing, columns, rows)
 
+/** What was written, and of a report the currency of its money and those of amounts that are not in it, or not all of them. */
+export type WrittenTable = {
+  readonly rows: number
+  readonly currency?: string
+  readonly other_currencies?: readonly string[]
+}
+
 /** Writes a report into a file.
  * @returns rows
  * @throws {WaypostError} disk_full, export_too_large, facts_unavailable, query_too_expensive
  */
-export async function writeReport(writing: Writing, query: ReportQuery): Promise<number> {
+export async function writeReport(writing: Writing, query: ReportQuery): Promise<WrittenTable> {
   const { facts, tenant, signal, limits, input } = writing
   const within = { secondsMax: limits.reportSecondsMax, threads: 1, signal }
   const report = await streamReport(facts, tenant, query, within)
-  if (input.format !== 'parquet') return writeTable(writing, report.columns, report.rows)
-  return watchingSpace(writing, (_, onProgress) => report.writeParquet(writing.file, onProgress))
+  const { currency, other_currencies } = report
+  const rows =
+    input.format === 'parquet'
+      ? await watchingSpace(writing, (_, onProgress) => report.writeParquet(writing.file, onProgress))
+      : await writeTable(writing, report.columns, report.rows)
+  return { rows, currency, other_currencies }
 }
 
 /** Writes rows that came out of the engine one by one. */

@@ -17,7 +17,7 @@ import {
 import type { CurrencyDays } from './conversion.ts'
 import { countCurrencies } from './currency-metrics.ts'
 import type { ReportQuery } from './run-report.ts'
-import { chooseCurrency, settleCurrency, type SettledReport } from './settle-currency.ts'
+import { chooseCurrency, inCurrencyAbove, settleCurrency, type SettledReport } from './settle-currency.ts'
 import { findSources } from './source.ts'
 
 export type AskedInCurrency = AskedPage & { readonly settled: SettledReport }
@@ -43,7 +43,7 @@ const likelyCurrency = (
  * @throws {WaypostError} facts_unavailable, query_too_expensive
  */
 export async function askInCurrency(facts: FactsClient, tenant: Tenant, given: ReportQuery): Promise<AskedInCurrency> {
-  const query = { ...given, sources: await findSources(facts, tenant, given) }
+  const query = await inCurrencyAbove(facts, tenant, { ...given, sources: await findSources(facts, tenant, given) })
   const counted = await askCounting(facts, tenant, query)
   if (counted !== undefined) return counted
   const { rates, defaultCurrency, ...plain } = query

@@ -1,5 +1,6 @@
 import type { Role } from '#accounts'
 
+import { dimensions } from './dimensions.ts'
 import { compileFormula, FormulaMistake, metricsOf, parseFormula, resultSql, type Formula } from './formula/index.ts'
 import { findMetric, formatOf, metrics, type Format, type Metric } from './metrics.ts'
 import { noMetric } from './unknown-name.ts'
@@ -29,8 +30,10 @@ export function defineMetric(custom: CustomMetric, role: Role): DefinedMetric {
   if (!CUSTOM_METRIC_NAME.test(custom.name))
     return { kind: 'invalid', of: 'name', message: 'a name has 1 to 50 letters of a-z, digits and "_", a letter first' }
   if (metrics.has(custom.name)) return { kind: 'invalid', of: 'name', message: `there is a metric "${custom.name}" already` }
+  if (dimensions.has(custom.name)) return { kind: 'invalid', of: 'name', message: `"${custom.name}" is a dimension` }
   const parsed = parseFormula(custom.formula)
   if (parsed.kind === 'invalid') return invalid(`character ${parsed.column}: ${parsed.message}`)
+  if (metricsOf(parsed.formula).length === 0) return invalid('a formula names at least one metric')
   const used = metricsOf(parsed.formula).map((name) => ({ name, metric: findMetric(name) }))
   const unknown = used.find(({ metric }) => metric === undefined)
   if (unknown !== undefined) return invalid(noMetric(unknown.name, role))

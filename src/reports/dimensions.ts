@@ -1,4 +1,5 @@
 import type { Role } from '#accounts'
+import { factsMoment } from '#platform/clock'
 
 import { factsTables, type FactsTable } from './measures.ts'
 import { formatHour } from './time-range.ts'
@@ -267,7 +268,8 @@ const readers: Readonly<Record<DimensionKind, ValueReader>> = {
 function readDay(text: string): string | undefined {
   if (!/^\d{4}-\d{2}-\d{2}$/.test(text)) return undefined
   try {
-    return Temporal.PlainDate.from(text, { overflow: 'reject' }).toString()
+    const day = Temporal.PlainDate.from(text, { overflow: 'reject' })
+    return factsMoment(day.toZonedDateTime('UTC').epochMilliseconds) === undefined ? undefined : day.toString()
   } catch {
     // A day that does not exist, such as 2026-02-30.
     return undefined
@@ -286,7 +288,8 @@ function mondayOf(text: string): string | undefined {
 function readHour(text: string): number | undefined {
   if (!/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(Z|[+-]\d{2}:\d{2})$/.test(text)) return undefined
   try {
-    return Temporal.Instant.from(text).epochMilliseconds / 1000
+    const ms = factsMoment(Temporal.Instant.from(text).epochMilliseconds)
+    return ms === undefined ? undefined : ms / 1000
   } catch {
     // An hour that does not exist, such as 25:00.
     return undefined

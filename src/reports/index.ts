@@ -38,7 +38,7 @@ export type { FindSources, MissingDays, RowsQuestion, RowsSource, RowsSources } 
 export type { ReportAnswer, ReportColumn, ReportQuery, ReportRow, ReportValue } from './run-report.ts'
 export { parseRuleFilter } from './rule-filter.ts'
 export type { RuleFilter } from './rule-filter.ts'
-export { isTimezone, parseMoment, RANGE_DAYS_MAX } from './time-range.ts'
+export { parseMoment, RANGE_DAYS_MAX } from './time-range.ts'
 export { noDimension } from './unknown-name.ts'
 export { countPastClicks, readOfferEarnings, readPastClicks, readPastConversions, SAMPLE_STEPS } from './past-clicks.ts'
 export type { LogStart, OfferClicks, OfferConversions, PastConversion, Period } from './past-clicks.ts'

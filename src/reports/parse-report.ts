@@ -1,4 +1,5 @@
 import type { Tenant } from '#accounts'
+import { isTimezone } from '#platform/clock'
 import { parseCurrency } from '#platform/money'
 import type { RuleLists } from '#rules'
 
@@ -20,7 +21,7 @@ import { reportLimits } from './limits.ts'
 import type { FactsTable } from './measures.ts'
 import { defaultMetrics, findMetric, type Metric } from './metrics.ts'
 import { parseRuleFilter, type RuleFilter } from './rule-filter.ts'
-import { isTimezone, parseRange } from './time-range.ts'
+import { parseRange } from './time-range.ts'
 import { noDimension, noMetric } from './unknown-name.ts'
 
 export const DIMENSIONS_MAX = reportLimits.dimensionsMax

@@ -27,6 +27,14 @@ export type SettledReport = {
   readonly unconverted: readonly Unconverted[]
 }
 
+/** A row that is opened is in the currency of the report that it is a row of: what is below it adds up to it. */
+export async function inCurrencyAbove(facts: FactsClient, tenant: Tenant, query: ReportQuery): Promise<ReportQuery> {
+  const above = query.filters.filter(({ isParent }) => isParent !== true)
+  if (query.currency !== undefined || above.length === query.filters.length) return query
+  const { report } = await settleCurrency(facts, tenant, { ...query, filters: above })
+  return { ...query, currency: report.currency }
+}
+
 /** Chooses the currency of a report, and finds the rates for the others where it converts.
  * @throws {WaypostError} facts_unavailable, query_too_expensive
  */

@@ -7,7 +7,7 @@ import type { Dimension } from './dimensions.ts'
 import type { Cell, CellType, TableColumn } from './formats/table.ts'
 import type { Format, Unit } from './metrics.ts'
 import { describeColumns, toRow, type ReportQuery } from './run-report.ts'
-import { settleCurrency } from './settle-currency.ts'
+import { inCurrencyAbove, settleCurrency } from './settle-currency.ts'
 import { findSources, refuseMissing } from './source.ts'
 
 /** A report as a table that comes row by row, without totals. */
@@ -48,7 +48,11 @@ export async function streamReport(
   { secondsMax, threads, signal }: StreamLimits,
 ): Promise<StreamedReport> {
   const sources = await findSources(facts, tenant, query)
-  const { report, others } = await settleCurrency(facts, tenant, { ...query, sources })
+  const { report, others } = await settleCurrency(
+    facts,
+    tenant,
+    await inCurrencyAbove(facts, tenant, { ...query, sources }),
+  )
   const compiled = compileReport(report, tenant)
   refuseMissing('A report as a table', report.sources?.missing() ?? [])
   const common = {

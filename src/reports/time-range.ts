@@ -1,3 +1,4 @@
+import { factsMoment, factsYears } from '#platform/clock'
 import { reportLimits } from './limits.ts'
 
 /** From (included) to (excluded), milliseconds since the epoch. */
@@ -10,6 +11,8 @@ const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}
 export const RANGE_DAYS_MAX = reportLimits.rangeDaysMax
 const DAY_MS = 86_400_000
 const DAYS_BY_DEFAULT = 7
+
+const NO_MOMENT = `is neither YYYY-MM-DD nor ISO 8601 with an offset, of the years ${factsYears}`
 
 export type ParsedRange = TimeRange | { readonly problem: string; readonly path: 'from' | 'to' }
 
@@ -25,9 +28,9 @@ export function parseRange(
 ): ParsedRange {
   const today = Temporal.Instant.fromEpochMilliseconds(nowMs).toZonedDateTimeISO(timezone).toPlainDate()
   const toMs = to === undefined ? startOfDay(today.add({ days: 1 }), timezone) : parseMoment(to, timezone, 1)
-  if (toMs === undefined) return { problem: 'is neither YYYY-MM-DD nor ISO 8601 with an offset', path: 'to' }
+  if (toMs === undefined) return { problem: NO_MOMENT, path: 'to' }
   const fromMs = from === undefined ? daysBefore(toMs, timezone) : parseMoment(from, timezone, 0)
-  if (fromMs === undefined) return { problem: 'is neither YYYY-MM-DD nor ISO 8601 with an offset', path: 'from' }
+  if (fromMs === undefined) return { problem: NO_MOMENT, path: 'from' }
   if (toMs <= fromMs) return { problem: 'is not after "from"', path: 'to' }
   if (toMs - fromMs > RANGE_DAYS_MAX * DAY_MS)
     return { problem: `is more than ${RANGE_DAYS_MAX} days after "from"`, path: 'to' }
@@ -43,28 +46,18 @@ const daysBefore = (ms: number, timezone: string): number =>
 
 /** The start of a day of the zone, or a moment, ms.
  * @param addDays to the start of a day: 1 for the end of what it closes
- * @returns undefined: it is neither `YYYY-MM-DD` nor ISO 8601 with an offset, or does not exist
+ * @returns undefined: it is neither `YYYY-MM-DD` nor ISO 8601 with an offset, does not exist, or is of no year that facts can be of
  */
 export function parseMoment(text: string, timezone: string, addDays: number): number | undefined {
   try {
     if (DAY.test(text))
-      return startOfDay(Temporal.PlainDate.from(text, { overflow: 'reject' }).add({ days: addDays }), timezone)
-    return INSTANT.test(text) ? Temporal.Instant.from(text).epochMilliseconds : undefined
+      return factsMoment(
+        startOfDay(Temporal.PlainDate.from(text, { overflow: 'reject' }).add({ days: addDays }), timezone),
+      )
+    return INSTANT.test(text) ? factsMoment(Temporal.Instant.from(text).epochMilliseconds) : undefined
   } catch {
     // A day or an hour that does not exist, such as 2026-02-30.
     return undefined
-  }
-}
-
-/** Whether ClickHouse and this process both know the zone by exactly this name. */
-export function isTimezone(name: string): boolean {
-  if (name === 'UTC') return true
-  if (!/^[A-Z][A-Za-z0-9_+-]*(\/[A-Z][A-Za-z0-9_+-]*)+$/.test(name)) return false
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: name })
-    return true
-  } catch {
-    return false
   }
 }
 

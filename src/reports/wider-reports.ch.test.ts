@@ -322,6 +322,10 @@ test('formulas of a query are metrics of it, exact to the micro', async () => {
   assert.match(refusal({ formulas: { x: 'clicks + revenue' } }), /^invalid formula\.x: character 8: a number and money/)
   assert.match(refusal({ formulas: { x: 'profit / clicks' } }, anna), /^forbidden formula\.x: "profit"/)
   assert.match(refusal({ formulas: { clicks: 'bots' } }), /there is a metric "clicks" already/)
+  assert.match(refusal({ formulas: { country: 'bots' } }), /"country" is a dimension/)
+  assert.match(refusal({ formulas: { one: '2 * 3' } }), /a formula names at least one metric/)
+  const large = { exact: 'revenue * 1000000000000', over: 'revenue * 900000000000000 / 3', counts: 'clicks * 900000000000000 * 100000' }
+  assert.deepEqual((await ask({ formulas: large, metrics: ['clicks'] })).totals, { clicks: 5, exact: null, over: null, counts: null })
 }) // prettier-ignore
 
 test('every limit of a question is kept, at its value and past it', () => {

@@ -1,6 +1,7 @@
 import type { Tx } from '#platform/postgres'
 import { recordTenantNotice } from '#postbacks'
 
+import type { WrittenReport } from './formats.ts'
 import type { ReportFile } from './schedules.ts'
 import { savedReportLimits } from './limits.ts'
 import { makeLinkToken } from './link-tokens.ts'
@@ -19,7 +20,7 @@ type RunSubject = {
 }
 
 const DONE = `
-  UPDATE scheduled_runs SET state = 'done', rows = $2, file_name = $3, content_type = $4, content = $5, expires_at = $6, finished_at = $7,
+  UPDATE scheduled_runs SET state = 'done', rows = $2, file_name = $3, content_type = $4, content = $5, expires_at = $6, finished_at = $7, currency = $8, other_currencies = $9,
     error_code = NULL, error = NULL
   WHERE run_id = $1 AND state = 'queued'`
 
@@ -34,16 +35,26 @@ const RESET = `
 export async function noteDone(
   tx: Tx,
   runId: string,
-  file: ReportFile & { readonly rows: number; readonly expiresAtMs: number },
+  file: ReportFile & Pick<WrittenReport, 'rows' | 'currency' | 'other_currencies'> & { readonly expiresAtMs: number },
   nowMs: number,
 ): Promise<boolean> {
-  const { rows, file_name, content_type, content, expiresAtMs } = file
-  const values = [runId, rows, file_name, content_type, content, new Date(expiresAtMs), new Date(nowMs)]
+  const { rows, file_name, content_type, content, expiresAtMs, currency, other_currencies } = file
+  const values = [
+    runId,
+    rows,
+    file_name,
+    content_type,
+    content,
+    new Date(expiresAtMs),
+    new Date(nowMs),
+    currency,
+    other_currencies,
+  ]
   if ((await tx.query(DONE, values)).rowCount === 0) return false
   const [subject] = (await tx.query<RunSubject>(RESET, [runId])).rows
   if (subject !== undefined)
     await tell(tx, 'report_ready', subject, {
-      ...{ run_id: runId, rows, file_name },
+      ...{ run_id: runId, rows, file_name, currency, other_currencies },
       path: reportFilePath(runId, expiresAtMs),
       expires_at: new Date(expiresAtMs).toISOString(),
     })

@@ -42,9 +42,13 @@ export function scheduledReportJob(tools: {
       try {
         const { run, schedule } = await findRun(pool, run_id)
         const report = await findReport(pool, schedule)
-        const { rows, contentType, content } = await write(await rightsOf(pool, schedule, report), report, {
-          ...{ atMs: run.due_at.getTime(), format: schedule.format, bytesMax: savedReportLimits.fileBytesMax },
-        })
+        const { rows, contentType, content, currency, other_currencies } = await write(
+          await rightsOf(pool, schedule, report),
+          report,
+          {
+            ...{ atMs: run.due_at.getTime(), format: schedule.format, bytesMax: savedReportLimits.fileBytesMax },
+          },
+        )
         const file_name = fileName(report, run, schedule)
         const nowMs = clock.now()
         const file = {
@@ -52,6 +56,7 @@ export function scheduledReportJob(tools: {
           file_name,
           content,
           content_type: contentType,
+          ...{ currency, other_currencies },
           expiresAtMs: nowMs + schedule.keep_days * DAY_MS,
         }
         await inLease((tx) => noteDone(tx, run_id, file, nowMs))

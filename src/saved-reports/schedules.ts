@@ -51,12 +51,15 @@ export type ScheduledRun = {
   readonly file_name: string | null
   readonly content_type: string | null
   readonly expires_at: Date | null
+  /** Of the file; null: there is none, or it is of before they were noted. */
+  readonly currency: string | null
+  readonly other_currencies: readonly string[] | null
 }
 
 export const SCHEDULE_COLUMNS = `schedule_id, saved_report_id, cron, timezone, format, keep_days, api_key_id, role, advertiser_id,
   affiliate_id, state, failures, next_at, created_at`
 export const RUN_COLUMNS =
-  'run_id, schedule_id, due_at, missed, state, rows, error_code, error, finished_at, file_name, content_type, expires_at'
+  'run_id, schedule_id, due_at, missed, state, rows, error_code, error, finished_at, file_name, content_type, expires_at, currency, other_currencies'
 
 export type NewSchedule = {
   readonly savedReportId: string

@@ -25,7 +25,7 @@ import {
 } from '#costs'
 import { WaypostError } from '#platform/errors'
 import { formatAmount, parseCurrency } from '#platform/money'
-import { isTimezone } from '#reports'
+import { isTimezone } from '#platform/clock'
 
 import type { Api } from '../api.ts'
 import { principalOf, readableBy, writableBy } from '../authorize.ts'

@@ -88,6 +88,10 @@ const exportShape = Type.Object({
   file_name: Type.String({ description: 'Name that a browser gives the file' }),
   bytes: nullable(Type.Integer()),
   rows: nullable(Type.Integer()),
+  currency: nullable(Type.String({ description: 'Of the money of a report' })),
+  other_currencies: nullable(
+    Type.Array(Type.String(), { description: 'Of amounts that are not in the file, or not all of them' }),
+  ),
   download: nullable(
     Type.Object(
       {
@@ -317,6 +321,8 @@ function exportJson(row: JobRow, api: Api) {
     file_name: downloadName(row.input as ExportInput),
     bytes: result?.bytes ?? null,
     rows: result?.rows ?? null,
+    currency: result?.currency ?? null,
+    other_currencies: result?.other_currencies ?? null,
     download:
       fileOf(row, api) === undefined
         ? null

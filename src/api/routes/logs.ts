@@ -145,6 +145,7 @@ async function readPage(
     columns: query.columns.map(({ name }) => name),
     items: [...rows],
     missing_days: missingDaysJson(missing_days),
-    next_cursor: next === undefined ? null : encodeLogCursor({ range: query.range, order: query.order, place: next }),
+    next_cursor:
+      next === undefined ? null : encodeLogCursor({ log, range: query.range, order: query.order, place: next }),
   }
 }

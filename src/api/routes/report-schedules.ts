@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 
 import type { Principal } from '#accounts'
 import { WaypostError } from '#platform/errors'
-import { isTimezone } from '#reports'
+import { isTimezone } from '#platform/clock'
 import {
   asKey,
   deleteSchedule,
@@ -56,6 +56,10 @@ const runShape = Type.Object({
   missed: Type.Integer({ description: 'Earlier moments that passed while nothing ran; this run stands for them' }),
   state: oneWord(runStates, 'How it is'),
   rows: nullable(Type.Integer({ description: 'Of the report' })),
+  currency: nullable(Type.String({ description: 'Of the money in the file' })),
+  other_currencies: nullable(
+    Type.Array(Type.String(), { description: 'Of amounts that are not in the file, or not all of them' }),
+  ),
   error: nullable(Type.Object({ code: Type.String(), message: Type.String() })),
   finished_at: nullable(instantText('When it ended')),
   file: nullable(
@@ -82,6 +86,8 @@ const runJson = (row: ScheduledRun, nowMs: number) => ({
   missed: row.missed,
   state: row.state,
   rows: row.rows,
+  currency: row.currency,
+  other_currencies: row.other_currencies,
   error: row.error_code === null ? null : { code: row.error_code, message: row.error ?? '' },
   finished_at: row.finished_at?.toISOString() ?? null,
   file:

@@ -112,7 +112,7 @@ export const reportQuery = Type.Object(
       }),
     ),
     offset: Type.Optional(
-      Type.Integer({ description: 'Rows to pass over', minimum: 0, maximum: OFFSET_MAX, default: 0 }),
+      Type.Integer({ description: 'Rows to pass over. Default: 0', minimum: 0, maximum: OFFSET_MAX }),
     ),
     time: Type.Optional(
       oneWord(['event', 'click'], 'Whether everything counts when it happened, or when its click did. Default: event'),
@@ -126,7 +126,9 @@ export const reportQuery = Type.Object(
         maxLength: 82,
       }),
     ),
-    limit: Type.Optional(Type.Integer({ description: 'Rows', minimum: 1, maximum: LIMIT_MAX, default: LIMIT_DEFAULT })),
+    limit: Type.Optional(
+      Type.Integer({ description: `Rows. Default: ${LIMIT_DEFAULT}`, minimum: 1, maximum: LIMIT_MAX }),
+    ),
     filter: Type.Optional(
       Type.String({
         description: 'Only the rows that meet a rule in its text form: `country in (DE, AT) and not os is iOS`',
@@ -288,13 +290,19 @@ export function addReportRoutes(plain: FastifyInstance, api: Api): void {
 export const zoneOfReport = (api: Pick<Api, 'snapshots' | 'clock'>, tenant: Tenant, query: AskedQuery): string =>
   query.tz ?? defaultsFor(tenant, readAsked(query).only, api).timezone
 
-/** Checks a report for a tenant, whose own metrics it may name.
+/** Checks a report for a tenant.
+ * @param metricsOf whose own metrics it may name: those of whoever asks, or of whoever saved it
  * @throws {RequestError} request_invalid, forbidden
  */
-export async function readReport(api: Pick<Api, 'snapshots' | 'clock' | 'pool'>, tenant: Tenant, query: AskedQuery) {
+export async function readReport(
+  api: Pick<Api, 'snapshots' | 'clock' | 'pool'>,
+  tenant: Tenant,
+  query: AskedQuery,
+  metricsOf: Tenant = tenant,
+) {
   const { convert = query.currency === undefined ? 'off' : 'on', rates_as_of, archive, ...rest } = query
   const asked = readAsked(rest)
-  const customMetrics = namesCustomMetrics(asked) ? await findCustomMetrics(api, tenant) : []
+  const customMetrics = namesCustomMetrics(asked) ? await findCustomMetrics(api, metricsOf) : []
   const defaults = { ...defaultsFor(tenant, asked.only, api), customMetrics }
   const parsed = parseReport(asked, tenant, defaults)
   if (parsed.kind !== 'asked')
@@ -314,6 +322,7 @@ export const reportFileName = ({ groupBy, range }: Pick<Awaited<ReturnType<typeo
   ['report', ...groupBy.map(({ name }) => name), ...[range.fromMs, range.toMs].map((ms) => new Date(ms).toISOString().slice(0, 10))].join('_') // prettier-ignore
 
 /** Answers a report for a tenant, as `reportAnswer`.
+ * @param metricsOf as in readReport
  * @throws {RequestError} request_invalid, forbidden
  * @throws {WaypostError} facts_unavailable, query_too_expensive
  */
@@ -321,8 +330,9 @@ export async function answerReport(
   api: Pick<Api, 'snapshots' | 'clock' | 'pool' | 'facts'>,
   tenant: Tenant,
   query: AskedQuery,
+  metricsOf?: Tenant,
 ) {
-  const report = await readReport(api, tenant, query)
+  const report = await readReport(api, tenant, query, metricsOf)
   const answer = await runReport(api.facts, tenant, report)
   return {
     from: new Date(report.range.fromMs).toISOString(),

@@ -373,12 +373,16 @@ export function resultSql(value: Compiled): { readonly unit: ResultUnit; readonl
 
 function exactResult(number: Exact): string {
   const { num, den, over, under } = number
-  if (den === undefined && under === 1n) return over === 1n ? num : `toInt64(${times(num, over)})`
+  if (den === undefined && under === 1n) return over === 1n ? num : orNull(times(num, over))
   const n = `toInt128(${num}) * ${over}`
   const d = `toInt128(${den ?? '1'}) * ${under}`
   // Half away from zero.
-  return `if((${d}) = 0, NULL, toInt64(intDiv(2 * (${n}) + if(((${n}) < 0) != ((${d}) < 0), -(${d}), ${d}), 2 * if((${d}) = 0, 1, ${d}))))`
+  const rounded = `intDiv(2 * (${n}) + if(((${n}) < 0) != ((${d}) < 0), -(${d}), ${d}), 2 * if((${d}) = 0, 1, ${d}))`
+  return `if((${d}) = 0, NULL, ${orNull(rounded)})`
 }
+
+/** NULL for what no 64 bits hold; toInt64 would take the lowest 64 of them. */
+const orNull = (integer: string): string => `accurateCastOrNull(${integer}, 'Int64')`
 
 const finite = (sql: string): string => `if(isFinite(${sql}), ${sql}, NULL)`
 

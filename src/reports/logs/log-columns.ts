@@ -35,7 +35,10 @@ const money = (name: string, title: string, more: More = {}): LogColumn =>
   column(name, title, { type: 'money', sql: `${name}_micros`, ...more })
 
 /** The column is an IPv6 one, which shows `192.0.2.1` as `::ffff:192.0.2.1`; people write the former. */
-const address = column('ip', 'Address', { sql: `replaceRegexpOne(toString(ip), '^::ffff:([0-9]+[.])', '\\\\1')` })
+const address = column('ip', 'Address', {
+  ...hidden,
+  sql: `replaceRegexpOne(toString(ip), '^::ffff:([0-9]+[.])', '\\\\1')`,
+})
 
 const who = [
   column('advertiser_id', 'Advertiser'),
@@ -61,8 +64,8 @@ const visitor = [
   number('asn', 'ASN'),
   column('isp', 'Provider'),
   column('connection', 'Connection'),
-  flag('is_proxy', 'Proxy'),
-  flag('is_hosting', 'Hosting'),
+  column('is_proxy', 'Proxy', { ...hidden, type: 'flag' }),
+  column('is_hosting', 'Hosting', { ...hidden, type: 'flag' }),
   column('device_type', 'Device'),
   column('device_brand', 'Brand'),
   column('device_model', 'Model'),
@@ -100,7 +103,7 @@ const lists: Readonly<Record<FactsLog, readonly LogColumn[]>> = {
     money('cost', 'Cost', hidden),
     column('currency', 'Currency', hidden),
     address,
-    column('user_agent', 'User agent'),
+    column('user_agent', 'User agent', hidden),
     column('referrer', 'Referrer address'),
     column('domain', 'Domain'),
     number('config_version', 'Configuration'),
@@ -126,7 +129,7 @@ const lists: Readonly<Record<FactsLog, readonly LogColumn[]>> = {
     column('page_connection', 'Connection of the page'),
     column('site', 'Site'),
     address,
-    column('user_agent', 'User agent'),
+    column('user_agent', 'User agent', hidden),
     column('referrer', 'Referrer address'),
     // As it was sent: it may hold what the sender should have kept.
     column('raw', 'As received', hidden),

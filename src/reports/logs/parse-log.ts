@@ -38,6 +38,8 @@ export type ParsedLog =
 /** A metric of each table: what a report on it may be filtered by, its log may be too. */
 const METRIC_OF: Readonly<Record<FactsLog, string>> = { clicks: 'clicks', events: 'opens', conversions: 'leads' }
 
+const ofOtherRange = (path: string): ParsedLog => ({ kind: 'invalid', path, detail: 'the cursor is of another range' })
+
 /** Checks a question for rows of a log against the registries and the tenant's role. Pure.
  * @param range of the first page, for the pages after it; left out: that of `from` and `to`
  */
@@ -52,6 +54,9 @@ export function parseLog(
   const parsed = parseReport({ ...filters, metrics: [METRIC_OF[log]] }, tenant, defaults)
   if (parsed.kind !== 'asked') return parsed
   const { report } = parsed
+  if (range !== undefined && asked.from !== undefined && report.range.fromMs !== range.fromMs)
+    return ofOtherRange('from')
+  if (range !== undefined && asked.to !== undefined && report.range.toMs !== range.toMs) return ofOtherRange('to')
   const columns = parseColumns(log, names, tenant)
   if ('kind' in columns) return columns
   const query: LogQuery = {
