@@ -171,6 +171,7 @@ test('a report in one currency converts with the rates that were stored by the m
     [{ cost: '1.25' }, ['USD'], ['GBP'], [{ currency: 'GBP', days: ['2026-11-20'], amounts: { click_cost: '1.00' } }]],
   )
   assert.deepEqual((await report(`currency=EUR&rates_as_of=${moment}`))['totals'], { cost: '1.50' })
+  assert.equal((await ask('/v1/reports?currency=EUR&rates_as_of=9999-12-31T23:59:60Z')).status, 400)
   assert.deepEqual((await report('currency=USD'))['totals'], { cost: '5.00' })
   const off = await report('currency=EUR&convert=off')
   assert.deepEqual([off['totals'], off['other_currencies'], off['unconverted']], [{ cost: '1.00' }, ['GBP', 'USD'], []])

@@ -46,6 +46,8 @@ export function errorBody(code: ErrorCode, detail?: string, path?: string): obje
 const RETRY_AFTER_SECONDS = 2
 /** SQLSTATE character_not_in_repertoire and untranslatable_character: a text with a NUL, which PostgreSQL cannot keep. */
 const NUL_IN_TEXT: ReadonlySet<string> = new Set(['22021', '22P05'])
+/** SQLSTATE datetime_field_overflow and invalid_datetime_format: a day of the year 0. */
+const NO_DATE: ReadonlySet<string> = new Set(['22007', '22008'])
 /** SQLSTATE query_canceled: the statement timeout. */
 const QUERY_CANCELED = '57014'
 
@@ -116,6 +118,7 @@ function describeError(error: FastifyError, parameters: readonly string[] = []):
   if (isConnectionFailure(error)) return { code: 'database_unavailable' }
   if (NUL_IN_TEXT.has(error.code))
     return { code: 'request_invalid', detail: 'a text has a NUL character, which no text can have' }
+  if (NO_DATE.has(error.code)) return { code: 'request_invalid', detail: 'a day or moment is out of range' }
   if (error.code === QUERY_CANCELED) return { code: 'query_too_expensive' }
   const known = fastifyCodes[error.code]
   return known === undefined ? { code: 'internal' } : { code: known }

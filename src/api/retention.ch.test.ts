@@ -57,6 +57,7 @@ test('what is due is shown, retired by a job, listed, and put back', async (t) =
   const { ask } = api
   const due = (await ask('/v1/retention/status')).body['due'] as { day: string; rows: number }[]
   assert.deepEqual(due.map(({ rows }) => rows), [3]) // prettier-ignore
+  assert.equal((await ask('/v1/retention?from=0000-01-01')).status, 400)
   const guessed = await ask('/v1/retention/runs', { method: 'POST', body: { dry_run: true } })
   assert.deepEqual([guessed.status, (guessed.body['error'] as { path: string }).path], [400, 'dry_run'])
   const run = await ask('/v1/retention/runs', { method: 'POST', body: {} })

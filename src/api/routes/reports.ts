@@ -4,6 +4,7 @@ import { Type } from 'typebox'
 
 import type { Tenant } from '#accounts'
 import { readFactors } from '#currencies'
+import { factsMoment, factsYears } from '#platform/clock'
 import {
   dimensions,
   DIMENSIONS_MAX,
@@ -308,6 +309,8 @@ export async function readReport(
   if (parsed.kind !== 'asked')
     throw new RequestError(parsed.kind === 'forbidden' ? 'forbidden' : 'request_invalid', parsed.detail, parsed.path)
   const asOf = rates_as_of === undefined ? undefined : new Date(rates_as_of)
+  if (asOf !== undefined && factsMoment(asOf.getTime()) === undefined)
+    throw new RequestError('request_invalid', `is no moment of the years ${factsYears}`, 'rates_as_of')
   const rates: ReportQuery['rates'] = { find: (question) => readFactors(api.pool, { ...question, asOf }) }
   return {
     ...parsed.report,
