@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 
 import { clickWith, globexPlace, withApi, type AskOptions } from './test-api.ts'
 
@@ -161,7 +162,10 @@ test('a report in one currency converts with the rates that were stored by the m
   ])
   const store = (rate: string): Promise<unknown> => ask('/v1/rates', csv(`2026-11-18,USD,${rate}`))
   await store('2')
-  const moment = new Date().toISOString()
+  // The database keeps microseconds: a moment after the first, and before the second.
+  const momentMs = Date.now() + 1
+  while (Date.now() <= momentMs) await setImmediate()
+  const moment = new Date(momentMs).toISOString()
   await store('4')
   const report = async (query: string): Promise<Record<string, unknown>> =>
     (await ask(`/v1/reports?from=2026-11-20&to=2026-11-20&advertiser_id=acme&metrics=cost&${query}`)).body
