@@ -9,7 +9,10 @@ test('the demo shows clicks, conversions, an explained click and verified postba
   const installation = await startInstallation({ dataDir: join(withTempDir(t), 'data') })
   t.after(() => installation.stop())
   const demo = await installation.waypost('demo', '--seconds', '6', '--rate', '60', '--port', '0', '--seed', '3')
-  assert.equal(demo.code, 0, demo.stdout + demo.stderr)
+  if (demo.code !== 0) {
+    const { stdout } = await installation.waypost('reconcile')
+    assert.fail([demo.stdout, demo.stderr, installation.output(), stdout].join('\n'))
+  }
   assert.match(demo.stdout, /Visitors from \d{3} countries/)
   for (const offer of ['lumen-arcade', 'lumen-vpn', 'lumen-shop', 'lumen-invest'])
     assert.ok(demo.stdout.includes(offer), offer)
