@@ -23,6 +23,8 @@ type Export = {
   readonly state: string
   readonly error: { readonly code: string } | null
   readonly rows: number
+  readonly currency: string | null
+  readonly other_currencies: readonly string[] | null
   readonly bytes: number
   readonly done: number
   readonly total: number
@@ -125,6 +127,19 @@ test('clicks are exported as CSV, JSON lines and Parquet, compressed or not, and
   assert.deepEqual(read, [{ ...values, at: new Date(at), cost: 50_000, sub2_keys: '{"geo":"TR"}' }])
 })
 
+test('an export of a report says its currency and those that are not in it', async (t) => {
+  const api = await withExports(t)
+  await api.feed([
+    clickWith({ cost_micros: 1_000_000, currency: 'EUR' }),
+    clickWith({ cost_micros: 1_000_000, currency: 'PLN' }),
+  ])
+  const money = { from: '2026-11-20', to: '2026-11-20', metrics: ['cost'], currency: 'EUR' }
+  for (const format of ['csv', 'parquet']) {
+    const amounts = await exported(api, { report: money, format })
+    assert.deepEqual([amounts.currency, amounts.other_currencies], ['EUR', ['PLN']], format)
+  }
+})
+
 test('reports are exported in every format, and logs as XLSX too', async (t) => {
   const api = await withExports(t)
   const clicks = [clickWith({ country: 'DE', sub1: '=1' }), clickWith({ country: 'DE' }), clickWith({ country: 'AT' })]
@@ -146,6 +161,7 @@ test('reports are exported in every format, and logs as XLSX too', async (t) => 
     '{"country":"DE","clicks":2}\n{"country":"AT","clicks":1}\n',
   )
   const log = await exported(api, { log: 'clicks', columns: ['at', 'sub1', 'country', 'cost'], format: 'xlsx' })
+  assert.deepEqual([log.currency, log.other_currencies], [null, null])
   const [rows] = await readSheet(await bytesOf(api, log))
   assert.equal(log.rows, 3)
   const expected = clicks.map(({ at, sub1, country }) => [new Date(at), sub1 ?? null, country, 0])

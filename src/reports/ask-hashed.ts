@@ -17,7 +17,7 @@ import { compileWhere, timeColumn } from './where.ts'
 
 export type AskedPage = { readonly columns: readonly ValueColumn[]; readonly page: FactsTotalled<FactsRow> }
 
-/** Longer pages are asked as always: their values would take as long to look up. */
+/** Longer pages are asked by the value: looking theirs up would take as long. */
 const ROWS_MAX = 1_000
 /** Rows beyond the page, among which those end that are equal to its last: their order is that of their values. */
 const SPARE_ROWS = 1_000

@@ -1,4 +1,4 @@
-/** Years that facts can be of: ClickHouse counts days from 1970 on, and the times of rows in 16 bits of them. */
+/** Days that facts can be of. ClickHouse counts them from 1970 on in 16 bits: of any other it makes some other day. */
 const FIRST_MS = Date.UTC(1970, 0, 2)
 const END_MS = Date.UTC(2100, 0, 1)
 
