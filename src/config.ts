@@ -96,7 +96,7 @@ const DELIVERY_THREADS_MAX = 4
 /** Several threads on few processors cost more than they bring: each makes smaller groups of what it reads and writes. On two, one thread
  * and the database fill them.
  */
-const automaticDeliveryThreads = (): number => (availableParallelism() < 4 ? 1 : 2)
+const automaticDeliveryThreads = (): number => Math.min(availableParallelism(), 2)
 
 /** Every variable, what it is for and its value when it is not set. docs/operations.md has the same table; a test compares them. */
 export const environmentVariables = {
@@ -108,7 +108,7 @@ export const environmentVariables = {
     otherwise: 'auto',
   },
   WAYPOST_DELIVERY_THREADS: {
-    purpose: `threads that send postbacks, 1 to ${DELIVERY_THREADS_MAX}; \`auto\`: one, or two on four processors and more`,
+    purpose: `threads that send postbacks, 1 to ${DELIVERY_THREADS_MAX}; \`auto\`: two, or one on a single processor`,
     otherwise: 'auto',
   },
   WAYPOST_API_HOST: { purpose: 'address that the API listens on', otherwise: '127.0.0.1' },

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { closeSync, fsyncSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { createSecretKeys, KEY_BYTES, type SecretKeys } from './secret-keys.ts'
 
@@ -71,7 +71,8 @@ const replace = (file: string, keys: readonly Buffer[]): void => renameSync(writ
 
 /** On the disk before it is used: secrets whose key was lost in a power cut would be lost with it. */
 function write(file: string, keys: readonly Buffer[]): string {
-  const draft = `${file}.${process.pid}.new`
+  // Threads of one process may make it at the same time too.
+  const draft = `${file}.${randomUUID()}.new`
   const descriptor = openSync(draft, 'w', 0o600)
   writeSync(descriptor, `${JSON.stringify({ keys: keys.map((key) => key.toString('base64')) }, null, 2)}\n`)
   fsyncSync(descriptor)

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { once } from 'node:events'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
+import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import { withTempDir } from '#test-kit'
 import { givenSecretKeys, keptSecretKeys, openSecrets, sealSecrets, type SecretKeys } from './index.ts'
@@ -84,6 +86,33 @@ test('a key file is made once, for its owner only, and read ever after', (t) => 
   const sealed = keptSecretKeys(file).seal('a secret')
   assert.equal(statSync(file).mode & 0o777, 0o600)
   assert.equal(keptSecretKeys(file).open(sealed), 'a secret')
+})
+
+test('threads that make the key file at the same time get the same key', async (t) => {
+  const file = join(withTempDir(t), 'secret-keys.json')
+  const module = new URL('key-file.ts', import.meta.url).href
+  const code = `
+    const { parentPort, workerData } = require('node:worker_threads')
+    import(workerData.module).then(({ keptSecretKeys }) => {
+      Atomics.add(workerData.ready, 0, 1)
+      while (Atomics.load(workerData.ready, 0) < workerData.threads);
+      parentPort.postMessage(keptSecretKeys(workerData.file).currentId())
+    })`
+  const threads = 4
+  for (let round = 0; round < 5; round += 1) {
+    const workerData = {
+      ...{ module, threads, file: `${file}.${round}` },
+      ready: new Int32Array(new SharedArrayBuffer(4)),
+    }
+    const workers = Array.from({ length: threads }, () => new Worker(code, { eval: true, workerData }))
+    const ids = await Promise.all(workers.map(async (worker) => (await once(worker, 'message'))[0] as string))
+    assert.equal(new Set(ids).size, 1)
+    assert.equal(ids[0], keptSecretKeys(workerData.file).currentId())
+  }
+  assert.deepEqual(
+    readdirSync(dirname(file)).filter((name) => name.endsWith('.new')),
+    [],
+  )
 })
 
 test('a damaged key file is told, without its content, and left alone', (t) => {

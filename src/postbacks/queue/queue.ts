@@ -106,10 +106,11 @@ export async function readDue(pool: Pool, readings: readonly Reading[]): Promise
       arrayOf(readings, (reading) => reading.againSeconds),
     ],
   })
-  return rows.map((row) => claimedOf(row, readings))
+  let before: Claimed | undefined
+  return rows.map((row) => (before = claimedOf(row, readings, before)))
 }
 
-function claimedOf(row: DueRow, readings: readonly Reading[]): Claimed {
+function claimedOf(row: DueRow, readings: readonly Reading[], before: Claimed | undefined): Claimed {
   const [line, place, runAtMicros, deliveryId, createdAtMs, attempts, probes, eventId, method, contentType, url, body, headers] = row // prettier-ignore
   return {
     place,
@@ -120,9 +121,10 @@ function claimedOf(row: DueRow, readings: readonly Reading[]): Claimed {
     attempts: Number(attempts),
     probes: Number(probes),
     eventId,
-    method,
-    url,
-    contentType,
+    // One text for all that say the same: what is read ahead is kept for a while, and the collector carries it around.
+    method: method === 'GET' ? 'GET' : 'POST',
+    url: url === before?.url ? before.url : url,
+    contentType: contentType === before?.contentType ? before.contentType : contentType,
     headers: headers === null ? null : (JSON.parse(headers) as StoredHeaders),
     body,
   }
@@ -348,6 +350,8 @@ const quoted = (text: string): string => `"${text.replace(/["\\]/g, '\\$&')}"`
 export const workerSettings = {
   enable_seqscan: 'off',
   enable_bitmapscan: 'off',
+  // No key is looked up twice by one statement.
+  enable_memoize: 'off',
   plan_cache_mode: 'force_generic_plan',
 } as const
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { checkRequest } from './check-request.ts'
+import { Target } from './target.ts'
 import { createSender } from './send-request.ts'
 import { startReceiver } from '../test-receiver.ts'
 
@@ -59,7 +60,7 @@ test('the sender itself refuses such a request and opens nothing for it', async 
   const sender = createSender({ resolveHost: () => Promise.resolve(['127.0.0.1']) })
   t.after(() => sender.close())
   const exchange = await sender.send({
-    ...{ url: new URL(receiver.url), method: 'GET', body: undefined, timeoutMs: 1_000, allowsPrivate: true },
+    ...{ target: new Target(receiver.url), method: 'GET', body: undefined, timeoutMs: 1_000, allowsPrivate: true },
     headers: { 'x-sub': 'a\r\nx-evil: 1' },
   })
   assert.deepEqual([exchange.error, exchange.errorDetail], ['request_invalid', 'the header x-sub holds a character that HTTP forbids']) // prettier-ignore

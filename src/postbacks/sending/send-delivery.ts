@@ -8,6 +8,7 @@ import type { AttemptError } from '../reasons.ts'
 import { mustNotRepeat } from '../scheduler/promises.ts'
 import { signRequest } from './sign.ts'
 import { signingSecrets } from './signing-secrets.ts'
+import { targetOf } from './target.ts'
 import { openHeaders } from '../messages/stored-headers.ts'
 
 const USER_AGENT = 'Waypost/1 (+postback)'
@@ -50,7 +51,7 @@ function composeRequest(delivery: Claimed, endpoint: PostbackEndpoint, nowMs: nu
   const hasMacrosInBody = body !== undefined && /\{(?:sig|ts)\}/i.test(endpoint.body ?? '')
   const signed = signRequest({ eventId, method, url, body, hasMacrosInBody, secrets, nowMs })
   return {
-    url: signed.url,
+    target: targetOf(endpoint, signed.url),
     method,
     headers: { ...fixedHeaders(contentType, headers), ...signed.headers },
     body: signed.body,
@@ -66,7 +67,7 @@ function composeRequest(delivery: Claimed, endpoint: PostbackEndpoint, nowMs: nu
 /** Makes one try. Never rejects: a message that cannot be composed is a try that failed.
  * @returns what was seen, to be judged once and recorded
  */
-export async function sendDelivery(
+export function sendDelivery(
   sender: Sender,
   delivery: Claimed,
   endpoint: PostbackEndpoint,
@@ -74,9 +75,14 @@ export async function sendDelivery(
 ): Promise<Exchange> {
   try {
     const request = composeRequest(delivery, endpoint, surroundings.nowMs())
-    return hideSecrets(await sender.send(request), endpoint, delivery.headers === null ? null : request.headers)
+    const sent = sender.send(request)
+    // Most have nothing to hide, and need no further turn.
+    if (endpoint.secrets === undefined && delivery.headers === null) return sent
+    const headers = delivery.headers === null ? null : request.headers
+    return sent.then((exchange) => hideSecrets(exchange, endpoint, headers))
   } catch (error) {
-    return unsentExchange('request_invalid', error instanceof Error ? error.message : 'the request cannot be composed')
+    const detail = error instanceof Error ? error.message : 'the request cannot be composed'
+    return Promise.resolve(unsentExchange('request_invalid', detail))
   }
 }
 

@@ -3,13 +3,13 @@ import type { Socket } from 'node:net'
 import type { Agent, Dispatcher } from 'undici'
 import type { PostbackAllow } from '#routing'
 import { allowsHost } from './allow-list.ts'
-import { checkDestination } from './check-destination.ts'
 import { checkRequest } from './check-request.ts'
 import { classifyError } from './classify-error.ts'
 import { createConnections, useConnection, type Connection, type ConnectionOptions } from './connections.ts'
 import type { AttemptResult } from './decide-outcome.ts'
 import { headersForPeople } from './headers-for-people.ts'
 import type { AttemptError } from '../reasons.ts'
+import type { Target } from './target.ts'
 
 /** A longer answer is cut off: a receiver that never stops talking must not hold memory or a slot. What `success` of an endpoint
  * asks of the body is asked of this part.
@@ -17,11 +17,13 @@ import type { AttemptError } from '../reasons.ts'
 export const RESPONSE_BYTES_MAX = 65_536
 /** What is kept of an answer for people to read. */
 export const RESPONSE_HEAD_BYTES = 2_048
+/** A deadline is met so much too late at most. */
+const DEADLINE_STEP_MS = 20
 /** A receiver that never comes to its answer would keep the process at reading its announcements, and everybody else waiting. */
 const INFORMATIONAL_MAX = 16
 
 export type OutgoingRequest = {
-  readonly url: URL
+  readonly target: Target
   readonly method: 'GET' | 'POST'
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | undefined
@@ -76,11 +78,11 @@ export function createSender(options: ConnectionOptions): Sender {
   const underWay = new UnderWay()
   return {
     send: (request) => {
-      const { url, allowsPrivate, allow, viaProxy } = request
+      const { target, allowsPrivate, allow, viaProxy } = request
       const wrong =
-        checkDestination(url, allowsPrivate) ?? (allow && !allowsHost(allow, url) ? 'not_allowed' : undefined)
+        target.wrongFor(allowsPrivate) ?? (allow && !allowsHost(allow, target.url) ? 'not_allowed' : undefined)
       if (wrong !== undefined) return Promise.resolve(unsentExchange('destination_refused', wrong))
-      const invalid = checkRequest(url.pathname + url.search, request.headers)
+      const invalid = checkRequest(target.path, request.headers)
       if (invalid !== undefined) return Promise.resolve(unsentExchange('request_invalid', invalid))
       const isProxied = viaProxy ?? options.proxy !== undefined
       return sendOnce(
@@ -102,15 +104,14 @@ subscribe('undici:client:sendHeaders', (message) => {
 })
 
 function sendOnce(agent: Agent, request: OutgoingRequest, underWay: UnderWay): Promise<Exchange> {
-  const { url, method, headers, body } = request
+  const { target, method, headers, body } = request
   return new Promise((resolve) => {
     const exchange = new Try(request, (seen) => {
       underWay.delete(exchange)
       resolve(seen)
     })
     underWay.add(exchange)
-    const path = url.pathname + url.search
-    agent.dispatch({ origin: url.origin, path, method, headers, body: body ?? null }, exchange)
+    agent.dispatch({ origin: target.origin, path: target.path, method, headers, body: body ?? null }, exchange)
   })
 }
 
@@ -119,10 +120,12 @@ function sendOnce(agent: Agent, request: OutgoingRequest, underWay: UnderWay): P
  */
 class UnderWay {
   readonly #tries: Try[] = []
+  #looking: NodeJS.Timeout | undefined
 
   add(one: Try): void {
     one.place = this.#tries.length
     this.#tries.push(one)
+    this.#looking ??= setInterval(() => this.#endLate(), DEADLINE_STEP_MS)
   }
 
   delete({ place }: Try): void {
@@ -134,6 +137,16 @@ class UnderWay {
 
   interrupt(): void {
     for (const one of [...this.#tries]) one.interrupt()
+  }
+
+  /** One timer for all: one for each would cost more than the deadline is worth, which hardly any of them meets. */
+  #endLate(): void {
+    if (this.#tries.length === 0) {
+      clearInterval(this.#looking)
+      this.#looking = undefined
+    }
+    const now = performance.now()
+    for (const one of this.#tries.filter(({ deadline }) => deadline <= now)) one.expire()
   }
 }
 
@@ -156,7 +169,8 @@ class Try implements Dispatcher.DispatchHandler {
   /** Among those under way. */
   place = 0
   readonly #startedAt = performance.now()
-  readonly #deadline: NodeJS.Timeout
+  /** On performance.now(). */
+  readonly deadline: number
   readonly #settle: (exchange: Exchange) => void
   #isSettled = false
   #controller: Dispatcher.DispatchController | undefined
@@ -180,11 +194,15 @@ class Try implements Dispatcher.DispatchHandler {
     this.#settle = settle
     this.#isOnce = isOnce
     this.#keptMax = isBodyJudged ? RESPONSE_BYTES_MAX : RESPONSE_HEAD_BYTES
-    this.#deadline = setTimeout(() => this.#breakOff('timeout'), timeoutMs)
+    this.deadline = this.#startedAt + timeoutMs
   }
 
   interrupt(): void {
     this.#breakOff('interrupted')
+  }
+
+  expire(): void {
+    this.#breakOff('timeout')
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -242,8 +260,7 @@ class Try implements Dispatcher.DispatchHandler {
   #end(error: AttemptError | undefined, detail: string | undefined): void {
     if (this.#isSettled) return
     this.#isSettled = true
-    clearTimeout(this.#deadline)
-    const body = Buffer.concat(this.#kept)
+    const body = this.#kept.length === 1 ? this.#kept[0]! : Buffer.concat(this.#kept)
     const connection = this.#connection
     const opened = this.#isReused === false ? connection : undefined
     this.#settle({
@@ -261,7 +278,7 @@ class Try implements Dispatcher.DispatchHandler {
       isReused: this.#isReused,
       remoteAddress: connection?.remoteAddress,
       responseHeaders: this.#responseHeaders,
-      responseHead: body.subarray(0, RESPONSE_HEAD_BYTES),
+      responseHead: body.length <= RESPONSE_HEAD_BYTES ? body : body.subarray(0, RESPONSE_HEAD_BYTES),
       responseBytes: this.#bytes,
     })
   }

@@ -75,9 +75,9 @@ export type RequestToSign = {
   readonly nowMs: number
 }
 
-/** What finally goes out. The URL was parsed once; nothing parses it again. */
+/** What finally goes out. */
 export type SignedRequest = {
-  readonly url: URL
+  readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | undefined
 }
@@ -94,7 +94,7 @@ function withSignedQuery(url: string, eventId: string): string {
 }
 
 /** Fills time and signature of one attempt.
- * @throws {TypeError} the URL cannot be parsed or a secret has not the form of parseSecret; both are refused when the
+ * @throws {TypeError} a URL to be signed cannot be parsed, or a secret has not the form of parseSecret; both are refused when the
  * configuration is applied
  */
 export function signRequest(request: RequestToSign): SignedRequest {
@@ -109,7 +109,7 @@ export function signRequest(request: RequestToSign): SignedRequest {
   const isSigUsed = keys.length > 0 && (url.includes(SIG) || isInBody)
   const digits = isSigUsed ? sigDigits(keys, eventId, ts, url, method === 'GET' ? undefined : (emptied ?? '')) : []
   const sig = digits.join(SIG_SEPARATOR)
-  const signed = { url: new URL(url.replaceAll(SIG, sig)), body: isInBody ? body!.replaceAll(SIG, sig) : body }
+  const signed = { url: url.replaceAll(SIG, sig), body: isInBody ? body!.replaceAll(SIG, sig) : body }
   const headers = { 'webhook-id': eventId, 'webhook-timestamp': ts }
   if (keys.length === 0) return { ...signed, headers }
   const signatures =

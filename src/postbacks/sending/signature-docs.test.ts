@@ -32,7 +32,8 @@ const sign = (over: Partial<RequestToSign>) => {
     nowMs: SECONDS * 1_000,
     ...over,
   } as const
-  const { url, headers, body } = signRequest(request)
+  const { headers, body, ...signed } = signRequest(request)
+  const url = new URL(signed.url)
   return { method: request.method, target: url.pathname + url.search, headers, body }
 }
 

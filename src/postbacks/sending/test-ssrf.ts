@@ -6,6 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createRandom, type Random } from '#platform/random'
 import { parseProxy } from './proxy-tunnel.ts'
 import { createHostResolver } from './resolve-host.ts'
+import { Target } from './target.ts'
 import { createSender, type Exchange, type OutgoingRequest, type Sender } from './send-request.ts'
 import { startNameServer, type NameServer } from './test-name-server.ts'
 import { startTestProxy, type TestProxy } from './test-proxy.ts'
@@ -290,7 +291,7 @@ async function openWorld(random: Random): Promise<World> {
       // What the one parser refuses is never sent.
       if (url === null) return undefined
       const [openedBefore, reachedBefore] = [socketsOpened, canary.connections()]
-      const exchange = await by.send({ url, method: 'GET', headers: {}, body: undefined, timeoutMs: TIMEOUT_MS, allowsPrivate: false, ...over }) // prettier-ignore
+      const exchange = await by.send({ target: new Target(url), method: 'GET', headers: {}, body: undefined, timeoutMs: TIMEOUT_MS, allowsPrivate: false, ...over }) // prettier-ignore
       // The client gives a connection back a turn after its answer.
       await nextTurn()
       const seen = { exchange, reachedCanary: canary.connections() - reachedBefore, socketsOpened: socketsOpened - openedBefore } // prettier-ignore

@@ -216,7 +216,7 @@ export class Backlog {
   forget(line: Line, deliveryId: bigint): void {
     this.#characters -= line.known.get(deliveryId) ?? 0
     line.known.delete(deliveryId)
-    const current = this.#lines.get(line.endpointId)
+    const current = line.isClosed ? this.#lines.get(line.endpointId) : line
     if (current?.isReading === true) current.lately.add(deliveryId)
   }
 

@@ -6,9 +6,8 @@ import { createWake } from '#platform/loops'
 
 /** From so many rows on a statement takes no further request. */
 const BATCH_MAX = 500
-/** A group that follows another waits for so many, but no longer than this: many small commits would cost more than they save. */
-const BATCH_WANTED = 256
-const GATHER_MS = 10
+/** A group that follows another waits until it is full, but no longer than this: many small commits would cost more than they save. */
+const GATHER_MS = 30
 /** Statements at once at most: one more begins only when a whole group waits. */
 const WRITERS_MAX = 2
 /** Outcomes in memory at most; from here on nothing new is sent. */
@@ -66,7 +65,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
       await writeBatch(batch)
       unwritten -= batch.length
       options.onSettled(batch)
-      if (pending > 0 && pending < BATCH_WANTED && !isAbandoned) await gathering.wait(GATHER_MS)
+      if (pending > 0 && pending < BATCH_MAX && !isAbandoned) await gathering.wait(GATHER_MS)
     }
     writers -= 1
   }
@@ -75,7 +74,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
       requests.push(completions)
       pending += completions.length
       unwritten += completions.length
-      if (pending >= BATCH_WANTED && pending - completions.length < BATCH_WANTED) gathering.signal()
+      if (pending >= BATCH_MAX && pending - completions.length < BATCH_MAX) gathering.signal()
       if (writers === 0 || (writers < WRITERS_MAX && pending >= BATCH_MAX)) void write()
     },
     isFull: () => unwritten >= PENDING_MAX,

@@ -5,7 +5,7 @@ import type { Gate } from '../gate/gate.ts'
 import { Backlog, countOf, isForMany, requestsOf, ripeAt, type KnownReceiver, type Line, type Look } from './backlog.ts'
 import { countForRequest, isPart, putTogether } from './batches.ts'
 import { Holds } from './holds.ts'
-import { markUnderWay, shardOf } from '../queue/ownership.ts'
+import { markUnderWay, shardOf, SHARDS } from '../queue/ownership.ts'
 import { readDue, type Claimed, type Completion } from '../queue/queue.ts'
 import type { Recorder } from './record-tries.ts'
 import { endsTurn, needsMark } from '../scheduler/promises.ts'
@@ -83,7 +83,7 @@ export class Worker {
   /** They may be marked for this worker and were not sent. */
   readonly #unsureMarks = new Set<bigint>()
   /** How much is under way of each shard. */
-  readonly #heldShards = new Map<number, number>()
+  readonly #heldShards = new Int32Array(SHARDS)
   readonly #leaving = new Set<number>()
   #snapshot: Configured | undefined
   #isSendingSoon = false
@@ -108,7 +108,7 @@ export class Worker {
 
   /** Shards that it was told to leave and that have nothing under way any more. */
   get leftShards(): readonly number[] {
-    return [...this.#leaving].filter((shard) => (this.#heldShards.get(shard) ?? 0) === 0)
+    return [...this.#leaving].filter((shard) => this.#heldShards[shard] === 0)
   }
 
   /** Deliveries whose try has begun and is not on record. */
@@ -534,7 +534,7 @@ export class Worker {
   }
 
   #hold(shard: number, by: 1 | -1): void {
-    this.#heldShards.set(shard, (this.#heldShards.get(shard) ?? 0) + by)
+    this.#heldShards[shard]! += by
   }
 
   /** @returns the line that it was sent for; undefined: it was none of this worker's */
