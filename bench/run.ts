@@ -26,7 +26,7 @@ const { values, positionals } = parseArgs({
     connections: { type: 'string', default: '256' },
     threads: { type: 'string', default: String(readConfig({}).edgeThreads) },
     records: { type: 'string', default: '1000000' },
-    deliveries: { type: 'string', default: '50000' },
+    deliveries: { type: 'string', default: '200000' },
     hanging: { type: 'string', default: '100000' },
     minutes: { type: 'string', default: '10' },
     origins: { type: 'string', default: '1' },

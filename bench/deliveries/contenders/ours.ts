@@ -16,7 +16,7 @@ import { readSnapshot } from '../delivery-database.ts'
 import { startProfile } from './profile.ts'
 import { chunksOf, timed, type Contender, type ContenderInput, type Range } from './contender.ts'
 
-const { deliveryThreads: THREADS } = readConfig({})
+const { deliveryThreads, postbackHostConcurrency } = readConfig({})
 
 const logLines = createLogLines('bench', 'warn')
 
@@ -52,16 +52,8 @@ type Engine = {
 function engineInThreads(databaseUrl: string): Engine {
   const snapshots: RelayedSnapshots = relayedSnapshots(undefined)
   const threads = startDeliveryThreads({
-    ...{
-      databaseUrl,
-      snapshots,
-      logLines,
-      proxy: undefined,
-      isLeaseFenced: true,
-      logLevel: 'warn',
-      threads: THREADS,
-      perHostMax: 64,
-    },
+    ...{ databaseUrl, snapshots, logLines, proxy: undefined, isLeaseFenced: true, logLevel: 'warn' },
+    ...{ threads: deliveryThreads, perHostMax: postbackHostConcurrency },
     secretKeys: { file: join(tmpdir(), `waypost-bench-keys-${process.pid}.json`) },
     onRecorded: ({ delivered, gave_up }) => noteEnds(delivered + gave_up),
   })

@@ -188,15 +188,12 @@ const COMPLETE_PLAIN = {
     ) AS g(delivery_id, place, http_status, first_byte_ms, total_ms, remote_address, response_head, response_bytes, age_ms, try_no, tls_version)
     WHERE r.ctid = g.place AND r.delivery_id = g.delivery_id AND EXISTS (SELECT FROM worker)
     RETURNING g.*, r.created_at, r.endpoint_id, r.attempts
-  ), logged AS (
-    INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, http_status,
-      first_byte_ms, total_ms, remote_address, response_head, response_bytes, worker_id, try_no, is_fenced, tls_version, is_reused)
-    SELECT delivery_id, created_at, endpoint_id, attempts + 1, now() - age_ms * interval '1 ms', 'delivered', http_status,
-      first_byte_ms, total_ms, remote_address, response_head, response_bytes, $1, try_no, false, tls_version, true
-    FROM released
-    RETURNING 1
   )
-  SELECT count(*) AS written FROM logged`,
+  INSERT INTO delivery_attempts (delivery_id, created_at, endpoint_id, attempt_no, attempted_at, outcome, http_status,
+    first_byte_ms, total_ms, remote_address, response_head, response_bytes, worker_id, try_no, is_fenced, tls_version, is_reused)
+  SELECT delivery_id, created_at, endpoint_id, attempts + 1, now() - age_ms * interval '1 ms', 'delivered', http_status,
+    first_byte_ms, total_ms, remote_address, response_head, response_bytes, $1, try_no, false, tls_version, true
+  FROM released`,
 }
 
 export type CompletionOptions = {
@@ -270,7 +267,7 @@ export async function completeTries(
 /** @returns how many are on record */
 async function completePlain(pool: Pool, completions: readonly Completion[], workerId: string): Promise<number> {
   const now = performance.now()
-  const { rows } = await pool.query<{ written: bigint }>({
+  const { rowCount } = await pool.query({
     ...COMPLETE_PLAIN,
     values: [
       workerId,
@@ -287,7 +284,7 @@ async function completePlain(pool: Pool, completions: readonly Completion[], wor
       arrayOf(completions, (item) => item.tlsVersion),
     ],
   })
-  return Number(rows[0]!.written)
+  return rowCount!
 }
 
 async function completeAny(

@@ -22,9 +22,19 @@ export type Breaker =
     }
   | { readonly kind: 'probing'; readonly opens: number; readonly answers: number; readonly isUnderWay: boolean }
 
-/** Tries of the last minute, in slices of ten seconds, the latest last. */
-type Window = { readonly startedAt: number; readonly slices: readonly Slice[] }
+/** Tries of the last minute, in slices of ten seconds. Every try makes a new window, so that the slices that are over, and their
+ * sums, are shared by all of the present slice.
+ */
+type Window = {
+  /** Of the present slice. */
+  readonly startedAt: number
+  readonly tries: number
+  readonly failures: number
+  readonly over: Over
+}
 type Slice = { readonly tries: number; readonly failures: number }
+/** The latest last. */
+type Over = Slice & { readonly slices: readonly Slice[] }
 
 /** What a try says of its receiver. What our own network or proxy did wrong says nothing and is not told. */
 export type Sign = 'answered' | 'failed' | 'timed_out'
@@ -42,8 +52,8 @@ const PROBE_MS_MAX = 600_000
 const PROBE_JITTER = 0.2
 const ANSWERS_TO_CLOSE = 3
 
-const NO_TRIES: Slice = { tries: 0, failures: 0 }
-const emptyWindow = (now: number): Window => ({ startedAt: now, slices: Array<Slice>(SLICES).fill(NO_TRIES) })
+const NOTHING_OVER: Over = { tries: 0, failures: 0, slices: [] }
+const emptyWindow = (now: number): Window => ({ startedAt: now, tries: 0, failures: 0, over: NOTHING_OVER })
 
 export const closedBreaker = (now: number): Breaker => ({
   kind: 'closed',
@@ -104,8 +114,8 @@ function noteWhileClosed(
 ): Breaker {
   const window = countIn(breaker.window, sign, now)
   const timeouts = sign === 'timed_out' ? breaker.timeouts + 1 : 0
-  const total = window.slices.reduce((sum, { tries }) => sum + tries, 0)
-  const failures = window.slices.reduce((sum, one) => sum + one.failures, 0)
+  const total = window.over.tries + window.tries
+  const failures = window.over.failures + window.failures
   if (timeouts >= TIMEOUTS_MAX || (total >= TRIES_MIN && failures >= FAILURE_SHARE * total)) return open(1, now, random)
   return { kind: 'closed', window, timeouts, slowStart: grow(breaker.slowStart, sign) }
 }
@@ -120,16 +130,22 @@ function grow(slowStart: number | undefined, sign: Sign): number | undefined {
 
 function countIn(window: Window, sign: Sign, now: number): Window {
   const passed = Math.max(0, Math.floor((now - window.startedAt) / SLICE_MS))
-  const shifted = passed === 0 ? window : shift(window, passed)
-  const last = shifted.slices.at(-1)!
-  const counted = { tries: last.tries + 1, failures: last.failures + (sign === 'answered' ? 0 : 1) }
-  return { startedAt: shifted.startedAt, slices: [...shifted.slices.slice(0, -1), counted] }
+  const { startedAt, tries, failures, over } = passed === 0 ? window : shift(window, passed)
+  return { startedAt, tries: tries + 1, failures: failures + (sign === 'answered' ? 0 : 1), over }
 }
 
-const shift = ({ startedAt, slices }: Window, passed: number): Window => ({
-  startedAt: startedAt + passed * SLICE_MS,
-  slices: [...slices, ...Array<Slice>(Math.min(passed, SLICES)).fill(NO_TRIES)].slice(-SLICES),
-})
+/** Moves the window on by some slices; what is older than a minute drops out. */
+function shift({ startedAt, tries, failures, over }: Window, passed: number): Window {
+  const empty = Array.from({ length: Math.min(passed, SLICES) - 1 }, () => ({ tries: 0, failures: 0 }))
+  const slices = [...over.slices, { tries, failures }, ...empty].slice(1 - SLICES)
+  const sum = (key: keyof Slice): number => slices.reduce((total, slice) => total + slice[key], 0)
+  return {
+    startedAt: startedAt + passed * SLICE_MS,
+    tries: 0,
+    failures: 0,
+    over: { tries: sum('tries'), failures: sum('failures'), slices },
+  }
+}
 
 function open(opens: number, now: number, random: () => number): Breaker {
   const waitMs = Math.min(PROBE_MS_MIN * 2 ** (opens - 1), PROBE_MS_MAX)
