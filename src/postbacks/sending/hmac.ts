@@ -37,6 +37,7 @@ export function hmacSha256(
   let length = BLOCK_BYTES
   for (const part of parts)
     length += typeof part === 'string' ? scratch.write(part, length) : part.copy(scratch, length)
-  outer.write(hash('sha256', scratch.subarray(0, length), 'latin1'), BLOCK_BYTES, 'latin1')
+  // Node gives out hex without making a Buffer first, which costs less than half.
+  outer.write(hash('sha256', scratch.subarray(0, length), 'hex'), BLOCK_BYTES, 'hex')
   return hash('sha256', outer, encoding)
 }

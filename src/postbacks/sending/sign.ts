@@ -98,25 +98,42 @@ function withSignedQuery(url: string, eventId: string): string {
  * configuration is applied
  */
 export function signRequest(request: RequestToSign): SignedRequest {
-  const { eventId, method, hasMacrosInBody = false } = request
+  const { eventId, method } = request
   const keys = keysOf(request.secrets)
   const ts = String(Math.floor(request.nowMs / 1000))
+  const { url, body, digits } = fillMacros(request, keys, ts)
+  const headers = { 'webhook-id': eventId, 'webhook-timestamp': ts }
+  if (keys.length === 0) return { url, body, headers }
+  const signatures =
+    method === 'GET'
+      ? digits.map((one) => `get1,${one}`)
+      : keys.map((key) => `v1,${hmacSha256(key, webhookContent(eventId, ts, body ?? ''), 'base64')}`)
+  return { url, body, headers: { ...headers, 'webhook-signature': signatures.join(' ') } }
+}
+
+type Filled = Pick<SignedRequest, 'url' | 'body'> & {
+  /** Of `sig`, one for each key; none where it stands nowhere. */
+  readonly digits: readonly string[]
+}
+
+const NO_DIGITS: readonly string[] = []
+
+function fillMacros(request: RequestToSign, keys: readonly SigningKey[], ts: string): Filled {
+  const { eventId, method, hasMacrosInBody = false } = request
   const isSignedGet = method === 'GET' && keys.length > 0
-  const url = (isSignedGet ? withSignedQuery(request.url, eventId) : request.url).replaceAll('{ts}', ts)
+  const template = isSignedGet ? withSignedQuery(request.url, eventId) : request.url
+  // As most that are sent by POST.
+  if (!hasMacrosInBody && !template.includes('{')) return { url: template, body: request.body, digits: NO_DIGITS }
+  const url = template.replaceAll('{ts}', ts)
   const body = hasMacrosInBody ? request.body?.replaceAll('{ts}', ts) : request.body
   const emptied = hasMacrosInBody ? body?.replaceAll(SIG, '') : body
   const isInBody = body !== emptied
   const isSigUsed = keys.length > 0 && (url.includes(SIG) || isInBody)
-  const digits = isSigUsed ? sigDigits(keys, eventId, ts, url, method === 'GET' ? undefined : (emptied ?? '')) : []
+  const digits = isSigUsed
+    ? sigDigits(keys, eventId, ts, url, method === 'GET' ? undefined : (emptied ?? ''))
+    : NO_DIGITS
   const sig = digits.join(SIG_SEPARATOR)
-  const signed = { url: url.replaceAll(SIG, sig), body: isInBody ? body!.replaceAll(SIG, sig) : body }
-  const headers = { 'webhook-id': eventId, 'webhook-timestamp': ts }
-  if (keys.length === 0) return { ...signed, headers }
-  const signatures =
-    method === 'GET'
-      ? digits.map((one) => `get1,${one}`)
-      : keys.map((key) => `v1,${hmacSha256(key, webhookContent(eventId, ts, signed.body ?? ''), 'base64')}`)
-  return { ...signed, headers: { ...headers, 'webhook-signature': signatures.join(' ') } }
+  return { url: url.replaceAll(SIG, sig), body: isInBody ? body!.replaceAll(SIG, sig) : body, digits }
 }
 
 function sigDigits(
