@@ -22,6 +22,9 @@ describe('a breaker opens', () => {
   test('by the failures of the last minute alone', () => {
     assert.equal(after(times(30, 'failed'), closedBreaker(0), 8_000).kind, 'closed')
     assert.equal(after(times(30, 'failed'), closedBreaker(0), 5_000).kind, 'open')
+    const nineInTheFirstSlice = after(times(9, 'failed'))
+    assert.equal(noteSign(nineInTheFirstSlice, 'failed', 59_999, half).kind, 'open')
+    assert.equal(noteSign(nineInTheFirstSlice, 'failed', 60_000, half).kind, 'closed')
   })
 })
 

@@ -105,17 +105,21 @@ const toSearch = (texts: readonly string[]): readonly string[] =>
     .map((text) => Buffer.from(text).toString('latin1'))
     .toSorted((a, b) => b.length - a.length)
 
-/** What was seen of a try without the secrets of its endpoint: receivers repeat in errors and redirects what they were sent.
- * @param headers as they were sent; null: the endpoint has none of its own
+/** Takes the secrets of an endpoint out of what is seen of a try: receivers repeat in errors and redirects what they were sent. Made before
+ * the request goes out, so that nothing can fail once it has.
+ * @param headers as they are sent; null: the endpoint has none of its own
+ * @returns undefined: there is nothing to hide
  */
-export function hideSecrets(
-  exchange: Exchange,
+export function hiderOf(
   { secrets }: Pick<PostbackEndpoint, 'secrets'>,
   headers: Readonly<Record<string, string>> | null,
-): Exchange {
-  if (secrets === undefined && headers === null) return exchange
+): ((exchange: Exchange) => Exchange) | undefined {
+  if (secrets === undefined && headers === null) return undefined
   const forms = toSearch([...(secrets === undefined ? [] : formsOf(secrets)), ...sensitiveValues(headers ?? {})])
-  if (forms.length === 0) return exchange
+  return forms.length === 0 ? undefined : (exchange) => hideAll(exchange, forms)
+}
+
+function hideAll(exchange: Exchange, forms: readonly string[]): Exchange {
   const isCut = exchange.responseBytes > exchange.responseHead.length
   const head = exchange.responseHead.toString('latin1')
   const hidden = hideForms(isCut ? dropBeginning(head, forms) : head, forms)

@@ -1,6 +1,6 @@
 import type { PostbackEndpoint } from '#routing'
 import { decideOutcome } from './decide-outcome.ts'
-import { fillSecrets, hideSecrets } from './fill-secrets.ts'
+import { fillSecrets, hiderOf } from './fill-secrets.ts'
 import type { Claimed, Completion } from '../queue/queue.ts'
 import { unsentExchange, type Exchange, type OutgoingRequest, type Sender } from './send-request.ts'
 import { answerRulesOf, classifyAnswer, type AnswerClass } from './judge-answer.ts'
@@ -75,11 +75,9 @@ export function sendDelivery(
 ): Promise<Exchange> {
   try {
     const request = composeRequest(delivery, endpoint, surroundings.nowMs())
+    const hide = hiderOf(endpoint, delivery.headers === null ? null : request.headers)
     const sent = sender.send(request)
-    // Most have nothing to hide, and need no further turn.
-    if (endpoint.secrets === undefined && delivery.headers === null) return sent
-    const headers = delivery.headers === null ? null : request.headers
-    return sent.then((exchange) => hideSecrets(exchange, endpoint, headers))
+    return hide === undefined ? sent : sent.then(hide)
   } catch (error) {
     const detail = error instanceof Error ? error.message : 'the request cannot be composed'
     return Promise.resolve(unsentExchange('request_invalid', detail))
