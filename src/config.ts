@@ -93,8 +93,8 @@ const EDGE_THREADS_AUTO_MAX = 8
 
 /** Each has connections to PostgreSQL, whose embedded server takes 60 in all. */
 const DELIVERY_THREADS_MAX = 4
-/** Several threads on few processors cost more than they bring: each makes smaller groups of what it reads and writes. On two, one thread
- * and the database fill them.
+/** Two fill two processors, with the database and receivers on them; more would each make smaller groups of what they read and write.
+ * @see docs/adr/2026-11-21-delivery-threads.md
  */
 const automaticDeliveryThreads = (): number => Math.min(availableParallelism(), 2)
 

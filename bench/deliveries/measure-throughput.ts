@@ -23,8 +23,8 @@ const CONCURRENCY: Readonly<Record<ContenderName, number>> = {
   'pg-boss': 256,
 }
 
-/** Delivered before the clock starts: compilers, connections and caches get warm. With a tenth of 100,000 the compiler took its part of
- * what was measured.
+/** Delivered before the clock starts: compilers, connections and caches get warm. After fewer the compiler takes its part of what is
+ * measured.
  */
 const WARM_UP_SHARE = 0.25
 

@@ -1,5 +1,6 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { closeSync, fsyncSync, linkSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { threadId } from 'node:worker_threads'
 import { createSecretKeys, KEY_BYTES, type SecretKeys } from './secret-keys.ts'
 
 /** Keys of the installation in a file that only its owner may read, made at the first start: `{ "keys": ["<base64>", …] }`, the newest
@@ -71,8 +72,8 @@ const replace = (file: string, keys: readonly Buffer[]): void => renameSync(writ
 
 /** On the disk before it is used: secrets whose key was lost in a power cut would be lost with it. */
 function write(file: string, keys: readonly Buffer[]): string {
-  // Threads of one process may make it at the same time too.
-  const draft = `${file}.${randomUUID()}.new`
+  // Threads of one process may write at the same time too.
+  const draft = `${file}.${process.pid}.${threadId}.new`
   const descriptor = openSync(draft, 'w', 0o600)
   writeSync(descriptor, `${JSON.stringify({ keys: keys.map((key) => key.toString('base64')) }, null, 2)}\n`)
   fsyncSync(descriptor)
