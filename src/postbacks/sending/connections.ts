@@ -1,6 +1,6 @@
 import { isIP, Socket, type LookupFunction } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import { Agent, buildConnector } from 'undici'
+import { buildConnector, Client } from 'undici'
 import { allowsAddress } from './allow-list.ts'
 import { isAllowedAddress } from './check-destination.ts'
 import { DestinationRefused, ProxyFailed } from './classify-error.ts'
@@ -11,13 +11,11 @@ import type { ResolveHost } from './resolve-host.ts'
 const CONNECT_TIMEOUT_MS = 10_000
 /** An idle connection is kept this long; most servers close theirs after 5 s or more. */
 const KEEP_ALIVE_MS = 4_000
-/** A connection is pinned to the address that was checked when it opened; after this all are opened, and checked, again. undici's own
- * limit of age would ask the clock for each connection at each request.
- */
+/** A connection is pinned to the address that was checked when it opened; after this it is opened, and checked, again. */
 const CONNECTION_AGE_MS_MAX = 5 * 60_000
 const RESPONSE_HEADER_BYTES_MAX = 16_384
 /** Kinds of connections kept apart: an advertiser with a list of addresses has its own. Beyond, the oldest kind goes. */
-const AGENTS_MAX = 1_000
+const REACHES_MAX = 1_000
 
 /** What is known of a connection since it was opened. Its times belong to the first request on it. */
 export type Connection = {
@@ -49,70 +47,177 @@ export type ConnectionOptions = {
   readonly connectionAgeMsMax?: number | undefined
 }
 
+/** What one request at a time goes over: a client with one connection, which is opened when it is first needed. */
+export type Lane = {
+  readonly client: Client
+  /** The one that is open, or was last; undefined: none ever was. */
+  readonly connection: Connection | undefined
+  /** Counts a request on the connection.
+   * @returns how many it has had, this one included
+   */
+  readonly countRequest: () => number
+}
+
 export type Connections = {
-  readonly agentFor: (reach: Reach) => Agent
+  /** A lane to this origin that nobody uses, the one used last if there are several: so the others can end.
+   * @param now performance.now()
+   */
+  readonly take: (reach: Reach, origin: string, now: number) => Lane
+  /** For the next request.
+   * @param isWhole the answer came to its end; if not, nobody knows what the connection still carries, and it is closed
+   */
+  readonly giveBack: (lane: Lane, isWhole: boolean) => void
   readonly close: () => Promise<void>
 }
 
-/** Connections by reach: a kept connection must never serve an endpoint that may not go where it leads. */
+/** Connections by reach: a kept connection must never serve an endpoint that may not go where it leads. An Agent of undici would do for
+ * this; but a request finds its way through one in three steps, each with its own look-up and its own events.
+ */
 export function createConnections(options: ConnectionOptions): Connections {
-  const agents = new Map<string, AgedAgent>()
+  const reaches = new Map<string, OneReach>()
   const ageMsMax = options.connectionAgeMsMax ?? CONNECTION_AGE_MS_MAX
-  const closing = new Set<Agent>()
-  /** What is under way on it ends first. */
-  const retire = (key: string, { agent }: AgedAgent): void => {
-    agents.delete(key)
-    closing.add(agent)
-    void agent.close().finally(() => closing.delete(agent))
+  const lanes = new Set<KeptLane>()
+  const closing = new Set<Promise<void>>()
+
+  function close(lane: KeptLane): void {
+    if (!lanes.delete(lane)) return
+    lane.leave()
+    const closed = lane.client.destroy().finally(() => closing.delete(closed))
+    closing.add(closed)
   }
-  const open = (key: string, reach: Reach): Agent => {
-    const [oldest] = agents
-    if (agents.size >= AGENTS_MAX && oldest !== undefined) retire(...oldest)
-    const agent = createAgent(options, reach)
-    agents.set(key, { agent, retiresAt: performance.now() + ageMsMax })
-    return agent
+
+  function reachOf(reach: Reach): OneReach {
+    const key = keyOf(reach)
+    const known = reaches.get(key)
+    if (known !== undefined) return known
+    const [oldest] = reaches.keys()
+    if (reaches.size >= REACHES_MAX && oldest !== undefined) forget(oldest)
+    const made = {
+      connect: reach.isProxied ? proxiedConnector(options, reach) : directConnector(options, reach),
+      origins: new Map(),
+    }
+    reaches.set(key, made)
+    return made
   }
+
+  /** What is under way there ends first. */
+  function forget(key: string): void {
+    for (const { idle } of reaches.get(key)!.origins.values()) for (const lane of [...idle]) close(lane)
+    reaches.delete(key)
+  }
+
+  function open(reach: OneReach, origin: string): KeptLane {
+    const lane = new KeptLane(reach, origin, ageMsMax)
+    lanes.add(lane)
+    // Of what is under way the request hears; an idle one was ended by the other side, or after the time that it is kept.
+    lane.client.on('disconnect', () => lane.isIdle && close(lane))
+    return lane
+  }
+
   return {
-    agentFor: (reach) => {
-      const key = keyOf(reach)
-      const known = agents.get(key)
-      if (known !== undefined && performance.now() < known.retiresAt) return known.agent
-      if (known !== undefined) retire(key, known)
-      return open(key, reach)
+    take: (reach, origin, now) => {
+      const known = reachOf(reach)
+      const idle = known.origins.get(origin)?.idle
+      for (let lane = idle?.pop(); lane !== undefined; lane = idle?.pop()) {
+        if (now < lane.retiresAt) return lane
+        close(lane)
+      }
+      return open(known, origin)
+    },
+    giveBack: (lane, isWhole) => {
+      const kept = lane as KeptLane
+      if (isWhole && lanes.has(kept)) kept.rest()
+      else close(kept)
     },
     close: async () => {
-      const all = [...[...agents.values()].map(({ agent }) => agent), ...closing]
-      await Promise.all(all.map((agent) => agent.destroy()))
+      for (const lane of lanes) close(lane)
+      await Promise.all(closing)
     },
   }
 }
 
-type AgedAgent = { readonly agent: Agent; readonly retiresAt: number }
+/** Lanes that lead to the same places. */
+type OneReach = { readonly connect: Connect; readonly origins: Map<string, OneOrigin> }
+
+/** Its lanes, and those of them that nobody uses, the one used last at the end. */
+type OneOrigin = { lanes: number; readonly idle: KeptLane[] }
+
+class KeptLane implements Lane {
+  readonly client: Client
+  connection: Connection | undefined
+  /** On performance.now(). */
+  retiresAt = Number.POSITIVE_INFINITY
+  #requests = 0
+  readonly #reach: OneReach
+  readonly #origin: string
+  readonly #siblings: OneOrigin
+
+  constructor(reach: OneReach, origin: string, ageMsMax: number) {
+    this.#reach = reach
+    this.#origin = origin
+    this.#siblings = reach.origins.get(origin) ?? { lanes: 0, idle: [] }
+    this.#siblings.lanes += 1
+    reach.origins.set(origin, this.#siblings)
+    this.client = new Client(origin, {
+      ...CLIENT_OPTIONS,
+      connect: (target, callback) =>
+        reach.connect(target, (error, opened) => {
+          if (error !== null) return callback(error, null)
+          this.connection = opened.connection
+          this.#requests = 0
+          this.retiresAt = performance.now() + ageMsMax
+          callback(null, opened.socket)
+        }),
+    })
+  }
+
+  get isIdle(): boolean {
+    return this.#siblings.idle.includes(this)
+  }
+
+  rest(): void {
+    this.#siblings.idle.push(this)
+  }
+
+  leave(): void {
+    const place = this.#siblings.idle.indexOf(this)
+    if (place >= 0) this.#siblings.idle.splice(place, 1)
+    this.#siblings.lanes -= 1
+    if (this.#siblings.lanes === 0) this.#reach.origins.delete(this.#origin)
+  }
+
+  countRequest(): number {
+    return (this.#requests += 1)
+  }
+}
+
+const CLIENT_OPTIONS = {
+  allowH2: false,
+  pipelining: 1,
+  keepAliveTimeout: KEEP_ALIVE_MS,
+  maxHeaderSize: RESPONSE_HEADER_BYTES_MAX,
+  // One deadline per attempt covers both.
+  headersTimeout: 0,
+  bodyTimeout: 0,
+} as const
 
 function keyOf({ allowsPrivate, isProxied, addresses }: Reach): string {
   const kind = allowsPrivate ? (isProxied ? 'private proxied' : 'private') : isProxied ? 'public proxied' : 'public'
   return addresses === undefined ? kind : `${kind} ${addresses.join()}`
 }
 
-function createAgent(options: ConnectionOptions, reach: Reach): Agent {
-  return new Agent({
-    connect: reach.isProxied ? proxiedConnector(options, reach) : directConnector(options, reach),
-    allowH2: false,
-    pipelining: 1,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    maxHeaderSize: RESPONSE_HEADER_BYTES_MAX,
-    // One deadline per attempt covers both.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-  })
-}
-
 const connectorOptions = { allowH2: false, timeout: CONNECT_TIMEOUT_MS, minVersion: 'TLSv1.2' } as const
+
+type Opened = { readonly socket: Socket; readonly connection: Connection }
+type Connect = (
+  target: buildConnector.Options,
+  callback: (...result: [error: Error, opened: null] | [error: null, opened: Opened]) => void,
+) => void
 
 /** Opens connections to checked addresses only. The addresses that were checked are those that are connected to, so a name
  * server that answers differently a moment later gains nothing; the socket's own address is checked once more.
  */
-function directConnector({ resolveHost }: ConnectionOptions, reach: Reach): buildConnector.connector {
+function directConnector({ resolveHost }: ConnectionOptions, reach: Reach): Connect {
   const connect = buildConnector({ ...connectorOptions, lookup: checkedLookup(resolveHost, reach) })
   return (target, callback) => {
     const times: Times = { startedAt: performance.now(), resolvedAt: undefined, connectedAt: undefined }
@@ -123,8 +228,7 @@ function directConnector({ resolveHost }: ConnectionOptions, reach: Reach): buil
         socket.destroy()
         return callback(new DestinationRefused(remoteAddress), null)
       }
-      remember(socket, remoteAddress, times)
-      callback(null, socket)
+      callback(null, { socket, connection: describe(socket, remoteAddress, times) })
     })
     if (!(opening instanceof Socket)) return
     opening.once('lookup', () => (times.resolvedAt = performance.now()))
@@ -134,7 +238,7 @@ function directConnector({ resolveHost }: ConnectionOptions, reach: Reach): buil
 }
 
 /** The name is resolved and checked here and the proxy is told an address, so that it has no say in where that leads. */
-function proxiedConnector({ resolveHost, proxy }: ConnectionOptions, reach: Reach): buildConnector.connector {
+function proxiedConnector({ resolveHost, proxy }: ConnectionOptions, reach: Reach): Connect {
   const secure = buildConnector(connectorOptions)
   const openTo = async (target: buildConnector.Options, times: Times): Promise<readonly [Socket, string]> => {
     if (proxy === undefined) throw new ProxyFailed('no proxy is configured')
@@ -152,14 +256,11 @@ function proxiedConnector({ resolveHost, proxy }: ConnectionOptions, reach: Reac
     const times: Times = { startedAt: performance.now(), resolvedAt: undefined, connectedAt: undefined }
     openTo(target, times).then(
       ([tunnel, address]) => {
-        if (target.protocol !== 'https:') {
-          remember(tunnel, address, times)
-          return callback(null, tunnel)
-        }
+        const give = (socket: Socket): void => callback(null, { socket, connection: describe(socket, address, times) })
+        if (target.protocol !== 'https:') return give(tunnel)
         secure({ ...target, httpSocket: tunnel }, (...[error, socket]) => {
           if (error !== null) return callback(error, null)
-          remember(socket, address, times)
-          callback(null, socket)
+          give(socket)
         })
       },
       (error: Error) => callback(error, null),
@@ -200,32 +301,18 @@ function checkedLookup(resolveHost: ResolveHost, reach: Reach): LookupFunction {
 /** On performance.now(). */
 type Times = { readonly startedAt: number; resolvedAt: number | undefined; connectedAt: number | undefined }
 
-/** A connection and how many requests went over it. */
-type Kept = { readonly connection: Connection; requests: number }
-const keptOf = new WeakMap<Socket, Kept>()
-
 /** Once for each connection, so that a request on a kept one costs no measuring. */
-function remember(socket: Socket, remoteAddress: string, times: Times): void {
+function describe(socket: Socket, remoteAddress: string, times: Times): Connection {
   const { startedAt, resolvedAt, connectedAt } = times
   const isTls = socket instanceof TLSSocket
-  const connection: Connection = {
+  return {
     remoteAddress,
     dnsMs: msBetween(startedAt, resolvedAt),
     connectMs: msBetween(resolvedAt ?? startedAt, connectedAt),
     tlsMs: isTls && connectedAt !== undefined ? msBetween(connectedAt, performance.now()) : undefined,
     tlsVersion: isTls ? (socket.getProtocol() ?? undefined) : undefined,
   }
-  keptOf.set(socket, { connection, requests: 0 })
 }
 
 const msBetween = (from: number, to: number | undefined): number | undefined =>
   to === undefined ? undefined : Math.round(to - from)
-
-/** Counts a request on a connection.
- * @returns the connection, with how many requests it has had, this one included; undefined: the socket is none of ours
- */
-export function useConnection(socket: Socket): Readonly<Kept> | undefined {
-  const kept = keptOf.get(socket)
-  if (kept !== undefined) kept.requests += 1
-  return kept
-}

@@ -1,11 +1,9 @@
-import { subscribe } from 'node:diagnostics_channel'
-import type { Socket } from 'node:net'
-import type { Agent, Dispatcher } from 'undici'
+import type { Dispatcher } from 'undici'
 import type { PostbackAllow } from '#routing'
 import { allowsHost } from './allow-list.ts'
 import { checkRequest } from './check-request.ts'
 import { classifyError } from './classify-error.ts'
-import { createConnections, useConnection, type Connection, type ConnectionOptions } from './connections.ts'
+import { createConnections, type Connection, type ConnectionOptions, type Lane } from './connections.ts'
 import type { AttemptResult } from './decide-outcome.ts'
 import { headersForPeople } from './headers-for-people.ts'
 import type { AttemptError } from '../reasons.ts'
@@ -85,34 +83,22 @@ export function createSender(options: ConnectionOptions): Sender {
       const invalid = checkRequest(target.path, request.headers)
       if (invalid !== undefined) return Promise.resolve(unsentExchange('request_invalid', invalid))
       const isProxied = viaProxy ?? options.proxy !== undefined
-      return sendOnce(
-        connections.agentFor({ allowsPrivate, addresses: allow?.addresses, isProxied }),
-        request,
-        underWay,
-      )
+      const reach = { allowsPrivate, addresses: allow?.addresses, isProxied }
+      return new Promise((resolve) => {
+        const lane = connections.take(reach, target.origin, performance.now())
+        const one = new Try(request, lane, (seen, isWhole) => {
+          underWay.delete(one)
+          connections.giveBack(lane, isWhole)
+          resolve(seen)
+        })
+        underWay.add(one)
+        const { method, headers, body = null } = request
+        lane.client.dispatch({ path: target.path, method, headers, body }, one)
+      })
     },
     interrupt: () => underWay.interrupt(),
     close: connections.close,
   }
-}
-
-/** undici writes a request's head right after onRequestStart, in the same turn: whoever started last hears on which socket. */
-let onHeadWritten: ((socket: Socket) => void) | undefined
-subscribe('undici:client:sendHeaders', (message) => {
-  onHeadWritten?.((message as { socket: Socket }).socket)
-  onHeadWritten = undefined
-})
-
-function sendOnce(agent: Agent, request: OutgoingRequest, underWay: UnderWay): Promise<Exchange> {
-  const { target, method, headers, body } = request
-  return new Promise((resolve) => {
-    const exchange = new Try(request, (seen) => {
-      underWay.delete(exchange)
-      resolve(seen)
-    })
-    underWay.add(exchange)
-    agent.dispatch({ origin: target.origin, path: target.path, method, headers, body: body ?? null }, exchange)
-  })
 }
 
 /** Requests under way. In a Set the table of every moment is kept by the one before it (V8 lets iterators go on from an old table to the
@@ -171,7 +157,8 @@ class Try implements Dispatcher.DispatchHandler {
   readonly #startedAt = performance.now()
   /** On performance.now(). */
   readonly deadline: number
-  readonly #settle: (exchange: Exchange) => void
+  readonly #lane: Lane
+  readonly #settle: (exchange: Exchange, isWhole: boolean) => void
   #isSettled = false
   #controller: Dispatcher.DispatchController | undefined
   #status: number | undefined
@@ -189,8 +176,10 @@ class Try implements Dispatcher.DispatchHandler {
 
   constructor(
     { timeoutMs, isBodyJudged = false, isOnce = false }: OutgoingRequest,
-    settle: (exchange: Exchange) => void,
+    lane: Lane,
+    settle: (exchange: Exchange, isWhole: boolean) => void,
   ) {
+    this.#lane = lane
     this.#settle = settle
     this.#isOnce = isOnce
     this.#keptMax = isBodyJudged ? RESPONSE_BYTES_MAX : RESPONSE_HEAD_BYTES
@@ -210,13 +199,8 @@ class Try implements Dispatcher.DispatchHandler {
     if (this.#isSettled) return controller.abort(new Error('deadline'))
     if (this.#isOnce && this.#controller !== undefined) return controller.abort(new Error('sent before'))
     this.#controller = controller
-    onHeadWritten = (socket) => this.#noteConnection(socket)
-  }
-
-  #noteConnection(socket: Socket): void {
-    const used = useConnection(socket)
-    this.#connection = used?.connection
-    this.#isReused = used && used.requests > 1
+    this.#connection = this.#lane.connection
+    this.#isReused = this.#lane.countRequest() > 1
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, unknown>): void {
@@ -263,7 +247,7 @@ class Try implements Dispatcher.DispatchHandler {
     const body = this.#kept.length === 1 ? this.#kept[0]! : Buffer.concat(this.#kept)
     const connection = this.#connection
     const opened = this.#isReused === false ? connection : undefined
-    this.#settle({
+    const seen: Exchange = {
       result: this.#result(error, body),
       wasSent: this.#controller !== undefined,
       status: this.#status,
@@ -280,7 +264,8 @@ class Try implements Dispatcher.DispatchHandler {
       responseHeaders: this.#responseHeaders,
       responseHead: body.length <= RESPONSE_HEAD_BYTES ? body : body.subarray(0, RESPONSE_HEAD_BYTES),
       responseBytes: this.#bytes,
-    })
+    }
+    this.#settle(seen, error === undefined)
   }
 
   /** A status once received counts, whatever happens to the rest: the receiver has taken the message, or said that it has not. */
