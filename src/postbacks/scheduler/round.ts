@@ -26,13 +26,18 @@ export class Round<T extends object> {
     this.#items.push(item)
   }
 
-  delete(item: T): void {
+  /** @returns whether it was there */
+  delete(item: T): boolean {
     const place = this.#places.get(item)
-    if (place === undefined) return
+    if (place === undefined) return false
     this.#places.delete(item)
     this.#items[place - this.#gone] = undefined
     while (this.#head < this.#items.length && this.#items[this.#head] === undefined) this.#head += 1
-    if (this.#head < GONE_MAX || this.#head * 2 < this.#items.length) return
+    if (this.#head >= GONE_MAX && this.#head * 2 >= this.#items.length) this.#forgetGone()
+    return true
+  }
+
+  #forgetGone(): void {
     this.#items = this.#items.slice(this.#head)
     this.#gone += this.#head
     this.#head = 0

@@ -66,16 +66,14 @@ export class Scheduler {
     this.#options = options
   }
 
-  get isFull(): boolean {
-    return this.#occupied >= this.#options.slots
+  /** How many more may be under way. */
+  get free(): number {
+    return this.#options.slots - this.#occupied
   }
 
-  /** How many more may be under way to a host. */
+  /** How many more may be under way to a host, as far as it alone is concerned. */
   roomOn(host: string): number {
-    return Math.min(
-      this.#options.perHostMax - (this.#runningOnHost.get(host) ?? 0),
-      this.#options.slots - this.#occupied,
-    )
+    return this.#options.perHostMax - (this.#runningOnHost.get(host) ?? 0)
   }
 
   breakerOf(endpointId: string): Breaker | undefined {
@@ -165,7 +163,7 @@ export class Scheduler {
 
   #room(): Room {
     return {
-      free: this.#options.slots - this.#occupied,
+      free: this.free,
       slow: Math.max(1, Math.floor(this.#options.slots * SHARE_MAX)) - this.#slow,
       givenToHosts: new Map(),
     }

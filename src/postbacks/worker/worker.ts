@@ -10,7 +10,7 @@ import { readDue, type Claimed, type Completion } from '../queue/queue.ts'
 import type { Recorder } from './record-tries.ts'
 import { endsTurn, needsMark } from '../scheduler/promises.ts'
 import type { Rate } from '../scheduler/rate.ts'
-import { Round } from '../scheduler/round.ts'
+import { RunQueue } from '../scheduler/run-queue.ts'
 import { Scheduler, type Ending } from '../scheduler/scheduler.ts'
 import { signOf } from '../scheduler/sign-of.ts'
 import { judgeTogether, judgeTry, sendDelivery, type Surroundings } from '../sending/send-delivery.ts'
@@ -69,8 +69,8 @@ export class Worker {
   readonly #holds: Holds
   /** Lines that are being read and must be read anew, because what is paused has changed meanwhile. */
   readonly #stale = new Set<Line>()
-  /** Lines with something to send by host, those served last at the end of each. */
-  readonly #hosts = new Map<string, Round<Line>>()
+  /** Lines with something to send. */
+  readonly #queue = new RunQueue<Line>((host) => this.#scheduler.roomOn(host))
   /** Lines with something to send that were not given anything: the gate, a breaker, a rate or a limit of their own stands in the way. */
   readonly #aside = new Set<Line>()
   /** How much the gate lets through to those that it limits, as it said last. */
@@ -314,7 +314,7 @@ export class Worker {
       const shard = shardOf(receiver.endpointId)
       const line = this.#backlog.open(receiver, shard, this.#suspectTo.get(shard)!)
       if (hostBefore === undefined || hostBefore === receiver.host) continue
-      this.#hosts.get(hostBefore)?.delete(line)
+      this.#queue.delete(line)
       if (countOf(line) > 0) this.#enlist(line)
     }
     this.#sendSoon()
@@ -329,16 +329,13 @@ export class Worker {
     this.#backlog.close(line)
     this.#turns.close(line.endpointId)
     this.#holds.close(line.endpointId)
-    this.#hosts.get(line.host)?.delete(line)
+    this.#queue.delete(line)
     this.#aside.delete(line)
   }
 
   #enlist(line: Line): void {
-    const { host } = line
-    const lines = this.#hosts.get(host) ?? new Round<Line>()
     this.#aside.delete(line)
-    this.#hosts.set(host, lines)
-    lines.add(line)
+    this.#queue.add(line, line.host)
   }
 
   /** After everything else that happens in this turn: what ended together makes room together. */
@@ -353,7 +350,7 @@ export class Worker {
     const asked = new Set<Line>()
     this.#opensAt = Number.POSITIVE_INFINITY
     let nextAt: number | undefined
-    while (!this.#isStopping && !this.#scheduler.isFull && !this.#options.recorder.isFull()) {
+    while (!this.#isStopping && this.#scheduler.free > 0 && !this.#options.recorder.isFull()) {
       const candidates = this.#nextCandidates(asked)
       if (candidates.length === 0) break
       const plan = this.#scheduler.plan(candidates, performance.now(), this.#countOf)
@@ -367,22 +364,19 @@ export class Worker {
     this.#askToRead()
   }
 
-  /** From each host as many as it has room for. */
+  /** As many as there is room for. */
   #nextCandidates(asked: Set<Line>): readonly Line[] {
     const candidates: Line[] = []
-    for (const [host, lines] of this.#hosts) {
-      if (lines.size === 0) this.#hosts.delete(host)
-      let room = this.#scheduler.roomOn(host)
-      while (room > 0 && candidates.length < CANDIDATES_MAX) {
-        const line = lines.first()
-        if (line === undefined || asked.has(line)) break
-        asked.add(line)
-        lines.delete(line)
-        if (countOf(line) === 0 || !this.#isRipe(line) || !this.#isAdmitted(line)) continue
-        lines.add(line)
+    const most = Math.min(CANDIDATES_MAX, this.#scheduler.free)
+    this.#queue.begin()
+    while (candidates.length < most) {
+      const line = this.#queue.first()
+      if (line === undefined || asked.has(line)) break
+      asked.add(line)
+      if (countOf(line) > 0 && this.#isRipe(line) && this.#isAdmitted(line)) {
+        this.#queue.choose(line)
         candidates.push(line)
-        room -= 1
-      }
+      } else this.#queue.delete(line)
     }
     return candidates
   }
@@ -418,7 +412,7 @@ export class Worker {
   }
 
   #setAside(line: Line): void {
-    this.#hosts.get(line.host)?.delete(line)
+    this.#queue.delete(line)
     this.#aside.add(line)
   }
 
@@ -528,6 +522,7 @@ export class Worker {
       performance.now(),
       this.#options.surroundings.random,
     )
+    this.#queue.freed(host)
     if (this.#aside.has(line)) this.#enlist(line)
     if ((ending.tookMs ?? 0) > SLOW_MS && this.#aside.size > 0) this.#enlistAside()
     else this.#sendSoon()
