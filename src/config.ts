@@ -137,7 +137,7 @@ export const environmentVariables = {
     purpose: 'where a file of [exchange rates](costs.md#exchange-rates) is fetched once a day; not set: nowhere',
     otherwise: '',
   },
-  DATABASE_URL: { purpose: 'PostgreSQL to use instead of the embedded one', otherwise: '' },
+  DATABASE_URL: { purpose: 'PostgreSQL 17 or newer to use instead of the embedded one', otherwise: '' },
   CLICKHOUSE_URL: { purpose: 'ClickHouse to use instead of the embedded one', otherwise: '' },
   SUB2_ALLOWED_KEYS: {
     purpose: 'keys that sub2 of an event may use, comma-separated',

@@ -2,6 +2,8 @@ import { chmodSync, existsSync, readFileSync, statSync, symlinkSync } from 'node
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 
+import { POSTGRES_MAJOR_MIN } from './server-version.ts'
+
 /** Programs of the PostgreSQL package for this machine, absolute paths. */
 export type Binaries = { readonly postgres: string; readonly initdb: string; readonly major: string }
 
@@ -27,7 +29,7 @@ function packageFolder(name: string): string {
   } catch (cause) {
     throw new Error(
       `There is no embedded PostgreSQL for this machine (${name} is not installed). ` +
-        'Set DATABASE_URL to a PostgreSQL server of your own, version 16 or newer.',
+        `Set DATABASE_URL to a PostgreSQL server of your own, version ${POSTGRES_MAJOR_MIN} or newer.`,
       { cause },
     )
   }

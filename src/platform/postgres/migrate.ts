@@ -3,6 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 
 import { inTransaction } from './transaction.ts'
 import type { Pool } from './pool.ts'
+import { checkServerVersion } from './server-version.ts'
 
 const MIGRATIONS = new URL('../../../migrations/postgres/', import.meta.url)
 const MIGRATION_NAME = /^\d{3}_[a-z0-9_]+\.sql$/
@@ -18,10 +19,14 @@ const CREATE_TABLE = `
 
 /** Applies the files migrations/postgres/NNN_*.sql that were not applied yet, all of them in one transaction.
  * @returns the names applied, in order; empty when the schema was up to date
- * @throws {Error} a file was changed after it was applied, or PostgreSQL refused a statement; nothing is applied then
+ * @throws {Error} the server is too old; a file was changed after it was applied, or PostgreSQL refused a statement; nothing is applied then
  */
 export async function migratePostgres(pool: Pool): Promise<readonly string[]> {
   return inTransaction(pool, async (tx) => {
+    const { rows: versions } = await tx.query<{ number: number }>(
+      `SELECT current_setting('server_version_num')::int AS number`,
+    )
+    checkServerVersion(versions[0]!.number)
     await tx.query('SET LOCAL statement_timeout = 0')
     await tx.query('SELECT pg_advisory_xact_lock($1)', [ADVISORY_LOCK])
     await tx.query(CREATE_TABLE)
