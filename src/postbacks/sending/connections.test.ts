@@ -116,6 +116,26 @@ test('who may reach other addresses does not share connections', async (t) => {
   assert.deepEqual(receiver.cameOver, [1, 2])
 })
 
+test('of more than a thousand kinds of connections the oldest goes', async (t) => {
+  const receiver = await startReceiver(t, (_, response) => response.end('ok'))
+  const { sender } = openSender(t)
+  const target = new Target(receiver.origin)
+  const request = { target, method: 'POST', headers: {}, body: '{}', timeoutMs: 5_000, viaProxy: false } as const
+  const post = (kind: number): Promise<Exchange> => {
+    const addresses = ['127.0.0.0/8', `10.0.${kind >> 8}.${kind & 255}/32`]
+    return sender.send({ ...request, allowsPrivate: true, allow: { addresses } })
+  }
+  // No more at once than the receiver's backlog takes.
+  for (let kind = 0; kind < 1_000; kind += 200)
+    await Promise.all(Array.from({ length: 200 }, (_, index) => post(kind + index)))
+  const [first, second] = receiver.open
+  assert.equal(receiver.open.size, 1_000)
+  await post(1_000)
+  await delay(50)
+  assert.ok(!receiver.open.has(first!), 'the oldest is closed')
+  assert.ok(receiver.open.has(second!), 'the next is kept')
+})
+
 test('a sender that is closed leaves nothing open', async (t) => {
   const receiver = await startReceiver(t, (request, response) => {
     if (request.url === '/slow') return
