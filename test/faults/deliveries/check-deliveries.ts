@@ -154,32 +154,31 @@ function checkArrivals(deliveries: readonly Delivery[], input: CheckInput, notes
       if (http_status !== null) place.answered += 1
     }
   }
-  const killed = new Set(input.lives.filter((life) => life.fate() === 'killed').map(({ address }) => address))
+  const killedAt = new Map(input.lives.map((life) => [life.address, life.killedAt()]))
+  const lastAnswers = new Map(input.arrivals.map((arrival) => [`${arrival.address} ${keyOf(arrival)}`, arrival.answeredAt])) // prettier-ignore
   const cutOff = new Map<string, number>()
+  const underWay = new Map<string, number>()
   for (const { key, address, arrived, logged, answered } of balance.values()) {
     notes.when(answered > arrived, 'an answer is on record that nobody gave', key)
     const unlogged = arrived - logged
     if (unlogged <= 0) continue
-    if (!killed.has(address)) notes.add('arrived without a row of its try, though its sender lived', key)
+    const diedAt = killedAt.get(address) ?? Infinity
+    if (diedAt === Infinity) notes.add('arrived without a row of its try, though its sender lived', key)
     else if (unlogged > 1) notes.add('arrived twice from one life without a row of the first', key)
-    else cutOff.set(address, (cutOff.get(address) ?? 0) + 1)
+    else {
+      const waitedMs = diedAt - (lastAnswers.get(`${address} ${key}`) ?? Infinity)
+      notes.when(waitedMs > UNWRITTEN_MS, 'answered long before a kill and never on record', `${key}: ${Math.round(waitedMs)} ms`) // prettier-ignore
+      if (waitedMs <= 0) underWay.set(address, (underWay.get(address) ?? 0) + 1)
+      cutOff.set(address, (cutOff.get(address) ?? 0) + 1)
+    }
   }
-  for (const [address, count] of cutOff) {
-    const most = SLOTS + arrivedLast(input.arrivals, address)
-    notes.when(count > most, 'more was cut off by a kill than can be under way', `${count} of ${most} at ${address}`)
-  }
+  for (const [address, count] of underWay)
+    notes.when(count > SLOTS, 'more was cut off by a kill than can be under way', `${count} at ${address}`)
   return cutOff
 }
 
-/** Outcomes gather so long before they are written, and the write takes a moment: their slots are others' by then. */
-const UNWRITTEN_MS = 50
-
-/** How many came from a life in its last moments. */
-function arrivedLast(arrivals: CheckInput['arrivals'], address: string): number {
-  const times = [...arrivals].filter((arrival) => arrival.address === address).map(({ at }) => at)
-  const last = times.reduce((latest, at) => Math.max(latest, at), 0)
-  return times.filter((at) => at > last - UNWRITTEN_MS).length
-}
+/** Outcomes gather up to 30 ms before they are written; with a machine that stands still for a moment, no answer waits longer. */
+const UNWRITTEN_MS = 1_000
 
 const EXAMPLES_MAX = 3
 

@@ -4,6 +4,7 @@ import { closeSync, fdatasync, openSync, writeSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
+import { epochMs } from './latencies.ts'
 
 /** A request as it came in; kept in memory and, before it is answered, on the disk. */
 export type Arrival = {
@@ -17,6 +18,8 @@ export type Arrival = {
   readonly isSigned: boolean
   /** Undefined while it is not answered. */
   status: number | undefined
+  /** When it was answered, as `at`; undefined: not yet. */
+  answeredAt: number | undefined
 }
 
 export type Answer = { readonly status: number; readonly delayMs?: number }
@@ -55,6 +58,7 @@ export async function startJournalReceiver(options: ReceiverOptions): Promise<Jo
     const answer = await options.answer(arrival, nth)
     if (answer.delayMs !== undefined) await new Promise((done) => setTimeout(done, answer.delayMs))
     arrival.status = answer.status
+    arrival.answeredAt = epochMs()
     return answer
   }
   const listenAt = async (address: string, port: number): Promise<number> => {
@@ -89,8 +93,6 @@ export async function startJournalReceiver(options: ReceiverOptions): Promise<Jo
   }
 }
 
-const nowMs = (): number => performance.timeOrigin + performance.now()
-
 function arrivalOf(request: IncomingMessage, body: Buffer, key: Buffer): Arrival {
   const message = JSON.parse(body.toString()) as { readonly txid: string }
   return {
@@ -98,9 +100,10 @@ function arrivalOf(request: IncomingMessage, body: Buffer, key: Buffer): Arrival
     webhookId: String(request.headers['webhook-id']),
     txid: message.txid,
     address: request.socket.localAddress ?? '',
-    at: nowMs(),
+    at: epochMs(),
     isSigned: isSigned(request, body, key),
     status: undefined,
+    answeredAt: undefined,
   }
 }
 

@@ -11,6 +11,7 @@ const arrival = (txid: string, at: number, endpointId = 'one'): Arrival => ({
   address: '',
   isSigned: true,
   status: 204,
+  answeredAt: undefined,
 })
 
 test('counts from the commit to the first arrival at the endpoints asked for', () => {

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { childEnvironment } from '#config'
+import { epochMs } from './latencies.ts'
 import type { WorkerInput, WorkerReport } from './worker-process.ts'
 
 /** One life of a worker process: a new start is a new one, with an address of its own. */
@@ -11,6 +12,8 @@ export type WorkerLife = {
   readonly address: string
   readonly pid: number
   readonly fate: () => 'running' | 'killed' | 'stopped'
+  /** When it was killed, milliseconds since the epoch; Infinity: it was not. */
+  readonly killedAt: () => number
   /** Resolves when it delivers. */
   readonly ready: Promise<void>
   readonly report: () => Promise<WorkerReport>
@@ -48,16 +51,22 @@ export function startWorkerLife({ input, logDir, module, preload, env = {} }: St
   })
   closeSync(log)
   let fate: 'running' | 'killed' | 'stopped' = 'running'
+  let killedAt = Number.POSITIVE_INFINITY
+  const noteKilled = (): void => {
+    fate = 'killed'
+    killedAt = epochMs()
+  }
   const gone = once(child, 'exit')
   const ask = askingOf(child)
   return {
     address: input.address,
     pid: child.pid!,
     fate: () => fate,
+    killedAt: () => killedAt,
     ready: ask.ready,
     report: () => withDeadline(ask('report'), ANSWER_MS_MAX, `the worker at ${input.address} did not answer`),
     kill: async () => {
-      fate = 'killed'
+      noteKilled()
       child.kill('SIGKILL')
       await gone
     },
@@ -71,7 +80,7 @@ export function startWorkerLife({ input, logDir, module, preload, env = {} }: St
         fate = 'stopped'
         return report
       } catch (error) {
-        fate = 'killed'
+        noteKilled()
         child.kill('SIGKILL')
         throw error
       } finally {
