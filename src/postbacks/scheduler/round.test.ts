@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { createRandom } from '#platform/random'
 import { Round } from './round.ts'
 
 type Item = { readonly name: number }
@@ -7,11 +8,8 @@ type Item = { readonly name: number }
 test('whatever is added and taken out, it goes as with a Set', () => {
   const seed = Math.floor(Math.random() * 1_000_000)
   console.log(`seed ${seed}`)
-  let state = seed
-  const random = (below: number): number => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor((state / 2 ** 32) * below)
-  }
+  const next = createRandom(seed)
+  const random = (below: number): number => Math.floor(next() * below)
   const items: readonly Item[] = Array.from({ length: 700 }, (_, name) => ({ name }))
   const round = new Round<Item>()
   const set = new Set<Item>()

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { createRandom } from '#platform/random'
 import { RunQueue } from './run-queue.ts'
 
 type Item = { readonly name: string; readonly host: string }
@@ -69,11 +70,8 @@ test('who was chosen and could not begin leaves its place to others on its host'
 test('whatever comes, goes, begins and ends: no host has more than its room, and none with room is passed over', () => {
   const seed = Math.floor(Math.random() * 1_000_000)
   console.log(`seed ${seed}`)
-  let state = seed
-  const random = (below: number): number => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor((state / 2 ** 32) * below)
-  }
+  const next = createRandom(seed)
+  const random = (below: number): number => Math.floor(next() * below)
   const perHostMax = 3
   const hosts = Array.from({ length: 8 }, (_, index) => `host${index}`)
   const items = hosts.flatMap((host, index) => itemsOn(`${host}-`, 1 + index * 3).map((item) => ({ ...item, host })))
