@@ -17,7 +17,7 @@ export async function describeResults(
   sites: DemoSites,
   traffic: Traffic,
 ): Promise<DemoResults> {
-  const isSettled = await untilSettled(installation, sites, traffic)
+  const missing = await untilSettled(installation, sites, traffic)
   const byOffer = await installation.ask<Report>(
     `${REPORT}&group_by=offer_id,affiliate_id&metrics=clicks,uniques,leads,sales,cr,epc,revenue,payout,profit`,
   )
@@ -34,37 +34,71 @@ export async function describeResults(
     ...(clickId === undefined ? [] : await explainClick(installation, clickId)),
     ...(await describeInbound(installation)),
     `\nPostbacks to partners: ${received} arrived, ${verified} of ${received} signatures verified, ${turned_away} were asked to come again and did.`,
-    ...(isSettled ? [] : ['\nNot everything had arrived after half a minute: see `npm run waypost -- doctor`.']),
+    ...(missing === undefined ? [] : [`\n${missing} See \`npm run waypost -- doctor\`.`]),
     `\nTry it yourself (the key is ${installation.keyPlace}; the API is described at ${installation.apiUrl}/openapi.json):`,
     `  curl -H "Authorization: Bearer $KEY" "${installation.apiUrl}${REPORT}&group_by=country,device_type"`,
     ...(clickId === undefined
       ? []
       : [`  curl -H "Authorization: Bearer $KEY" "${installation.apiUrl}/v1/clicks/${clickId}"`]),
   ]
-  return { text: text.join('\n'), isRight: isSettled && received === verified && received > 0 }
+  return { text: text.join('\n'), isRight: missing === undefined && received === verified && received > 0 }
 }
 
 const REPORT = '/v1/reports?advertiser_id=demo-lumen'
 const SETTLED_MS_MAX = 30_000
 const LOOK_EVERY_MS = 250
+/** Those that were turned away come again after five seconds. */
+const QUIET_MS = 6_500
 
-/** Waits until the reports show every click that was answered and partners have got what waits for them. */
-async function untilSettled({ ask }: RunningInstallation, sites: DemoSites, traffic: Traffic): Promise<boolean> {
-  const deadline = performance.now() + SETTLED_MS_MAX
+/** Waits until the reports show every click that was answered and partners have got what waits for them.
+ * @returns what is missing still when the time is over, in a sentence
+ */
+async function untilSettled(
+  { ask }: RunningInstallation,
+  sites: DemoSites,
+  traffic: Traffic,
+): Promise<string | undefined> {
+  const startedAt = performance.now()
   const { redirected_to_offer: clicks } = traffic.counts()
   let receivedBefore = -1
-  let stillLooks = 0
-  while (performance.now() < deadline) {
+  let changedAt = startedAt
+  for (;;) {
     const { totals } = await ask<Report>(`${REPORT}&metrics=clicks`)
     const { received } = sites.counts()
-    stillLooks = received === receivedBefore && received > 0 && Number(totals['clicks']) >= clicks ? stillLooks + 1 : 0
-    // Those that were turned away come again after five seconds.
-    if (stillLooks * LOOK_EVERY_MS >= 6_500) return true
+    const now = performance.now()
+    if (received !== receivedBefore) changedAt = now
     receivedBefore = received
+    const arrival = { clicks, shown: Number(totals['clicks']), received, quietMs: now - changedAt }
+    const missing = describeMissing(arrival)
+    if (missing === undefined) return undefined
+    if (now - startedAt >= SETTLED_MS_MAX)
+      return `Not everything had arrived after ${seconds(now - startedAt)}: ${missing}.`
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
   }
-  return false
 }
+
+/** How far clicks and postbacks have come. */
+export type Arrival = {
+  /** Sent to an offer. */
+  readonly clicks: number
+  /** In the report. */
+  readonly shown: number
+  /** Postbacks that partners have. */
+  readonly received: number
+  /** How long no postback has come. */
+  readonly quietMs: number
+}
+
+/** @returns what is missing, in words; undefined: everything is there */
+export function describeMissing({ clicks, shown, received, quietMs }: Arrival): string | undefined {
+  const missing: string[] = []
+  if (shown < clicks) missing.push(`the report shows ${shown} of ${clicks} clicks that went to an offer`)
+  if (received === 0) missing.push('no postback has come to a partner')
+  else if (quietMs < QUIET_MS) missing.push(`postbacks to partners still come, the last ${seconds(quietMs)} ago`)
+  return missing.length === 0 ? undefined : missing.join('; ')
+}
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`
 
 /** Columns as wide as their longest value. */
 export function formatTable(rows: readonly Row[]): string {
