@@ -9,7 +9,7 @@ import type { ChdbConnection } from 'chdb/connection'
 
 import { holdPidFile } from '#platform/processes'
 
-import { BEGIN_CONNECTION } from './begin-connection.ts'
+import { BEGIN_CONNECTION, resetSql } from './begin-connection.ts'
 import { embeddedStreams } from './embedded-streams.ts'
 import { keepEngineMemory } from './engine-memory.ts'
 import { inlineParams } from './inline-params.ts'
@@ -180,7 +180,7 @@ class EngineLine {
     for (const name of Object.keys(settings)) this.#changed.add(name)
     for (const name of stale) this.#changed.delete(name)
     if (stale.length === 0) return params
-    return { ...params, query: `${stale.map((name) => `SET ${name} = DEFAULT; `).join('')}${params.query}` }
+    return { ...params, query: `${stale.map(resetSql).join('')}${params.query}` }
   }
 
   ping(params: Parameters<ClientConnection['ping']>[0]): ReturnType<ClientConnection['ping']> {
