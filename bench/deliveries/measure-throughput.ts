@@ -10,7 +10,7 @@ import type { DeliverySite, ReceivingSite } from './site.ts'
 
 /** Durable queues that log no attempts. */
 const peerNames = ['graphile-worker', 'bullmq', 'pg-boss'] as const
-type ContenderName = 'direct' | 'ours' | (typeof peerNames)[number]
+type ContenderName = 'direct' | 'direct-node-http' | 'ours' | (typeof peerNames)[number]
 
 /** Requests under way at once, whatever was fastest for each; ours has limits of its own. A direct POST over more connections takes
  * more processor time per request.
@@ -18,6 +18,7 @@ type ContenderName = 'direct' | 'ours' | (typeof peerNames)[number]
 const CONCURRENCY: Readonly<Record<ContenderName, number>> = {
   ours: 0,
   direct: 64,
+  'direct-node-http': 64,
   'graphile-worker': 128,
   bullmq: 256,
   'pg-boss': 256,
@@ -48,7 +49,7 @@ type Ground = {
   readonly storePids: readonly number[]
 }
 
-/** The plain row: ours beside every durable peer and beside no queue at all.
+/** The plain row: ours beside every durable peer and beside no queue at all. A direct POST with node:http is shown with them, for no bar.
  * @returns our rate as a share of the best peer's and of the direct POST's
  */
 export async function measurePlain(
@@ -59,7 +60,7 @@ export async function measurePlain(
   try {
     await using receiving = await site.openReceiver({ origins: settings.origins, hasTls: false })
     const ground = { receiving, settings, redisPort: redis.port, storePids: [site.postgresPid, redis.pid] }
-    const runs = await runRounds(ground, ['direct', 'ours', ...peerNames])
+    const runs = await runRounds(ground, ['direct', 'direct-node-http', 'ours', ...peerNames])
     const best = peerNames.toSorted((a, b) => rateOf(runs, b) - rateOf(runs, a))[0]!
     return { ofBestPeer: compare(runs, best), ofDirect: compare(runs, 'direct') }
   } finally {

@@ -1,6 +1,7 @@
+import { Agent as NodeHttpAgent, request } from 'node:http'
+
 import { Agent, type Dispatcher } from 'undici'
 
-/** A direct POST with the HTTP client that our sender is built on: undici's dispatch, keep-alive, one request per connection. */
 export type Poster = {
   /** @throws {Error} the connection failed, or the answer's status is no success */
   readonly post: (url: string, body: string) => Promise<void>
@@ -9,6 +10,7 @@ export type Poster = {
 
 const HEADERS = { 'user-agent': 'bench', accept: '*/*', 'content-type': 'application/json' }
 
+/** Posts with the HTTP client that our sender is built on: undici's dispatch, keep-alive, one request per connection. */
 export function createPoster(): Poster {
   const agent = new Agent({ allowH2: false, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 })
   const places = new Map<string, { readonly origin: string; readonly path: string }>()
@@ -58,5 +60,27 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
     this.#reject(error)
+  }
+}
+
+/** Posts with node:http over as many connections as there are requests at once. */
+export function createNodeHttpPoster(connections: number): Poster {
+  const agent = new NodeHttpAgent({ keepAlive: true, maxSockets: connections })
+  return {
+    post: (url, body) =>
+      new Promise((resolve, reject) => {
+        const headers = { ...HEADERS, 'content-length': Buffer.byteLength(body) }
+        const posting = request(url, { agent, method: 'POST', headers }, (response) => {
+          response.resume()
+          response.on('error', reject)
+          response.on('end', () => {
+            if (response.statusCode === 200) resolve()
+            else reject(new Error(`answered with ${response.statusCode}`))
+          })
+        })
+        posting.on('error', reject)
+        posting.end(body)
+      }),
+    close: () => Promise.resolve(agent.destroy()),
   }
 }
