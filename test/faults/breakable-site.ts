@@ -197,19 +197,32 @@ links:
   ${FAULT_LINK}: { campaign_id: storm }
   ${PLAIN_LINK}: { offer_id: ${PLAIN_LINK} }
 endpoints:
-  partner:
+${ENDPOINTS.map(
+  ({ trigger, rule }, number) => `  partner-${number}:
     advertiser_id: acme
+    rule: ${rule}
     method: POST
     url: ${receiverUrl}/hook
-    triggers: [lead, sale]
+    triggers: [${trigger}]
     secret: ${webhookSecret}
     allow_private_address: true
     timeout_ms: 1000
     max_concurrency: 8
     max_attempts: 50
 `,
+).join('')}`,
   )
 }
+
+/** Each lead and each sale is told to one of them. Several, so that every delivery process owns some whatever it is that breaks. */
+const ENDPOINTS = ['lead', 'sale'].flatMap((trigger) =>
+  ['os is Android', 'not os is Android'].flatMap((system) =>
+    ['country in (US, BR, MX, DE, GB, NG)', 'not country in (US, BR, MX, DE, GB, NG)'].map((place) => ({
+      trigger,
+      rule: `${system} and ${place}`,
+    })),
+  ),
+)
 
 export const FAULT_POSTBACK_SECRET = 'secret-of-the-fault-run'
 const FAULT_OFFER = 'umbrella'
