@@ -66,7 +66,8 @@ export async function askReplay(
     nowMs: api.clock.now(),
   })
   if (replay !== undefined) return { status: 201, body: replayJson(replay) }
-  throw new RequestError('conflict', `${replayLimits.runningMax} replays are running; wait for one to end`)
+  const most = principal.role === 'owner' ? replayLimits.runningMax : replayLimits.runningOfTenantMax
+  throw new RequestError('conflict', `${most} replays of yours are running; wait for one to end, or cancel one`)
 }
 
 export function replayJson({ created_at, replayed, finished_at, cursor_at, to_at, ...rest }: ReplayRow): object {

@@ -19,12 +19,28 @@ export type PageAsked = {
 export const encodeCursor = ({ atMs, id }: Cursor): string =>
   Buffer.from(`${atMs.toString(36)}.${id}`).toString('base64url')
 
-/** @throws {RequestError} the text is no cursor of ours */
-export function decodeCursor(text: string | undefined): Cursor | undefined {
+/** What the ids of a list look like. */
+type IdForm = 'number' | 'uuid' | 'pair'
+
+const BIGINT_MAX = 2n ** 63n - 1n
+
+const idForms: Readonly<Record<IdForm, (id: string) => boolean>> = {
+  number: (id) => /^\d{1,19}$/.test(id) && BigInt(id) <= BIGINT_MAX,
+  uuid: isUuid,
+  pair: (id) => isUuid(id.slice(0, 36)) && /^~[^\0]{1,63}$/s.test(id.slice(36)),
+}
+
+/** @param forms those of this list; default: any
+ * @throws {RequestError} the text is no cursor of ours, or one of another list
+ */
+export function decodeCursor(
+  text: string | undefined,
+  forms: readonly IdForm[] = ['number', 'uuid', 'pair'],
+): Cursor | undefined {
   if (text === undefined) return undefined
   const [, time = '', id = ''] = /^([^.]*)\.(.*)$/s.exec(Buffer.from(text, 'base64url').toString('utf8')) ?? []
   const atMs = Number.parseInt(time, 36)
-  const isId = isUuid(id) || /^\d{1,19}$/.test(id) || (isUuid(id.slice(0, 36)) && /^~[^\0]{1,63}$/s.test(id.slice(36)))
+  const isId = forms.some((form) => idForms[form](id))
   if (!/^[0-9a-z]{1,10}$/.test(time) || !isId)
     throw new RequestError('request_invalid', 'it is no cursor of this list', 'cursor')
   return { atMs, id }

@@ -171,7 +171,9 @@ function scalarValue({ text }: TreeScalar, schema: ShapeSchema): ScalarResult {
     return {
       found: problem(
         'value_out_of_range',
-        `The text has ${text.length} characters; allowed are ${schema.minLength ?? 0} to ${schema.maxLength}.`,
+        schema.maxLength === undefined
+          ? `The text has ${text.length} characters; it needs at least ${schema.minLength}.`
+          : `The text has ${text.length} characters; allowed are ${schema.minLength ?? 0} to ${schema.maxLength}.`,
       ),
     }
   if (schema.pattern !== undefined && !new RegExp(schema.pattern).test(text))

@@ -221,6 +221,7 @@ export function addEndpointPageRoutes(plain: FastifyInstance, api: Api): void {
       const [own] = await asTenant(api.pool, tenant, (tx) => listEndpoints(tx, endpoint_id, undefined, undefined, 1))
       if (own === undefined) throw new WaypostError('not_found')
       const about = await findSubject(api, tenant, request.query)
+      refuseOthersFacts(api, endpoint_id, about)
       const test = await sendTest(api.pool, endpoint_id, snapshot, api.clock.now(), about)
       if (test.kind === 'refused' && test.reason === 'endpoint_unknown') throw new WaypostError('not_found')
       if (test.kind === 'refused') throw new RequestError('conflict', `it is not sent: ${test.reason}`, 'endpoint_id')
@@ -286,6 +287,17 @@ async function findSubject(
   if (click === undefined || !isOwn(click, tenant))
     throw new RequestError('not_found', 'there is no such click', 'click_id')
   return { click }
+}
+
+/** Whoever an endpoint belongs to reads what it is told: a test tells it of nobody else's traffic.
+ * @throws {RequestError} conflict: the click is of another affiliate or advertiser than the scope names
+ */
+function refuseOthersFacts(api: Api, endpointId: string, about: TestSubject | undefined): void {
+  const scope = api.snapshots.current()?.endpoints.find(({ endpoint_id }) => endpoint_id === endpointId)?.scope
+  if (scope === undefined || about === undefined) return
+  for (const name of ['affiliate_id', 'advertiser_id'] as const)
+    if (scope[name] !== undefined && scope[name] !== about.click[name])
+      throw new RequestError('conflict', `the endpoint belongs to ${scope[name]}, and the click does not`)
 }
 
 function endpointJson(

@@ -34,6 +34,8 @@ function configFor(dataDir: string, port: number): Config {
     WAYPOST_EDGE_PORT: String(port),
     WAYPOST_EDGE_THREADS: String(THREADS),
     WAYPOST_LOG_LEVEL: 'silent',
+    // Nothing of the edge's, but part of the configuration that its threads get.
+    WAYPOST_POSTBACK_PROXY: 'http://user:word@proxy.example:3128',
   })
 }
 

@@ -69,7 +69,8 @@ async function startThreads(options: EdgeThreadsOptions): Promise<ListeningEdge>
   const geo = shareGeoFiles(options.geo)
   const signatures = createSignatureMemory()
   const startOf = (thread: number): ThreadStart => ({
-    config,
+    // A URL cannot be handed to a thread, and the edge sends nothing through the proxy.
+    config: { ...config, postbackProxy: undefined },
     thread,
     board,
     rates,

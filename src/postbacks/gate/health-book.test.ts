@@ -9,6 +9,7 @@ test('success, failure and 410 are signs; what we broke off and what is about on
   assert.equal(healthSignOf({ ...ended, giveUpReason: 'attempts_exhausted' }), 'failure')
   assert.equal(healthSignOf({ ...ended, giveUpReason: 'aborted_by_receiver' }), undefined)
   assert.equal(healthSignOf({ ...ended, giveUpReason: 'answer_final' }), undefined)
+  assert.equal(healthSignOf({ outcome: 'retry', giveUpReason: undefined, error: 'proxy_error' }), undefined)
   assert.equal(healthSignOf({ outcome: 'retry', giveUpReason: undefined, error: 'timeout' }), 'failure')
   assert.equal(healthSignOf({ outcome: 'retry', giveUpReason: undefined, error: 'interrupted' }), undefined)
 })

@@ -12,7 +12,7 @@ export type HealthNews = {
   readonly isGone: boolean
 }
 
-/** What a try says; undefined: nothing, since we broke it off or it was about this one message. */
+/** What a try says; undefined: nothing, since we broke it off, our proxy failed or it was about this one message. */
 export function healthSignOf({
   outcome,
   giveUpReason,
@@ -21,7 +21,7 @@ export function healthSignOf({
   if (outcome === 'delivered') return 'success'
   if (giveUpReason === 'gone') return 'gone'
   if (giveUpReason === 'aborted_by_receiver' || giveUpReason === 'answer_final') return undefined
-  return error === 'interrupted' ? undefined : 'failure'
+  return error === 'interrupted' || error === 'proxy_error' ? undefined : 'failure'
 }
 
 /** Gathers what tries say, so that a busy endpoint costs one row in some seconds, and one that works costs none. */

@@ -60,6 +60,8 @@ export function parseDateFormat(source: string): DateFormat | undefined {
   const comma = source.lastIndexOf(',')
   const zone = comma < 0 ? undefined : source.slice(comma + 1).trim()
   const hasZone = zone !== undefined && isZone(zone)
+  // What is meant for an offset, or left out, would be sent as it stands.
+  if (!hasZone && zone !== undefined && /^(?:[+-]?\d.*)?$/.test(zone)) return undefined
   const parts = readParts(hasZone ? source.slice(0, comma) : source)
   if (parts === undefined || parts.length === 0) return undefined
   const timeZone = hasZone ? zone : 'UTC'
@@ -83,6 +85,7 @@ function readParts(format: string): readonly (string | ((at: Zoned) => string))[
 }
 
 function isZone(text: string): boolean {
+  if (/^[+-]\d/.test(text)) return /^[+-](?:0\d|1[0-4]):[0-5]\d$/.test(text)
   if (!/^[A-Za-z][A-Za-z0-9_+-]*(?:\/[A-Za-z0-9_+-]+)*$/.test(text)) return false
   try {
     new Intl.DateTimeFormat('en', { timeZone: text })

@@ -63,6 +63,9 @@ test('dates have any format in any zone, the change to summer time included', ()
   const cause = sampleCause({ createdAt: new Date('2024-03-31T00:59:59.007Z'), holdUntil: new Date('2024-03-31T01:00:00Z') }) // prettier-ignore
   assert.equal(fill('{conversion_date:Y-m-d H:i:s.v P,Europe/Berlin}', cause), '2024-03-31 01:59:59.007 +01:00')
   assert.equal(fill('{hold_until:Y-m-d H:i:s O,Europe/Berlin}', cause), '2024-03-31 03:00:00 +0200')
+  assert.equal(fill('{date:H:i P,+05:45}'), '03:58 +05:45')
+  for (const wrong of ['{date:Y-m-d,}', '{date:Y-m-d,+3}', '{date:Y-m-d,+25:00}', '{date:Y-m-d,03:00}'])
+    assert.deepEqual(problemsOf(wrong), ['macro_function_invalid'], wrong)
   assert.equal(fill('{date:Y-m-d\\TH:i:s\\Z}'), '2023-11-14T22:13:20Z')
   assert.equal(fill('{date:D, d M Y g:i A,America/New_York} {date:U} {click_date:Uv}'), `Tue, 14 Nov 2023 5:13 PM 1700000000 ${SAMPLE_AT - 60_000}`) // prettier-ignore
   assert.equal(fill('{date:c,Asia/Kolkata} {date:l jS}'.replace('jS', 'j.n.y')), '2023-11-15T03:43:20+05:30 Tuesday 14.11.23') // prettier-ignore

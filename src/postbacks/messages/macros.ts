@@ -15,12 +15,9 @@ export type MacroFacts = {
 }
 
 /** Names of the configuration's objects by id. */
-export type NameBook = {
-  readonly offers: ReadonlyMap<string, string>
-  readonly campaigns: ReadonlyMap<string, string>
-  readonly affiliates: ReadonlyMap<string, string>
-  readonly advertisers: ReadonlyMap<string, string>
-}
+export type NameBook = Readonly<
+  Record<'offers' | 'campaigns' | 'affiliates' | 'advertisers', Pick<ReadonlyMap<string, string>, 'get'>>
+>
 
 type Reader = (facts: MacroFacts) => string | undefined
 type AmountReader = (facts: MacroFacts) => bigint | undefined
@@ -65,7 +62,7 @@ const offerIdOf = ({ conversion, click }: MacroFacts) => conversion?.offerId ?? 
 const campaignIdOf = ({ conversion, click }: MacroFacts) => conversion?.campaignId ?? click.campaign_id
 const affiliateIdOf = ({ conversion, click }: MacroFacts) => conversion?.affiliateId ?? click.affiliate_id
 const advertiserIdOf = ({ conversion, click }: MacroFacts) => conversion?.advertiserId ?? click.advertiser_id
-const nameIn = (book: ReadonlyMap<string, string>, id: string | undefined): string | undefined =>
+const nameIn = (book: NameBook['offers'], id: string | undefined): string | undefined =>
   id === undefined ? undefined : book.get(id)
 
 /** `lead`, `sale` or `rejected`; for an event without a conversion the event's name; `click` for a click. */

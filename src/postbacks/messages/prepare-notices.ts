@@ -3,6 +3,7 @@ import { noticeKinds, type NoticeKind } from '../reasons.ts'
 import { compileEndpoint, compileEndpoints } from './compile-endpoints.ts'
 import { fillMessage, macroFactsOf, type Prepared, type PreparedDelivery, type WhyNot } from './prepare-deliveries.ts'
 import { madeUpSale } from './made-up-sale.ts'
+import { toPlainJson } from './standard-body.ts'
 
 /** A notice that is to be told. */
 export type NoticeToTell = {
@@ -25,7 +26,7 @@ export type NoticeToTell = {
 export function noticeBody(notice: NoticeToTell): string {
   const { notice_id, at, kind, endpoint_id, advertiser_id, affiliate_id, details } = notice
   const data = { notice_id: String(notice_id), kind, meaning: noticeKinds[kind], endpoint_id, advertiser_id, affiliate_id, details } // prettier-ignore
-  return JSON.stringify({ type: `notice.${kind}`, timestamp: at.toISOString(), data })
+  return toPlainJson({ type: `notice.${kind}`, timestamp: at.toISOString(), data })
 }
 
 const fits = (wanted: string | undefined, actual: string | null): boolean => wanted === undefined || wanted === actual

@@ -8,8 +8,10 @@ const FIELDS = [
   ...Array.from({ length: 30 }, (_, index) => `sub${index + 1}`),
 ].map((name) => findMacro(name)!)
 
-/** A value that looks like what is filled at send time stays the text that it is. */
 const LATE_BRACE = /\{(?=(?:sig|ts|secret\.))/g
+
+/** JSON in which a value that looks like what is filled at send time stays the text that it is. */
+export const toPlainJson = (value: unknown): string => JSON.stringify(value).replaceAll(LATE_BRACE, '\\u007b')
 
 const REVENUE = findMacro('advertiser_revenue')!
 
@@ -31,8 +33,7 @@ function standardFields(endpoint: PostbackEndpoint, facts: MacroFacts): Readonly
 export function standardBody(endpoint: PostbackEndpoint, facts: MacroFacts): string {
   const data = standardFields(endpoint, facts)
   if (endpoint.content_type === 'application/x-www-form-urlencoded') return new URLSearchParams(data).toString()
-  const body = JSON.stringify({ type: typeOf(facts), timestamp: new Date(facts.cause.at).toISOString(), data })
-  return body.replaceAll(LATE_BRACE, '\\u007b')
+  return toPlainJson({ type: typeOf(facts), timestamp: new Date(facts.cause.at).toISOString(), data })
 }
 
 function typeOf({ cause }: MacroFacts): string {

@@ -87,3 +87,20 @@ test('a message among many has neither signature nor time of its own', () => {
   })
   assert.deepEqual(validateEndpoint(endpoint).map(({ field, code }) => [field, code]), [['body', 'batch_invalid']]) // prettier-ignore
 })
+
+test('what a signed GET adds to its query must not stand there already', () => {
+  const of = (query: string, over: Partial<PostbackEndpoint> = {}) =>
+    codesOf({ url: `https://t.example/pb?${query}`, secret: SECRET, ...over })
+  for (const query of ['event_id=5', 'a=1&ts={status}', 'sig=abc', 'x=1&event_id={txid}'])
+    assert.deepEqual(of(query), ['url: url_invalid'], query)
+  for (const query of ['event_id={event_id}', 'ts={ts}&event_id={Event_ID}', 'my_ts=1', 'event_id=5&hash={sig}'])
+    assert.deepEqual(of(query), [], query)
+  assert.deepEqual(of('event_id=5', { method: 'POST' }), [])
+  assert.deepEqual(of('event_id=5', { secret: undefined as never }), [])
+})
+
+test('a required name hides no mistake beside it', () => {
+  assert.deepEqual(codesOf({ url: 'ftp://t.example/?d={offer_name!}' }), ['url: url_invalid'])
+  assert.deepEqual(codesOf({ method: 'POST', body: '{"n":{offer_name!},,}' }), ['body: body_invalid'])
+  assert.deepEqual(codesOf({ method: 'POST', body: '{"n":{offer_name!},"c":"{campaign_name!}"}' }), [])
+})

@@ -77,6 +77,7 @@ export function validateEndpoint(endpoint: Candidate): readonly EndpointProblem[
       secretsAskedFor(endpoint, { field: 'headers', header: nameAsGiven(endpoint, header) }, template),
     ),
     ...checkSecret(endpoint),
+    ...checkSignedQuery(endpoint),
     ...checkBatch(endpoint, url.template, body?.template),
     ...checkNotices(endpoint, url.template),
   ]
@@ -161,12 +162,30 @@ function checkSecret(endpoint: Candidate): readonly EndpointProblem[] {
   })
 }
 
+/** Names that are added to the query of a signed GET must not be there with another meaning: receivers take the first or the last. */
+function checkSignedQuery({ method, url, secret }: Candidate): readonly EndpointProblem[] {
+  if (method !== 'GET' || secret === undefined || /\{sig\}/i.test(url)) return []
+  const pairs = url.slice(url.indexOf('?') + 1 || url.length).split('&')
+  const isTaken = (name: string, own: string): boolean =>
+    pairs.some((pair) => pair.startsWith(`${name}=`) && pair.slice(name.length + 1).toLowerCase() !== own)
+  const taken = ([['event_id', '{event_id}'], ['ts', '{ts}'], ['sig', '{sig}']] as const).filter(([name, own]) => isTaken(name, own)) // prettier-ignore
+  return taken.map(([name]) => ({
+    field: 'url',
+    code: 'url_invalid',
+    message: `A signed GET has "event_id", "ts" and "sig" in its query, and "${name}" stands there already. Place {sig} yourself (then nothing is added), or leave "secret" out.`,
+    offset: Math.max(0, url.indexOf(`${name}=`)),
+  }))
+}
+
+/** Has a name for every id. */
+const anyName = { get: () => 'Name' }
+const madeUpNames = { offers: anyName, campaigns: anyName, affiliates: anyName, advertisers: anyName }
+
 /** Fills the templates with a made-up sale and looks at the result as a sender would. */
 function checkFilled(endpoint: PostbackEndpoint): readonly EndpointProblem[] {
   const compiled = compileEndpoint(endpoint)
   const cause = madeUpSale(endpoint, 0)
-  const names = { offers: new Map(), campaigns: new Map(), affiliates: new Map(), advertisers: new Map() }
-  const facts = macroFactsOf(cause, eventIdOf(cause), { configVersion: 0, names, byScope: new Map() })
+  const facts = macroFactsOf(cause, eventIdOf(cause), { configVersion: 0, names: madeUpNames, byScope: new Map() })
   const url = renderTemplate(compiled.url, facts)
   const problems: EndpointProblem[] = []
   // A required macro that the made-up sale lacks (a name) leaves nothing to look at.

@@ -260,6 +260,18 @@ test('no more replays run at once than may', async (t) => {
   assert.equal(await begin(bench.pool), undefined)
 })
 
+test('nobody keeps others from replaying', async (t) => {
+  await using bench = await openBench(t, [localEndpoint({})])
+  const anna: Tenant = { role: 'affiliate', affiliateId: 'anna' }
+  const acme: Tenant = { role: 'advertiser', advertiserId: 'acme' }
+  const beginAs = (tenant: Tenant) => begin(bench.pool, {}, { tenant })
+  for (let index = 0; index < replayLimits.runningOfTenantMax; index++) assert.ok(await beginAs(anna))
+  assert.equal(await beginAs(anna), undefined)
+  assert.ok(await beginAs(acme))
+  for (let index = 0; index < replayLimits.runningMax; index++) assert.ok(await begin(bench.pool))
+  assert.ok(await beginAs(acme))
+})
+
 test('replays are listed newest first, page by page', async (t) => {
   await using bench = await openBench(t, [localEndpoint({})])
   for (let index = 0; index < 5; index++) await begin(bench.pool)

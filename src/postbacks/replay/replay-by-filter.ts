@@ -51,7 +51,13 @@ export const skipReasons = {
 } as const
 export type SkipReason = keyof typeof skipReasons
 
-export const replayLimits = { perMinuteDefault: 600, perMinuteMax: 60_000, countMax: 100_000, runningMax: 20 } as const
+export const replayLimits = {
+  perMinuteDefault: 600,
+  perMinuteMax: 60_000,
+  countMax: 100_000,
+  runningMax: 20,
+  runningOfTenantMax: 3,
+} as const
 
 export type ReplayState = 'running' | 'done' | 'cancelled'
 
@@ -157,12 +163,15 @@ export async function countReplay(tx: Pool | Tx, filter: ReplayFilter, tenant: T
 
 const SHOWN = `replay_id, created_at, created_by, filter, per_minute, state, replayed, skipped, cursor_at, to_at, finished_at`
 
-/** The end is never later than now: what the replay itself makes does not fit it. */
+/** Each has as many running as may be: nobody keeps others waiting.
+ * The end is never later than now: what the replay itself makes does not fit it. */
 const CREATE = `
   INSERT INTO delivery_replays (replay_id, created_at, created_by, role, advertiser_id, affiliate_id, filter, to_at, per_minute,
     state, cursor_at, cursor_id, next_at)
   SELECT $1, date_trunc('milliseconds', now()), $2, $3, $4, $5, $6, least(coalesce($7::timestamptz, now()), now()), $8, 'running', $9, -1, now()
-  WHERE (SELECT count(*) FROM delivery_replays WHERE state = 'running') < ${replayLimits.runningMax}
+  WHERE (SELECT count(*) FROM delivery_replays r WHERE state = 'running'
+      AND r.role = $3 AND r.advertiser_id IS NOT DISTINCT FROM $4 AND r.affiliate_id IS NOT DISTINCT FROM $5)
+    < CASE WHEN $3 = 'owner' THEN ${replayLimits.runningMax} ELSE ${replayLimits.runningOfTenantMax} END
   RETURNING ${SHOWN}`
 
 export type NewReplay = {

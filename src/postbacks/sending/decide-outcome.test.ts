@@ -202,3 +202,10 @@ test('what may arrive once, may have arrived and was not answered is given up; w
   assert.equal(once({ ...good, isBodyWhole: true }).kind, 'retry')
   assert.equal(once({ ...good, status: 503, isBodyWhole: false }).kind, 'retry')
 })
+
+test('a receiver that asks for more time than a delivery has is asked once more before it expires', () => {
+  const asked = { ...answered(500), retryAfter: '7200' } as const
+  assert.deepEqual(decide(asked, 1, 12, 0.5, 1_800_000), { kind: 'retry', delayMs: 1_770_000 })
+  assert.deepEqual(decide(asked, 1, 12, 0.5, LADDER_MS[0]!), { kind: 'retry', delayMs: LADDER_MS[0] })
+  assert.deepEqual(decide(asked, 1, 12, 0.5, LADDER_MS[0]! - 1), { kind: 'gave_up', reason: 'expired' })
+})

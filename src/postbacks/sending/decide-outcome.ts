@@ -36,6 +36,8 @@ const JITTER = 0.2
 const OVERLOAD_DELAY_MS_MIN = MINUTE
 /** A Retry-After may prolong a step to twice its length, or to an hour if that is longer; more would be an abuse or a mistake. */
 const RETRY_AFTER_MS_MAX = HOUR
+/** So long before a delivery expires its last try is made, where the receiver asks for more time than it has. */
+const LAST_TRY_MS = 30 * SECOND
 
 /** Any 2xx is a success. */
 const USUAL_RULES = compileAnswerRules({})
@@ -125,19 +127,23 @@ function climb(decision: Decision, ladder: readonly number[], reason: GiveUpReas
 }
 
 function retryAfter(stepMs: number, decision: Decision): Outcome {
-  const delayMs = delayAfter(stepMs, decision)
-  return delayMs > (decision.expiresInMs ?? Infinity)
-    ? { kind: 'gave_up', reason: 'expired' }
-    : { kind: 'retry', delayMs }
+  const expiresInMs = decision.expiresInMs ?? Infinity
+  const ownMs = jittered(stepMs, decision)
+  if (ownMs > expiresInMs) return { kind: 'gave_up', reason: 'expired' }
+  // A receiver that asks for more time than there is left is asked once more before it is over.
+  const delayMs = Math.min(delayAfter(stepMs, ownMs, decision), Math.max(ownMs, expiresInMs - LAST_TRY_MS))
+  return { kind: 'retry', delayMs }
 }
 
+const jittered = (stepMs: number, { random }: Decision): number =>
+  Math.round(stepMs * (1 - JITTER + 2 * JITTER * random()))
+
 /** step × U(0.8, 1.2), not sooner than the receiver asked for. */
-function delayAfter(stepMs: number, { result, nowMs, random }: Decision): number {
-  const jittered = Math.round(stepMs * (1 - JITTER + 2 * JITTER * random()))
-  if (result.kind === 'failed') return jittered
+function delayAfter(stepMs: number, ownMs: number, { result, nowMs }: Decision): number {
+  if (result.kind === 'failed') return ownMs
   const askedMs = parseRetryAfter(result.retryAfter, nowMs) ?? 0
   const isOverloaded = result.status === 429 || result.status === 503
   const wantedMs = Math.max(askedMs, isOverloaded ? OVERLOAD_DELAY_MS_MIN : 0)
   // Not below the step: a receiver that always says "in a second" would use up three days of attempts in a minute.
-  return Math.max(jittered, Math.min(wantedMs, Math.max(2 * stepMs, RETRY_AFTER_MS_MAX)))
+  return Math.max(ownMs, Math.min(wantedMs, Math.max(2 * stepMs, RETRY_AFTER_MS_MAX)))
 }

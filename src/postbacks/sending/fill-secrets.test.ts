@@ -120,3 +120,28 @@ test('a value that could not be sent, or would climb out of a path, is none', ()
     assert.equal(isSecretValue(value), false, JSON.stringify(value))
   for (const value of ['a', 'a b', '.a', 'ü', 'x'.repeat(512), '{payout}']) assert.equal(isSecretValue(value), true)
 })
+
+test('a secret that a receiver repeats is taken out however its program writes it', () => {
+  const secret = 'aB3/x9+Zq==&"pässwört'
+  const hide = hiderOf({ secrets: { key: secret } }, null)!
+  const php = JSON.stringify(secret)
+    .slice(1, -1)
+    .replaceAll('/', '\\/')
+    .replaceAll('ä', '\\u00e4')
+    .replaceAll('ö', '\\u00f6')
+  const written = [
+    secret,
+    JSON.stringify(secret).slice(1, -1),
+    php,
+    php.replaceAll('\\u00e4', '\\u00E4').replaceAll('\\u00f6', '\\u00F6'),
+    encodeURIComponent(secret),
+    encodeURIComponent(secret).replace(/%[0-9A-F]{2}/g, (octet) => octet.toLowerCase()),
+    encodeURIComponent(encodeURIComponent(secret)),
+    secret.replaceAll('&', '&amp;').replaceAll('"', '&quot;'),
+  ]
+  for (const text of written) {
+    const responseHead = Buffer.from(`you sent ${text}!`)
+    const seen = hide({ ...unsentExchange('request_invalid', ''), responseHead, responseBytes: responseHead.length })
+    assert.equal(seen.responseHead.toString(), 'you sent (secret)!', text)
+  }
+})

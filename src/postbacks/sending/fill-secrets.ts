@@ -93,10 +93,26 @@ function formsOf(secrets: Secrets): readonly string[] {
   const known = formsBySecrets.get(secrets)
   if (known !== undefined) return known
   const { url, form, json, header } = encodedOf(secrets)
-  const forms = [Object.values(secrets), ...[url, form, json, header].map((encoded) => [...encoded.values()])].flat()
+  const forms = [Object.values(secrets), ...[url, form, json, header].map((encoded) => [...encoded.values()])]
+    .flat()
+    .flatMap(spellings)
   formsBySecrets.set(secrets, forms)
   return forms
 }
+
+/** The ways in which programs write the same encoded text: hex digits small, `\\/` and `\\u00e4` in JSON, entities in HTML. */
+function spellings(text: string): readonly string[] {
+  const slashed = text.replaceAll('/', '\\/')
+  const ascii = [text, slashed].map((one) => one.replace(/[\u0080-\uffff]/g, escapeUnicode))
+  const html = text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
+  const entities = [html, html.replaceAll("'", '&#039;'), html.replaceAll("'", '&#39;')]
+  const small = text.replace(/%[0-9A-F]{2}/g, (octet) => octet.toLowerCase())
+  return [text, small, slashed, ...ascii, ...ascii.map(upperEscapes), ...entities, encodeURIComponent(text)]
+}
+
+const escapeUnicode = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
+const upperEscapes = (text: string): string =>
+  text.replace(/\\u([0-9a-f]{4})/g, (_whole, digits: string) => `\\u${digits.toUpperCase()}`)
 
 /** The longest first. Bytes as Latin-1, as the texts that are searched. */
 const toSearch = (texts: readonly string[]): readonly string[] =>

@@ -31,6 +31,7 @@ export const fixedHeaders = (
 ): Readonly<Record<string, string>> => ({
   'user-agent': USER_AGENT,
   accept: '*/*',
+  'accept-encoding': 'identity',
   ...own,
   ...(contentType !== null && { 'content-type': contentType }),
 })
@@ -48,8 +49,7 @@ function composeRequest(delivery: Claimed, endpoint: PostbackEndpoint, nowMs: nu
   // What is signed is what goes out.
   const { url, body, headers } = fillSecrets(stored, endpoint)
   const secrets = signingSecrets(endpoint, nowMs)
-  const hasMacrosInBody = body !== undefined && /\{(?:sig|ts)\}/i.test(endpoint.body ?? '')
-  const signed = signRequest({ eventId, method, url, body, hasMacrosInBody, secrets, nowMs })
+  const signed = signRequest({ eventId, method, url, body, secrets, nowMs })
   return {
     target: targetOf(endpoint, signed.url),
     method,

@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici'
 import type { PostbackAllow } from '#routing'
+import { textOf } from './answer-text.ts'
 import { allowsHost } from './allow-list.ts'
 import { checkRequest } from './check-request.ts'
 import { classifyError } from './classify-error.ts'
@@ -164,6 +165,7 @@ class Try implements Dispatcher.DispatchHandler {
   #status: number | undefined
   #retryAfter: string | readonly string[] | undefined
   #isAborted = false
+  #encoding: string | readonly string[] | undefined
   #firstByteMs: number | undefined
   #kept: Buffer[] = []
   readonly #keptMax: number
@@ -209,6 +211,7 @@ class Try implements Dispatcher.DispatchHandler {
     this.#firstByteMs = this.#elapsedMs()
     this.#retryAfter = headers['retry-after'] as string | readonly string[] | undefined
     this.#isAborted = [headers['webhook-delivery']].flat().includes('abort-message')
+    this.#encoding = headers['content-encoding'] as string | readonly string[] | undefined
     if (status >= 300) this.#responseHeaders = headersForPeople(headers)
   }
 
@@ -271,14 +274,16 @@ class Try implements Dispatcher.DispatchHandler {
   /** A status once received counts, whatever happens to the rest: the receiver has taken the message, or said that it has not. */
   #result(error: AttemptError | undefined, body: Buffer): AttemptResult {
     if (this.#status === undefined) return { kind: 'failed', error: error ?? 'protocol_error' }
-    return {
+    const answered = {
       kind: 'answered',
       status: this.#status,
       retryAfter: this.#retryAfter,
       isAborted: this.#isAborted,
-      ...(this.#keptMax === RESPONSE_BYTES_MAX && { body: body.toString('utf8') }),
       isBodyWhole: error === undefined || error === 'body_too_large',
-    }
+    } as const
+    if (this.#keptMax !== RESPONSE_BYTES_MAX) return answered
+    const text = textOf(body, this.#encoding, RESPONSE_BYTES_MAX)
+    return text === undefined ? { ...answered, isBodyWhole: false } : { ...answered, body: text }
   }
 
   #errorOnRecord(error: AttemptError | undefined): AttemptError | undefined {

@@ -67,9 +67,8 @@ export type RequestToSign = {
   readonly method: 'GET' | 'POST'
   /** Filled, `{sig}` and `{ts}` still in it. */
   readonly url: string
+  /** Filled likewise: no value in it has a brace that could be taken for one of theirs. */
   readonly body: string | undefined
-  /** `{sig}` and `{ts}` in the body are macros, and not by chance the text of a value. */
-  readonly hasMacrosInBody?: boolean
   /** `whsec_…`, the present one first; none: unsigned. */
   readonly secrets: readonly string[]
   readonly nowMs: number
@@ -83,6 +82,7 @@ export type SignedRequest = {
 }
 
 const SIG = '{sig}'
+const LATE_MACRO = /\{(?:sig|ts)\}/
 const requestTarget = (url: URL): string => url.pathname + url.search
 
 /** Adds what a template does not place itself: event_id, ts and, last, sig. */
@@ -95,7 +95,7 @@ function withSignedQuery(url: string, eventId: string): string {
 
 /** Fills time and signature of one attempt.
  * @throws {TypeError} a URL to be signed cannot be parsed, or a secret has not the form of parseSecret; both are refused when the
- * configuration is applied
+ * configuration is applied. Or there is no secret, and `{sig}` is to be filled: it was taken away since
  */
 export function signRequest(request: RequestToSign): SignedRequest {
   const { eventId, method } = request
@@ -119,7 +119,9 @@ type Filled = Pick<SignedRequest, 'url' | 'body'> & {
 const NO_DIGITS: readonly string[] = []
 
 function fillMacros(request: RequestToSign, keys: readonly SigningKey[], ts: string): Filled {
-  const { eventId, method, hasMacrosInBody = false } = request
+  const { eventId, method } = request
+  // By what is stored: the template of the endpoint may be another by now.
+  const hasMacrosInBody = request.body !== undefined && LATE_MACRO.test(request.body)
   const isSignedGet = method === 'GET' && keys.length > 0
   const template = isSignedGet ? withSignedQuery(request.url, eventId) : request.url
   // As most that are sent by POST.
@@ -128,6 +130,8 @@ function fillMacros(request: RequestToSign, keys: readonly SigningKey[], ts: str
   const body = hasMacrosInBody ? request.body?.replaceAll('{ts}', ts) : request.body
   const emptied = hasMacrosInBody ? body?.replaceAll(SIG, '') : body
   const isInBody = body !== emptied
+  if (keys.length === 0 && (isInBody || url.includes(SIG)))
+    throw new TypeError('the message has a signature in it, and the endpoint has no secret any more')
   const isSigUsed = keys.length > 0 && (url.includes(SIG) || isInBody)
   const digits = isSigUsed
     ? sigDigits(keys, eventId, ts, url, method === 'GET' ? undefined : (emptied ?? ''))

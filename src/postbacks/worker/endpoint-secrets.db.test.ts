@@ -134,3 +134,23 @@ test('after a rotation the old key opens no header, and what waits is sent; with
   await bench.recorded(1)
   assert.equal(receiver.arrivals[0]!.headers['x-sub'], 'a b&c')
 })
+
+test('a signature in a body is filled though the endpoint has another body by now', async (t) => {
+  let answered = 0
+  const receiver = await startReceiver(t, (response) => {
+    answered += 1
+    response.writeHead(answered === 1 ? 500 : 200).end()
+  })
+  const before = localEndpoint({ method: 'POST', url: receiver.url, body: '{"e":"{event_id}","s":"{sig}","t":"{ts}"}' })
+  const { body: _body, ...rest } = before
+  await using bench = await openBench(t, [before])
+  await bench.start()
+  await bench.enqueue([sampleCause()])
+  await bench.recorded(1)
+  bench.setEndpoints([rest], 2)
+  await bench.pool.query('UPDATE delivery_deferred SET run_at = now()')
+  await bench.recorded(2)
+  const { s, t: at } = JSON.parse(receiver.arrivals[1]!.body.toString()) as { s: string; t: string }
+  assert.match(s, /^[0-9a-f]{64}$/)
+  assert.match(at, /^\d{10}$/)
+})
