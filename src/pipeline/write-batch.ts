@@ -48,7 +48,10 @@ export async function writeBatch(batch: Batch, place: Place, tools: WriteTools):
   const { pool, guardsOff, metrics } = tools
   const isFenced = !guardsOff.has('fence')
   await markPending(pool, place, batch.from, batch.to, isFenced)
-  if (guardsOff.has('position')) await advance(pool, place, batch.from, batch.to, isFenced)
+  if (guardsOff.has('position')) {
+    await advance(pool, place, batch.from, batch.to, isFenced)
+    await delay(UNGUARDED_PAUSE_MS)
+  }
   /** Empty, unless the outbox is switched off. */
   const unboxed: DeliveryCause[] = []
   const factsAreIn = timed(metrics, 'insert_facts', () => insertBatch(batch, tools))
@@ -81,7 +84,7 @@ async function insertBatch(batch: Batch, tools: WriteTools): Promise<void> {
   const { clicks, events } = renderFacts(batch)
   await insertTable(batch, tools, 'clicks', clicks.toBuffer())
   await insertTable(batch, tools, 'events', events.toBuffer())
-  if (tools.guardsOff.has('token')) await delay(UNTOKENED_PAUSE_MS)
+  if (tools.guardsOff.has('token')) await delay(UNGUARDED_PAUSE_MS)
   if (batch.isResent) await mendFacts(batch, tools)
 }
 
@@ -148,10 +151,10 @@ async function record(
   await storeInbound(tx, decided.inbound)
 }
 
-/** Between the facts and the commit that says that they are in, when they are inserted without a token: so long that a kill falls into it
- * in every run and not in one of three.
+/** Between two steps that a guard holds together, where it is off: so long that a kill falls between them in every run, and not in one of
+ * three.
  */
-const UNTOKENED_PAUSE_MS = 300
+const UNGUARDED_PAUSE_MS = 300
 /** Between the commit of conversions and that of their deliveries when the outbox is switched off: so long that a kill falls
  * into it within a minute. Without the wait the run would need an hour to show the same.
  */

@@ -201,7 +201,8 @@ const urlMessages: Readonly<Record<string, string>> = {
   scheme: 'Only http and https URLs are requested.',
   userinfo: 'The URL must not hold a user name or password.',
   port: 'The port must be 80, 443 or above 1023.',
-  address: 'The address is private or reserved; allow_private_address would have to permit it.',
+  address:
+    'The address is private or reserved: allow_private_address permits private ones, and nothing those of metadata services.',
 }
 
 function checkFilledUrl(text: string, allowsPrivate: boolean): readonly EndpointProblem[] {

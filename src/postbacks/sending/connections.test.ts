@@ -85,6 +85,17 @@ test('a connection that the receiver closed while it was idle is forgotten, and 
   assert.deepEqual(receiver.cameOver, [1, 2])
 })
 
+test('an idle connection is kept for four seconds, whatever the receiver hints at', async (t) => {
+  const receiver = await startReceiver(t, (_, response) => {
+    response.setHeader('keep-alive', 'timeout=60')
+    response.end('ok')
+  })
+  const { post } = openSender(t)
+  await post(receiver.origin)
+  await delay(3_500)
+  await untilOpen(receiver, 0)
+})
+
 test('what comes after a deadline does not come over the connection whose answer was not waited for', async (t) => {
   let isSlow = true
   const receiver = await startReceiver(t, (_, response) => {

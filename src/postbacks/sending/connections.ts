@@ -195,6 +195,8 @@ const CLIENT_OPTIONS = {
   allowH2: false,
   pipelining: 1,
   keepAliveTimeout: KEEP_ALIVE_MS,
+  // Whatever the receiver hints at.
+  keepAliveMaxTimeout: KEEP_ALIVE_MS,
   maxHeaderSize: RESPONSE_HEADER_BYTES_MAX,
   // One deadline per attempt covers both.
   headersTimeout: 0,
