@@ -374,7 +374,8 @@ test('with workers killed while affiliates are paused and resumed nothing is los
   t.diagnostic(`seed ${seed}`)
   const random = createRandom(seed)
   const affiliates = ['ada', 'bob', 'eva']
-  const perAffiliate = 200
+  // So many that there is something left to hold in the last round, on a slow machine too.
+  const perAffiliate = 400
   const wrong: string[] = []
   const taken = new Map<string, number>()
   let quiet: { readonly affiliateId: string; readonly since: number } | undefined
