@@ -94,6 +94,23 @@ test("a test tells nothing of another tenant's click or conversion", async (t) =
   for (const query of [`click_id=${click.click_id}`, `conversion_id=${String(conversion!['conversion_id'])}`])
     assert.equal((await ask(`/v1/endpoints/globexs-crm/test?wait_ms=0&${query}`, { key, method: 'POST' })).status, 404)
   assert.equal((await ask('/v1/endpoints/local/test?wait_ms=0', { key, method: 'POST' })).status, 404)
+  // Not for the owner either: whoever the endpoint belongs to would read it.
+  const asOwner = await ask(`/v1/endpoints/globexs-crm/test?wait_ms=0&click_id=${click.click_id}`, { method: 'POST' })
+  assert.equal(asOwner.status, 409)
+  assert.match(asOwner.text, /belongs to globex/)
+})
+
+test('a cursor of another list, or one that was changed, is refused', async (t) => {
+  const { ask } = await withDelivery(t, (response) => response.end())
+  const cursorOf = (id: string): string => Buffer.from(`kf12oi.${id}`).toString('base64url')
+  const uuid = '01a2021a-accd-7f50-a337-7fb34fe2dd61'
+  for (const [path, ids] of [
+    ['/v1/deliveries', [uuid, `${uuid}~local`, '9223372036854775808']],
+    ['/v1/notices', [uuid, '9223372036854775808']],
+    ['/v1/replays', ['17', `${uuid}~local`]],
+  ] as const)
+    for (const id of ids) assert.equal((await ask(`${path}?cursor=${cursorOf(id)}`)).status, 400, `${path} ${id}`)
+  assert.equal((await ask(`/v1/deliveries?cursor=${cursorOf('17')}`)).status, 200)
 })
 
 test('a delivery page has the masked request and every try', async (t) => {
