@@ -14,7 +14,7 @@ const BYTE_ORDER_MARK = /^\uFEFF/
 
 /** The words of an answer. We ask for none that is encoded; some receivers encode all the same.
  * @param encoding `content-encoding` as it came: none, one, or several in the order in which they were applied
- * @param bytesMax how long it may be once it is decoded
+ * @param bytesMax bytes that it may have once it is decoded
  * @returns undefined: it cannot be read, since the encoding is unknown or broken, or the text is too long
  */
 export function textOf(

@@ -100,7 +100,7 @@ function formsOf(secrets: Secrets): readonly string[] {
   return forms
 }
 
-/** The ways in which programs write the same encoded text: hex digits small, `\\/` and `\\u00e4` in JSON, entities in HTML. */
+/** The ways in which programs write the same encoded text: hex digits small, `\/` and `\u00e4` in JSON, entities in HTML. */
 function spellings(text: string): readonly string[] {
   const slashed = text.replaceAll('/', '\\/')
   const ascii = [text, slashed].map((one) => one.replace(/[\u0080-\uffff]/g, escapeUnicode))
