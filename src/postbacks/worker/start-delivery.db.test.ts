@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { PostbackEndpoint } from '#routing'
 import { listAttempts } from '../records/deliveries.ts'
 import { LADDER_MS } from '../sending/decide-outcome.ts'
@@ -629,6 +630,33 @@ test('what could not be delivered in time is given up, also where nothing is sen
     { state: 'gave_up', reason: 'expired', attempts: 4 },
   ])
   assert.equal((await bench.rows('SELECT FROM delivery_ready')).length, 1)
+})
+
+test('what expired while it waited is not sent, neither alone nor with others, and is given up within seconds', async (t) => {
+  const receiver = await startReceiver(t)
+  const alone = localEndpoint({ url: `${receiver.url}/alone`, expires_hours: 2, max_concurrency: 1 })
+  const together = localEndpoint({
+    ...{ endpoint_id: 'together', url: `${receiver.url}/together`, expires_hours: 2, method: 'POST', body: '{}' },
+    ...{ content_type: 'application/json' },
+    batch: { max_events: 10, max_bytes: 100_000, max_wait_ms: 100, format: 'json_array', wrapper_key: 'events' },
+  })
+  await using bench = await openBench(t, [alone, together])
+  await bench.enqueue(manyCauses(10))
+  await bench.pool.query(`
+    SET session_replication_role = replica;
+    UPDATE deliveries SET created_at = created_at - interval '3 hours' WHERE delivery_id <= 14;
+    UPDATE delivery_ready SET created_at = created_at - interval '3 hours' WHERE delivery_id <= 14;
+    RESET session_replication_role`)
+  await bench.start()
+  const inTime = 6
+  await bench.recorded(inTime)
+  while ((await bench.rows(FINALS)).length < 20) await delay(50)
+  assert.equal((await bench.rows("SELECT FROM delivery_ends WHERE reason = 'expired' AND attempts = 0")).length, 14)
+  assert.equal((await bench.rows('SELECT FROM delivery_attempts')).length, inTime)
+  const paths = receiver.arrivals.map(({ requestTarget }) => requestTarget.split('?')[0])
+  assert.equal(paths.filter((path) => path === '/alone').length, 3)
+  assert.equal(paths.filter((path) => path === '/together').length, 1)
+  assert.deepEqual(await reconcileDeliveries(bench.pool), [])
 })
 
 test('a worker whose clock is two hours ahead gives nothing up for it: the time is that of PostgreSQL', async (t) => {

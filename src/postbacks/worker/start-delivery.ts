@@ -22,6 +22,8 @@ import { PER_HOST_MAX, Worker, type Configured } from './worker.ts'
 /** Deferred deliveries become due this late at most. */
 const PROMOTE_INTERVAL_MS = 250
 const EXPIRE_INTERVAL_MS = 300_000
+/** What was found to have expired is ended this late at most: the tables are read whole for it. */
+const EXPIRE_FOUND_MS = 5_000
 /** How often PostgreSQL is asked for the time: its clock may be set too. */
 const CLOCK_INTERVAL_MS = 30_000
 /** Endpoints are looked at even without a notice, which can be lost with its connection: a part of them each second. */
@@ -115,9 +117,11 @@ class Delivering {
   readonly #reading: Loop
   readonly #releasing: Loop
   readonly #looking: Loop
+  readonly #expiring: Loop
   /** The last one is at work; those before were taken for dead and end what they have under way, without effect. */
   readonly #lives: Life[] = []
   #gathering: NodeJS.Timeout | undefined
+  #expireTimer: NodeJS.Timeout | undefined
   #part = 0
   #hasEntered = false
   #wholeLookAt = 0
@@ -143,6 +147,7 @@ class Delivering {
       return HELD_INTERVAL_MS
     })
     this.#looking = supervise('look', logLines, () => this.#look())
+    this.#expiring = supervise('expire', logLines, () => this.#expire())
     this.#loops = [
       this.#reading,
       this.#releasing,
@@ -158,7 +163,7 @@ class Delivering {
         const moved = await promoteDue(pool, MOVE_MAX)
         return moved >= MOVE_MAX ? 0 : PROMOTE_INTERVAL_MS
       }),
-      supervise('expire', logLines, () => this.#expire()),
+      this.#expiring,
       supervise('breakers', logLines, async () => {
         await this.#life.breakers.write(this.#life.worker.probes)
         return BREAKERS_INTERVAL_MS
@@ -184,6 +189,7 @@ class Delivering {
 
   /** What cannot be written down in time is another worker's when the lease ends. */
   async stop(): Promise<void> {
+    clearTimeout(this.#expireTimer)
     await Promise.all(this.#loops.map((loop) => loop.stop()))
     const drainMs = this.#options.drainMs ?? DRAIN_MS
     const interrupting = setTimeout(this.#sender.interrupt, drainMs)
@@ -228,6 +234,7 @@ class Delivering {
       concurrencyMax: concurrencyMax ?? CONCURRENCY_MAX,
       perHostMax: perHostMax ?? PER_HOST_MAX,
       onWanted: (when) => this.#readSoon(when),
+      onExpired: () => this.#expireSoon(),
     })
     const leaseMs = this.#options.leaseMs ?? LEASE_MS
     const membership = new Membership({ pool, workerId, worker, leaseMs, logLines })
@@ -279,6 +286,13 @@ class Delivering {
       this.#gathering = undefined
       this.#reading.wake()
     }, READ_GATHER_MS)
+  }
+
+  #expireSoon(): void {
+    this.#expireTimer ??= setTimeout(() => {
+      this.#expireTimer = undefined
+      this.#expiring.wake()
+    }, EXPIRE_FOUND_MS)
   }
 
   /** Also takes a new configuration over, and ends what waits for endpoints that it no longer has. */

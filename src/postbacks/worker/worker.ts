@@ -43,6 +43,8 @@ export type WorkerOptions = {
   readonly perHostMax: number
   /** Called when something is to be read. */
   readonly onWanted: (when: 'soon' | 'now') => void
+  /** Called when something was found that may not be sent any more because it has expired: somebody is to end it. */
+  readonly onExpired: () => void
 }
 
 /** A delivery that was given to the sender. */
@@ -446,9 +448,9 @@ export class Worker {
   }
 
   #start(line: Line, messages: number, marking: Started[]): void {
-    const delivery = this.#take(line)
-    const isTogether = isForMany(line) && isPart(delivery)
-    const others = isTogether ? Array.from({ length: messages - 1 }, () => this.#take(line)) : undefined
+    const [delivery, ...more] = this.#takeInTime(line, messages)
+    if (delivery === undefined) return
+    const others = isForMany(line) && isPart(delivery) ? more : undefined
     const asksReceiver = this.#scheduler.start(line, performance.now()).isProbe
     const isProbe = this.#options.gate.start(line.endpoint, messages).isProbe || asksReceiver
     const isToBeMarked = ({ deliveryId }: Claimed): boolean => needsMark(line.endpoint, deliveryId, line.suspectTo)
@@ -456,6 +458,21 @@ export class Worker {
     const started = { line, host: line.host, endpoint: line.endpoint, delivery, others, isProbe, isMarked }
     if (isMarked) marking.push(started)
     else void this.#try(started)
+  }
+
+  /** What expired while it waited is not sent: its row is left to those who end what has expired. */
+  #takeInTime(line: Line, count: number): readonly Claimed[] {
+    const madeSinceMs = this.#options.surroundings.nowMs() - line.endpoint.expires_hours * 3_600_000
+    const inTime: Claimed[] = []
+    for (let left = count; left > 0; left -= 1) {
+      const delivery = this.#take(line)
+      if (delivery.createdAt.getTime() > madeSinceMs) inTime.push(delivery)
+      else this.#settleOne(delivery.deliveryId)
+    }
+    if (inTime.length === count) return inTime
+    this.#options.onExpired()
+    this.#sendSoon()
+    return inTime
   }
 
   #take(line: Line): Claimed {
