@@ -69,7 +69,9 @@ function engineHere(profileDir: string | undefined): Engine {
   let endProfile: () => Promise<void> = () => Promise.resolve()
   const stop = async (): Promise<void> => {
     await delivery?.stop()
+    delivery = undefined
     await endProfile()
+    endProfile = () => Promise.resolve()
   }
   return {
     begin: async () => {
