@@ -93,8 +93,11 @@ test('a secret is rotated by the owner and shown once', async (t) => {
   assert.match(String(rotated.body['secret']), /^whsec_/)
   assert.equal(rotated.body['previous_secret_until'], new Date(NOW_MS + 48 * 3_600_000).toISOString())
   assert.ok(!(await ask('/v1/config')).text.includes(String(rotated.body['secret'])))
-  for (const keep_hours of [169, null])
-    assert.equal((await ask(path, { method: 'POST', body: { keep_hours } })).status, 400)
+  for (const keep_hours of [169, null, '48', [48]]) {
+    const refused = await ask(path, { method: 'POST', body: { keep_hours } })
+    assert.equal(refused.status, 400)
+    assert.match(refused.text, /"path":"keep_hours"/)
+  }
   assert.equal((await ask('/v1/endpoints/nobody/rotate-secret', { method: 'POST', body: {} })).status, 404)
 })
 

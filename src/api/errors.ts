@@ -67,20 +67,7 @@ export function refuseUnasked(server: FastifyInstance): void {
       throw new RequestError('request_invalid', `there is no parameter "${parameter}"`, parameter)
     if (bodySchema === undefined && isFilled(body))
       throw new RequestError('request_invalid', 'this takes no body', Object.keys(body)[0])
-    if (bodySchema !== undefined && isFilled(body)) refuseNulls(bodySchema, body)
   })
-}
-
-/** Validation would take a `null` for 0, '' or false, which nobody has asked for.
- * @throws {RequestError} a property is null that has no such value
- */
-function refuseNulls(
-  { properties = {} }: { readonly properties?: Readonly<Record<string, unknown>> },
-  body: object,
-): void {
-  for (const [name, value] of Object.entries(body))
-    if (value === null && Object.hasOwn(properties, name) && !JSON.stringify(properties[name]).includes('"null"'))
-      throw new RequestError('request_invalid', 'is null; leave it out instead', name)
 }
 
 const isFilled = (body: unknown): body is object =>

@@ -8,6 +8,7 @@ import type { Enricher } from '#enrichment'
 
 import type { Api } from './api.ts'
 import { addAuthorization } from './authorize.ts'
+import { buildValidators } from './build-validators.ts'
 import { addErrorAnswers, answerFrameworkError, errorSchema, refuseUnasked } from './errors.ts'
 import { apiLimits, type ApiLimits } from './limits.ts'
 import { addRequestMetrics } from './metrics.ts'
@@ -183,6 +184,7 @@ function createServer(limits: ApiLimits): FastifyInstance {
         code: { optimize: false },
       },
     },
+    schemaController: { compilersFactory: { buildValidator: buildValidators() } },
     routerOptions: { maxParamLength: 255 },
   })
   server.server.maxConnections = limits.connectionsMax
