@@ -452,7 +452,7 @@ export class Worker {
     if (delivery === undefined) return
     const others = isForMany(line) && isPart(delivery) ? more : undefined
     const asksReceiver = this.#scheduler.start(line, performance.now()).isProbe
-    const isProbe = this.#options.gate.start(line.endpoint, messages).isProbe || asksReceiver
+    const isProbe = this.#options.gate.start(line.endpoint, 1 + more.length).isProbe || asksReceiver
     const isToBeMarked = ({ deliveryId }: Claimed): boolean => needsMark(line.endpoint, deliveryId, line.suspectTo)
     const isMarked = isToBeMarked(delivery) || others?.some(isToBeMarked) === true
     const started = { line, host: line.host, endpoint: line.endpoint, delivery, others, isProbe, isMarked }
