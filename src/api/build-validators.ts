@@ -3,7 +3,10 @@ import { AjvCompiler, type BuildCompilerFromPool } from '@fastify/ajv-compiler'
 /** The other kind is for another language of schemas. */
 type Options = Extract<Parameters<BuildCompilerFromPool>[1], { readonly mode?: never }>
 
-type Part = { readonly httpPart?: string; readonly schema?: { readonly properties?: Readonly<Record<string, unknown>> } }
+type Part = {
+  readonly httpPart?: string
+  readonly schema?: { readonly properties?: Readonly<Record<string, unknown>> }
+}
 
 /** Texts of an address are read as what their schema says. JSON says itself what it is: in a body `"500"` is no number and `null` no 0,
  * unless it holds the `query` of a report, which people take from an address.
@@ -18,4 +21,5 @@ export function buildValidators(): BuildCompilerFromPool {
   }
 }
 
-const isText = ({ httpPart, schema }: Part): boolean => httpPart !== 'body' || schema?.properties?.['query'] !== undefined
+const isText = ({ httpPart, schema }: Part): boolean =>
+  httpPart !== 'body' || schema?.properties?.['query'] !== undefined
