@@ -19,6 +19,12 @@ test('the words of an answer are read however they are encoded', () => {
   assert.equal(read(brotliCompressSync(gzipSync(bytes)), ['gzip', 'br']), WORDS)
 })
 
+test('three encodings are taken off, and no more', () => {
+  const wrapped = (times: number): Buffer => Array.from({ length: times }).reduce<Buffer>((inner) => gzipSync(inner), bytes) // prettier-ignore
+  assert.equal(read(wrapped(3), 'gzip, gzip, gzip'), WORDS)
+  assert.equal(read(wrapped(4), 'gzip, gzip, gzip, gzip'), undefined)
+})
+
 test('a byte order mark is none of them', () => {
   assert.equal(read(Buffer.from(`\uFEFF${WORDS}`)), WORDS)
 })
