@@ -30,18 +30,14 @@ const idForms: Readonly<Record<IdForm, (id: string) => boolean>> = {
   pair: (id) => isUuid(id.slice(0, 36)) && /^~[^\0]{1,63}$/s.test(id.slice(36)),
 }
 
-/** @param forms those of this list; default: any
+/** @param form of the ids of this list
  * @throws {RequestError} the text is no cursor of ours, or one of another list
  */
-export function decodeCursor(
-  text: string | undefined,
-  forms: readonly IdForm[] = ['number', 'uuid', 'pair'],
-): Cursor | undefined {
+export function decodeCursor(text: string | undefined, form: IdForm): Cursor | undefined {
   if (text === undefined) return undefined
   const [, time = '', id = ''] = /^([^.]*)\.(.*)$/s.exec(Buffer.from(text, 'base64url').toString('utf8')) ?? []
   const atMs = Number.parseInt(time, 36)
-  const isId = forms.some((form) => idForms[form](id))
-  if (!/^[0-9a-z]{1,10}$/.test(time) || !isId)
+  if (!/^[0-9a-z]{1,10}$/.test(time) || !idForms[form](id))
     throw new RequestError('request_invalid', 'it is no cursor of this list', 'cursor')
   return { atMs, id }
 }

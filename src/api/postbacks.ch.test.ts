@@ -108,6 +108,14 @@ test('a cursor of another list, or one that was changed, is refused', async (t) 
     ['/v1/deliveries', [uuid, `${uuid}~local`, '9223372036854775808']],
     ['/v1/notices', [uuid, '9223372036854775808']],
     ['/v1/replays', ['17', `${uuid}~local`]],
+    ['/v1/why-not', ['17', uuid]],
+    ['/v1/conversions', ['17', `${uuid}~local`]],
+    ['/v1/inbound-postbacks', ['17', `${uuid}~local`]],
+    ['/v1/jobs', ['17']],
+    ['/v1/saved-reports', ['17']],
+    ['/v1/report-schedules', ['17']],
+    ['/v1/api-keys', ['17']],
+    ['/v1/costs', ['17']],
   ] as const)
     for (const id of ids) assert.equal((await ask(`${path}?cursor=${cursorOf(id)}`)).status, 400, `${path} ${id}`)
   assert.equal((await ask(`/v1/deliveries?cursor=${cursorOf('17')}`)).status, 200)

@@ -59,6 +59,16 @@ test('keeps a report by name and answers it as it would be asked now', async (t)
   assert.equal(codeOf(await api.ask(`/v1/saved-reports/${idOf(saved)}`, { key: api.keys.acme })), 'not_found')
 })
 
+test('takes the parameters of a report as an address has them', async (t) => {
+  const api = await withKeys(t)
+  const saved = await save(api, api.keys.acme, { query: { group_by: 'sub1', metrics: ['clicks'], limit: '5' } })
+  assert.equal(saved.status, 201, saved.text)
+  assert.deepEqual(saved.body['query'], { group_by: ['sub1'], metrics: ['clicks'], limit: 5 })
+  const report = { group_by: 'sub1', limit: '5' }
+  const begun = await api.ask('/v1/exports', { method: 'POST', body: { report }, key: api.keys.acme })
+  assert.equal(begun.status, 201, begun.text)
+})
+
 test('refuses to save what could not be run, and says where it is wrong', async (t) => {
   const api = await withKeys(t)
   for (const [body, path] of [
@@ -77,6 +87,9 @@ test('refuses to save what could not be run, and says where it is wrong', async 
     [{ query: { 'formula.one': 'if(1 > 0, 1, 2)' } }, 'query.formula.one'],
     [{ name: 'x'.repeat(121) }, 'name'],
     [{ folder: 'x'.repeat(121) }, 'folder'],
+    [{ folder: null }, 'folder'],
+    [{ name: 5 }, 'name'],
+    [{ query: { group_by: 'sub1', limit: 'many' } }, 'query.limit'],
   ] as const) {
     const answer = await save(api, api.keys.acme, body)
     assert.deepEqual([answer.status, (answer.body['error'] as { path?: string }).path], [400, path], answer.text)

@@ -61,7 +61,7 @@ export function addApiKeyRoutes(plain: FastifyInstance, api: Api): void {
     },
     async (request) => {
       const { limit = apiLimits.pageRowsDefault, cursor } = request.query
-      const rows = await listApiKeys(api.pool, limit + 1, decodeCursor(cursor)?.id)
+      const rows = await listApiKeys(api.pool, limit + 1, decodeCursor(cursor, 'uuid')?.id)
       return toPage(rows, limit, (row) => ({ atMs: row.created_at.getTime(), id: row.api_key_id }), toJson) as never
     },
   )

@@ -103,7 +103,7 @@ export function addConversionRoutes(plain: FastifyInstance, api: Api): void {
     async (request) => {
       const tenant = principalOf(request)
       const { cursor, limit = apiLimits.pageRowsDefault, ...filter } = request.query
-      const after = decodeCursor(cursor)
+      const after = decodeCursor(cursor, 'uuid')
       // A filter for another tenant meets row-level security and finds nothing.
       const rows = await asTenant(api.pool, tenant, (tx) =>
         listConversions(tx, { ...ownIds(tenant), ...filter }, after, limit),

@@ -208,7 +208,7 @@ function addPageRoutes(plain: FastifyInstance, api: Api): void {
     },
     async (request) => {
       const { limit = 50, cursor, advertiser_id } = request.query
-      const before = decodeCursor(cursor)
+      const before = decodeCursor(cursor, 'uuid')
       const rows = await listImports(api.pool, principalOf(request), { advertiserId: advertiser_id, before, limit: limit + 1 }) // prettier-ignore
       const page = toPage(rows, limit, (row) => ({ atMs: row.first_at.getTime(), id: row.import_id }), summaryJson)
       return { ...page, items: [...page.items] }

@@ -113,7 +113,7 @@ export async function listDeliveryPage(
   query: DeliveryFilter & PageAsked,
 ) {
   const { cursor, limit = apiLimits.pageRowsDefault, order, ...filter } = query
-  const after = decodeCursor(cursor, ['number'])
+  const after = decodeCursor(cursor, 'number')
   const wanted = { ...ownIds(tenant), ...filter }
   const rows = await asTenant(api.pool, tenant, (tx) => listDeliveries(tx, wanted, after, limit, order))
   const waiting = await waitingOf(api, rows)
@@ -239,6 +239,6 @@ export function addDeliveryRoutes(plain: FastifyInstance, api: Api): void {
 
 /** @throws {RequestError} a cursor of another list */
 function whyNotPlace(cursor: string | undefined) {
-  const place = decodeCursor(cursor, ['pair'])
+  const place = decodeCursor(cursor, 'pair')
   return place && { atMs: place.atMs, eventId: place.id.slice(0, 36), endpointId: place.id.slice(37) }
 }

@@ -35,6 +35,7 @@ import { factsLogs, findMissingLog, type FactsLog } from '#reports/logs'
 
 import type { Api } from '../api.ts'
 import { principalOf, readableBy } from '../authorize.ts'
+import { asInAddress } from '../build-validators.ts'
 import { RequestError } from '../errors.ts'
 import { findMissingClicks, listedLogNames, listedLogs, readListedQuery, type ListedLogName } from '../listed-logs.ts'
 import { readLogQuery, type LogAsked } from '../log-query.ts'
@@ -43,24 +44,24 @@ import { fileTypes } from '../send-report.ts'
 import { findOwnJob, jobJson, jobProperties } from './jobs.ts'
 import { prefixedProperties, readReport, reportFileName, reportQuery, type AskedQuery } from './reports.ts'
 
+const exportedReport = Type.Object(
+  {
+    ...reportQuery.properties,
+    limit: Type.Optional(
+      Type.Integer({ description: 'Rows. Default: all', minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
+    ),
+  },
+  {
+    description: 'The parameters of GET /v1/reports',
+    additionalProperties: false,
+    patternProperties: prefixedProperties,
+  },
+)
+
 const exportBody = Type.Object(
   {
     log: Type.Optional(oneWord([...factsLogs, ...listedLogNames], 'A log; or else `report`')),
-    report: Type.Optional(
-      Type.Object(
-        {
-          ...reportQuery.properties,
-          limit: Type.Optional(
-            Type.Integer({ description: 'Rows. Default: all', minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
-          ),
-        },
-        {
-          description: 'The parameters of GET /v1/reports',
-          additionalProperties: false,
-          patternProperties: prefixedProperties,
-        },
-      ),
-    ),
+    report: Type.Optional(exportedReport),
     format: Type.Optional(oneWord(exportFormats, 'Default: csv')),
     gzip: Type.Optional(Type.Boolean({ description: 'Compressed; only CSV and JSON lines' })),
     headers: Type.Optional(oneWord(headerKinds, 'What stands at the head of columns. Default: name')),
@@ -113,6 +114,7 @@ export function addExportRoutes(plain: FastifyInstance, api: Api): void {
     '/v1/exports',
     {
       config,
+      preValidation: asInAddress('report', exportedReport),
       schema: {
         tags: ['exports'],
         summary: 'Begin an export of any size; it is made in the background',

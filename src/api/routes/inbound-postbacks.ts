@@ -141,7 +141,7 @@ type InboundQuery = InboundFilter & PageAsked
 /** A page of what came in, as the tenant sees it. */
 export async function listInboundPage(api: Pick<Api, 'pool'>, tenant: Tenant, query: InboundQuery) {
   const { cursor, limit = apiLimits.pageRowsDefault, order, ...filter } = query
-  const after = decodeCursor(cursor)
+  const after = decodeCursor(cursor, 'uuid')
   const wanted = { ...ownIds(tenant), ...filter }
   const rows = await asTenant(api.pool, tenant, (tx) => listInbound(tx, wanted, after, limit, order))
   return toPage(rows, limit, (row) => ({ atMs: row.received_at.getTime(), id: row.postback_id }), inboundJson)

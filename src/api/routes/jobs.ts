@@ -87,7 +87,7 @@ export function addJobRoutes(plain: FastifyInstance, api: Api): void {
     },
     async (request) => {
       const { cursor, limit = apiLimits.pageRowsDefault, ...filter } = request.query
-      const after = decodeCursor(cursor)
+      const after = decodeCursor(cursor, 'uuid')
       const rows = await asTenant(api.pool, principalOf(request), (tx) => listJobs(tx, filter, after, limit))
       return toPage(rows, limit, (row) => ({ atMs: row.created_at.getTime(), id: row.job_id }), wholeJob) as never
     },

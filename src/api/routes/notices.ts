@@ -55,7 +55,7 @@ export function addNoticeRoutes(plain: FastifyInstance, api: Api): void {
     },
     async (request) => {
       const { cursor, limit = apiLimits.pageRowsDefault, ...filter } = request.query
-      const after = decodeCursor(cursor, ['number'])
+      const after = decodeCursor(cursor, 'number')
       const rows = await asTenant(api.pool, principalOf(request), (tx) => listNotices(tx, filter, after, limit))
       const placeOf = (row: Notice) => ({ atMs: row.at.getTime(), id: String(row.notice_id) })
       return toPage(rows, limit, placeOf, toJson) as never

@@ -82,7 +82,7 @@ export function addReplayRoutes(plain: FastifyInstance, api: Api): void {
     },
     async (request) => {
       const { cursor, limit = apiLimits.pageRowsDefault, state } = request.query
-      const after = decodeCursor(cursor, ['uuid'])
+      const after = decodeCursor(cursor, 'uuid')
       const rows = await asTenant(api.pool, principalOf(request), (tx) => listReplays(tx, { state }, after, limit))
       return toPage(rows, limit, (row) => ({ atMs: row.created_at.getTime(), id: row.replay_id }), replayJson) as never
     },

@@ -119,7 +119,7 @@ export function addReportScheduleRoutes(plain: FastifyInstance, api: Api): void 
     },
     async (request) => {
       const { cursor, limit = apiLimits.pageRowsDefault, saved_report_id: savedReportId } = request.query
-      const before = decodeCursor(cursor)?.id
+      const before = decodeCursor(cursor, 'uuid')?.id
       const rows = await asKey(api.pool, principalOf(request), (tx) =>
         listSchedules(tx, { savedReportId }, before, limit),
       )
@@ -199,7 +199,7 @@ export function addReportScheduleRoutes(plain: FastifyInstance, api: Api): void 
     async (request) => {
       const { cursor, limit = apiLimits.pageRowsDefault } = request.query
       const { schedule_id } = await find(api, principalOf(request), request.params.schedule_id)
-      const before = decodeCursor(cursor)?.atMs
+      const before = decodeCursor(cursor, 'uuid')?.atMs
       const rows = await asKey(api.pool, principalOf(request), (tx) => listRuns(tx, schedule_id, before, limit))
       const placeOf = (row: ScheduledRun) => ({ atMs: row.due_at.getTime(), id: row.run_id })
       return toPage(rows, limit, placeOf, (row) => runJson(row, api.clock.now())) as never

@@ -109,7 +109,7 @@ export function addRetentionRoutes(plain: FastifyInstance, api: Api): void {
     },
     async ({ query }) => {
       const { limit = apiLimits.pageRowsDefault, cursor, from, to, advertiser_id } = query
-      const after = decodeCursor(cursor)
+      const after = decodeCursor(cursor, 'number')
       const rows = await listRetirements(api.pool, {
         limit: limit + 1,
         ...(after && {

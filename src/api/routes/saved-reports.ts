@@ -30,6 +30,7 @@ import {
 
 import type { Api } from '../api.ts'
 import { principalOf, readableBy, writableBy } from '../authorize.ts'
+import { asInAddress } from '../build-validators.ts'
 import { RequestError } from '../errors.ts'
 import { apiLimits } from '../limits.ts'
 import { decodeCursor, toPage } from '../paging.ts'
@@ -147,7 +148,7 @@ export function addSavedReportRoutes(plain: FastifyInstance, api: Api): void {
     async (request) => {
       const principal = principalOf(request)
       const { cursor, limit = apiLimits.pageRowsDefault, folder } = request.query
-      const before = decodeCursor(cursor)?.id
+      const before = decodeCursor(cursor, 'uuid')?.id
       const rows = await asKey(api.pool, principal, (tx) => listSavedReports(tx, { folder }, before, limit))
       const placeOf = (row: SavedReport) => ({ atMs: row.created_at.getTime(), id: row.saved_report_id })
       return toPage(rows, limit, placeOf, (row) => toJson(row, principal)) as never
@@ -158,6 +159,7 @@ export function addSavedReportRoutes(plain: FastifyInstance, api: Api): void {
     '/v1/saved-reports',
     {
       config: writableBy(...everybody),
+      preValidation: asInAddress('query', reportQuery),
       schema: {
         tags: ['saved reports'],
         summary: 'Save a report',
@@ -193,6 +195,7 @@ export function addSavedReportRoutes(plain: FastifyInstance, api: Api): void {
     '/v1/saved-reports/:saved_report_id',
     {
       config: writableBy(...everybody),
+      preValidation: asInAddress('query', reportQuery),
       schema: {
         tags: ['saved reports'],
         summary: 'Change a saved report: the whole of it; for the key that saved it, and for the owner',
