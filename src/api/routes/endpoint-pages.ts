@@ -221,11 +221,11 @@ export function addEndpointPageRoutes(plain: FastifyInstance, api: Api): void {
       const [own] = await asTenant(api.pool, tenant, (tx) => listEndpoints(tx, endpoint_id, undefined, undefined, 1))
       if (own === undefined) throw new WaypostError('not_found')
       const about = await findSubject(api, tenant, request.query)
-      refuseOthersFacts(api, endpoint_id, about)
+      const endpoint = snapshot.endpoints.find((one) => one.endpoint_id === endpoint_id)
+      if (endpoint === undefined) throw new WaypostError('not_found')
+      refuseOthersFacts(endpoint, about)
       const test = await sendTest(api.pool, endpoint_id, snapshot, api.clock.now(), about)
-      if (test.kind === 'refused' && test.reason === 'endpoint_unknown') throw new WaypostError('not_found')
       if (test.kind === 'refused') throw new RequestError('conflict', `it is not sent: ${test.reason}`, 'endpoint_id')
-      const endpoint = snapshot.endpoints.find((one) => one.endpoint_id === endpoint_id)!
       const waitMs = request.query.wait_ms ?? Math.min(TEST_WAIT_MS_MAX, endpoint.timeout_ms + TEST_MARGIN_MS)
       const attempt = await awaitTest(api.pool, test.deliveryId, waitMs)
       const { eventId, method, url, contentType = null, body = null, headers = null } = test
@@ -292,9 +292,8 @@ async function findSubject(
 /** Whoever an endpoint belongs to reads what it is told: a test tells it of nobody else's traffic.
  * @throws {RequestError} conflict: the click is of another affiliate or advertiser than the scope names
  */
-function refuseOthersFacts(api: Api, endpointId: string, about: TestSubject | undefined): void {
-  const scope = api.snapshots.current()?.endpoints.find(({ endpoint_id }) => endpoint_id === endpointId)?.scope
-  if (scope === undefined || about === undefined) return
+function refuseOthersFacts({ scope }: PostbackEndpoint, about: TestSubject | undefined): void {
+  if (about === undefined) return
   for (const name of ['affiliate_id', 'advertiser_id'] as const)
     if (scope[name] !== undefined && scope[name] !== about.click[name])
       throw new RequestError('conflict', `the endpoint belongs to ${scope[name]}, and the click does not`)

@@ -163,8 +163,9 @@ export async function countReplay(tx: Pool | Tx, filter: ReplayFilter, tenant: T
 
 const SHOWN = `replay_id, created_at, created_by, filter, per_minute, state, replayed, skipped, cursor_at, to_at, finished_at`
 
-/** Each has as many running as may be: nobody keeps others waiting.
- * The end is never later than now: what the replay itself makes does not fit it. */
+/** Everybody's own are counted, so that nobody keeps others waiting. The end is never later than now: what the replay itself makes
+ * does not fit it.
+ */
 const CREATE = `
   INSERT INTO delivery_replays (replay_id, created_at, created_by, role, advertiser_id, affiliate_id, filter, to_at, per_minute,
     state, cursor_at, cursor_id, next_at)

@@ -650,7 +650,8 @@ test('what expired while it waited is not sent, neither alone nor with others, a
   await bench.start()
   const inTime = 6
   await bench.recorded(inTime)
-  while ((await bench.rows(FINALS)).length < 20) await delay(50)
+  const deadline = AbortSignal.timeout(20_000)
+  while ((await bench.rows(FINALS)).length < 20 && !deadline.aborted) await delay(50)
   assert.equal((await bench.rows("SELECT FROM delivery_ends WHERE reason = 'expired' AND attempts = 0")).length, 14)
   assert.equal((await bench.rows('SELECT FROM delivery_attempts')).length, inTime)
   const paths = receiver.arrivals.map(({ requestTarget }) => requestTarget.split('?')[0])

@@ -189,7 +189,6 @@ class Delivering {
 
   /** What cannot be written down in time is another worker's when the lease ends. */
   async stop(): Promise<void> {
-    clearTimeout(this.#expireTimer)
     await Promise.all(this.#loops.map((loop) => loop.stop()))
     const drainMs = this.#options.drainMs ?? DRAIN_MS
     const interrupting = setTimeout(this.#sender.interrupt, drainMs)
@@ -197,6 +196,7 @@ class Delivering {
     await Promise.all(this.#lives.map((life) => life.worker.drain()))
     clearTimeout(interrupting)
     clearTimeout(abandoning)
+    clearTimeout(this.#expireTimer)
     await this.#gate.stop()
     await this.#sender.close()
     await this.#life.membership.leave().catch((error: unknown) => {
