@@ -73,7 +73,7 @@ export async function holdRead(
   workerId: string,
   paused: PausedSubjects,
   rows: readonly Claimed[],
-): Promise<ReadonlySet<bigint>> {
+): Promise<ReadonlySet<number>> {
   const values = [
     ...subjectsOf(paused),
     workerId,
@@ -82,7 +82,7 @@ export async function holdRead(
     rows.map((row) => row.deliveryId),
   ]
   const found = await pool.query<{ deliveryId: bigint }>({ name: 'hold', text: HOLD, values })
-  return new Set(found.rows.map((row) => row.deliveryId))
+  return new Set(found.rows.map((row) => Number(row.deliveryId)))
 }
 
 /** The same for the next thousands of what is due for some endpoints, unread.
@@ -93,7 +93,7 @@ export async function holdAhead(
   workerId: string,
   paused: PausedSubjects,
   endpointIds: readonly string[],
-  underWay: readonly bigint[],
+  underWay: readonly number[],
 ): Promise<void> {
   await pool.query(HOLD_AHEAD, [...subjectsOf(paused), workerId, endpointIds, underWay])
 }

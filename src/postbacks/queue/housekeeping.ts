@@ -45,7 +45,7 @@ export async function expireOld(
   pool: Pool,
   endpoints: readonly { readonly endpoint_id: string; readonly expires_hours: number }[],
   countMax: number,
-  underWay: readonly bigint[],
+  underWay: readonly number[],
 ): Promise<number> {
   const values = [
     endpoints.map((one) => one.endpoint_id),

@@ -21,7 +21,7 @@ test('marks, crashes and what is set aside in PostgreSQL are those of the simula
   const { pool } = bench
   await bench.enqueue(manyCauses(ROWS))
   const rows = await readDue(pool, [{ endpointId: 'tracker', count: ROWS, after: FROM_THE_BEGINNING, againSeconds: 0 }])
-  const marks = new MarkTable<bigint, string>()
+  const marks = new MarkTable<number, string>()
   const waiting = new Set(rows.map(({ deliveryId }) => deliveryId))
   const onceOnly = new Set([...waiting].filter(() => random() < 0.5))
   const workers: string[] = []
@@ -50,7 +50,7 @@ test('marks, crashes and what is set aside in PostgreSQL are those of the simula
           },
         })),
       )
-      const expected = new Map<bigint, number>()
+      const expected = new Map<number, number>()
       for (const { deliveryId } of asked) {
         const as = { isOnce: onceOnly.has(deliveryId), isRepeat: repeated.has(deliveryId) }
         const crashes = marks.mark(deliveryId, worker, as)
@@ -90,14 +90,14 @@ test('marks, crashes and what is set aside in PostgreSQL are those of the simula
     },
   }
   const marked = async () =>
-    new Set((await bench.rows('SELECT delivery_id FROM delivery_marks')).map((row) => row['delivery_id'] as bigint))
+    new Set((await bench.rows('SELECT delivery_id FROM delivery_marks')).map((row) => Number(row['delivery_id'])))
   for (let step = 0; step < STEPS; step += 1) {
     if (workers.length === 0) await enter()
     const name = pick(['enter', 'mark', 'mark', 'mark', 'die', 'die', 'leave', 'setAside', 'vanish'] as const)
     await steps[name]()
     assert.deepEqual(await marked(), new Set(rows.map(({ deliveryId }) => deliveryId).filter((id) => marks.has(id))), name) // prettier-ignore
     const left = await bench.rows('SELECT delivery_id FROM delivery_ready ORDER BY delivery_id')
-    assert.deepEqual(left.map((row) => row['delivery_id']), [...waiting].toSorted((a, b) => Number(a - b)), name) // prettier-ignore
+    assert.deepEqual(left.map((row) => Number(row['delivery_id'])), [...waiting].toSorted((a, b) => a - b), name) // prettier-ignore
   }
   t.diagnostic(`${ended.quarantined} quarantined, ${ended.unknown} of unknown outcome`)
 })

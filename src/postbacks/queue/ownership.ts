@@ -79,17 +79,18 @@ export async function setAsideMarked(
 }
 
 /** A shard that is owned, and up to which delivery each must be marked before it is sent. */
-export type OwnedShard = { readonly shard: number; readonly suspectTo: bigint }
+export type OwnedShard = { readonly shard: number; readonly suspectTo: number }
 
 const TAKE = `
   UPDATE delivery_shards SET worker_id = $1
   WHERE shard IN (SELECT shard FROM delivery_shards WHERE worker_id IS NULL ORDER BY shard LIMIT $2 FOR UPDATE SKIP LOCKED)
     AND EXISTS (SELECT FROM delivery_workers WHERE worker_id = $1 FOR KEY SHARE)
-  RETURNING shard, suspect_to AS "suspectTo"`
+  RETURNING shard, suspect_to`
 
 /** Takes free shards. */
 export async function takeShards(pool: Pool, workerId: string, countMax: number): Promise<readonly OwnedShard[]> {
-  return (await pool.query<OwnedShard>(TAKE, [workerId, countMax])).rows
+  const { rows } = await pool.query<{ shard: number; suspect_to: bigint }>(TAKE, [workerId, countMax])
+  return rows.map(({ shard, suspect_to }) => ({ shard, suspectTo: Number(suspect_to) }))
 }
 
 /** Gives shards back, of which nothing is under way any more. */
@@ -127,7 +128,7 @@ const MARK = `
   RETURNING delivery_id, crashes`
 
 export type Mark = {
-  readonly deliveryId: bigint
+  readonly deliveryId: number
   readonly endpointId: string
   readonly runAtMicros: number
   /** It may arrive once at most. */
@@ -141,7 +142,7 @@ export async function markUnderWay(
   pool: Pool,
   workerId: string,
   marks: readonly Mark[],
-): Promise<ReadonlyMap<bigint, number>> {
+): Promise<ReadonlyMap<number, number>> {
   const { rows } = await pool.query<{ delivery_id: bigint; crashes: number }>(MARK, [
     marks.map((mark) => mark.deliveryId),
     marks.map((mark) => mark.endpointId),
@@ -150,5 +151,5 @@ export async function markUnderWay(
     workerId,
     marks.filter((mark) => mark.isRepeat).map((mark) => mark.deliveryId),
   ])
-  return new Map(rows.map((row) => [row.delivery_id, row.crashes]))
+  return new Map(rows.map((row) => [Number(row.delivery_id), row.crashes]))
 }

@@ -100,7 +100,7 @@ test('a replay is a new delivery of the same message under the same event id', a
   await bench.enqueue([sampleCause()])
   const [first] = await bench.recorded(1)
   for (const attempts of [2, 3]) {
-    assert.equal((await replayDelivery(bench.pool, first!.claimed.deliveryId)).kind, 'replayed')
+    assert.equal((await replayDelivery(bench.pool, BigInt(first!.claimed.deliveryId))).kind, 'replayed')
     await bench.recorded(attempts)
   }
   assert.equal(new Set(receiver.arrivals.map((arrival) => arrival.headers['webhook-id'])).size, 1)

@@ -6,11 +6,8 @@ export type Promised = Pick<PostbackEndpoint, 'ordered' | 'at_most_once'>
 /** Whether a delivery is written down before it is sent: what may arrive once at most, and what a dead worker may have had under way.
  * @param suspectTo deliveries up to this one were there when the last owner died
  */
-export const needsMark = <Id extends bigint | number>(
-  { at_most_once }: Promised,
-  deliveryId: Id,
-  suspectTo: Id,
-): boolean => at_most_once === true || deliveryId <= suspectTo
+export const needsMark = ({ at_most_once }: Promised, deliveryId: number, suspectTo: number): boolean =>
+  at_most_once === true || deliveryId <= suspectTo
 
 /** Whether an attempt that got no answer must be the last one. */
 export const mustNotRepeat = ({ at_most_once }: Promised, { wasSent }: { readonly wasSent: boolean }): boolean =>

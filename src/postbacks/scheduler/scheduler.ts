@@ -104,16 +104,17 @@ export class Scheduler {
     const counts = new Array<number>(waiting.length).fill(0)
     const ready = limits.filter((limit) => limit > 0).length
     const share = Math.max(1, Math.floor(room.free / Math.max(1, ready)))
-    for (const most of [share, Number.POSITIVE_INFINITY])
-      for (const [index, receiver] of waiting.entries())
-        counts[index]! += this.#give(
-          receiver,
-          Math.min(most, Math.min(limits[index]!, countOf(receiver)) - counts[index]!),
-          room,
-        )
-    const shares = waiting.flatMap((receiver, index) =>
-      counts[index]! > 0 ? [{ receiver, count: counts[index]! }] : [],
-    )
+    for (const most of [share, Number.POSITIVE_INFINITY]) {
+      if (room.free === 0) break
+      waiting.forEach((receiver, index) => {
+        const wanted = Math.min(limits[index]!, countOf(receiver)) - counts[index]!
+        counts[index]! += this.#give(receiver, Math.min(most, wanted), room)
+      })
+    }
+    const shares: { readonly receiver: R; readonly count: number }[] = []
+    waiting.forEach((receiver, index) => {
+      if (counts[index]! > 0) shares.push({ receiver, count: counts[index]! })
+    })
     const blocked = waiting.filter((_, index) => limits[index] === 0)
     return { shares, blocked, nextAt: this.#earliest(blocked, now) }
   }

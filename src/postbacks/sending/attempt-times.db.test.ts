@@ -81,7 +81,7 @@ test('headers are kept of an answer that is no success, what may be a secret mas
     const completions = await bench.recorded(made)
     await bench.pool.query('UPDATE delivery_deferred SET run_at = now()')
     if (made < 3) continue
-    const tries = await listAttempts(bench.pool, [completions[0]!.claimed.deliveryId])
+    const tries = await listAttempts(bench.pool, [BigInt(completions[0]!.claimed.deliveryId)])
     assert.match(tries[0]!.response_headers!, /^set-cookie: \(secret\)\nset-cookie: \(secret\)\nx-api-key: \(secret\)\nx-why: quota\n/m) // prettier-ignore
     assert.equal(tries[1]!.response_headers!.length, 2_048)
     assert.equal(tries[2]!.response_headers, null)

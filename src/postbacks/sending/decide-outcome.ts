@@ -17,6 +17,8 @@ export type Outcome =
   | { readonly kind: 'retry'; readonly delayMs: number }
   | { readonly kind: 'gave_up'; readonly reason: GiveUpReason }
 
+export const DELIVERED: Outcome = { kind: 'delivered' }
+
 const SECOND = 1_000
 const MINUTE = 60 * SECOND
 const HOUR = 60 * MINUTE
@@ -90,7 +92,7 @@ export function decideOutcome(decision: Decision): Outcome {
   const answer = decision.answer ?? classifyAnswer(result, rules)
   switch (answer) {
     case 'success':
-      return { kind: 'delivered' }
+      return DELIVERED
     case 'retry':
       if (mustNotRepeat && isGoodInPart(result, rules)) return { kind: 'gave_up', reason: 'outcome_unknown' }
       return climb(decision, scheduleMs, 'attempts_exhausted')

@@ -1,17 +1,19 @@
 import type { PostbackEndpoint } from '#routing'
-import { decideOutcome } from './decide-outcome.ts'
+import { decideOutcome, DELIVERED } from './decide-outcome.ts'
 import { fillSecrets, hiderOf } from './fill-secrets.ts'
 import type { Claimed, Completion } from '../queue/queue.ts'
 import { unsentExchange, type Exchange, type OutgoingRequest, type Sender } from './send-request.ts'
 import { answerRulesOf, classifyAnswer, type AnswerClass } from './judge-answer.ts'
 import type { AttemptError } from '../reasons.ts'
 import { mustNotRepeat } from '../scheduler/promises.ts'
-import { signRequest } from './sign.ts'
+import { signRequest, type SigningHeaders } from './sign.ts'
 import { signingSecrets } from './signing-secrets.ts'
 import { targetOf } from './target.ts'
 import { openHeaders } from '../messages/stored-headers.ts'
 
 const USER_AGENT = 'Waypost/1 (+postback)'
+const ACCEPT = '*/*'
+const ACCEPT_ENCODING = 'identity'
 const ERROR_DETAIL_LENGTH_MAX = 500
 
 /** Time and chance, passed in. */
@@ -30,8 +32,8 @@ export const fixedHeaders = (
   own: Readonly<Record<string, string>> | null | undefined,
 ): Readonly<Record<string, string>> => ({
   'user-agent': USER_AGENT,
-  accept: '*/*',
-  'accept-encoding': 'identity',
+  accept: ACCEPT,
+  'accept-encoding': ACCEPT_ENCODING,
   ...own,
   ...(contentType !== null && { 'content-type': contentType }),
 })
@@ -53,7 +55,7 @@ function composeRequest(delivery: Claimed, endpoint: PostbackEndpoint, nowMs: nu
   return {
     target: targetOf(endpoint, signed.url),
     method,
-    headers: { ...fixedHeaders(contentType, headers), ...signed.headers },
+    headers: allHeaders(contentType, headers, signed.headers),
     body: signed.body,
     timeoutMs: endpoint.timeout_ms,
     allowsPrivate: endpoint.allow_private_address,
@@ -61,6 +63,26 @@ function composeRequest(delivery: Claimed, endpoint: PostbackEndpoint, nowMs: nu
     allow: endpoint.postback_allow,
     viaProxy: endpoint.via_proxy,
     isOnce: endpoint.at_most_once,
+  }
+}
+
+/** Those of most requests are written out: to copy them together costs as much as all else that is done to compose one. */
+function allHeaders(
+  contentType: string | null,
+  own: Readonly<Record<string, string>> | null,
+  signing: SigningHeaders,
+): Readonly<Record<string, string>> {
+  const { 'webhook-id': id, 'webhook-timestamp': ts, 'webhook-signature': signature } = signing
+  if (own !== null || contentType === null || signature === undefined)
+    return { ...fixedHeaders(contentType, own), ...signing }
+  return {
+    'user-agent': USER_AGENT,
+    accept: ACCEPT,
+    'accept-encoding': ACCEPT_ENCODING,
+    'content-type': contentType,
+    'webhook-id': id,
+    'webhook-timestamp': ts,
+    'webhook-signature': signature,
   }
 }
 
@@ -133,22 +155,25 @@ export function judgeTry(
   { delivery, endpoint, exchange, surroundings, isProbe, isMarked, tryNo, batch }: Try,
   answer = answerOf(exchange, endpoint),
 ): Completion {
-  const nowMs = surroundings.nowMs()
   // A failure of our own proxy uses up nothing, as a probe does: it is counted with them.
   const isOurFault = exchange.error === 'proxy_error' && !isProbe
-  const outcome = decideOutcome({
-    result: exchange.result,
-    answer,
-    mustNotRepeat: mustNotRepeat(endpoint, exchange),
-    attempts: delivery.attempts - delivery.probes + (isProbe || isOurFault ? 0 : 1),
-    tries: delivery.attempts + 1,
-    maxAttempts: endpoint.max_attempts,
-    scheduleMs: endpoint.retry?.schedule_seconds.map((seconds) => seconds * 1_000),
-    rules: answerRulesOf(endpoint),
-    expiresInMs: delivery.createdAt.getTime() + endpoint.expires_hours * 3_600_000 - nowMs,
-    nowMs,
-    random: surroundings.random,
-  })
+  // A success needs none of what a failure is judged by.
+  const outcome =
+    answer === 'success'
+      ? DELIVERED
+      : decideOutcome({
+          result: exchange.result,
+          answer,
+          mustNotRepeat: mustNotRepeat(endpoint, exchange),
+          attempts: delivery.attempts - delivery.probes + (isProbe || isOurFault ? 0 : 1),
+          tries: delivery.attempts + 1,
+          maxAttempts: endpoint.max_attempts,
+          scheduleMs: endpoint.retry?.schedule_seconds.map((seconds) => seconds * 1_000),
+          rules: answerRulesOf(endpoint),
+          expiresInMs: delivery.createdAt.getTime() + endpoint.expires_hours * 3_600_000 - surroundings.nowMs(),
+          nowMs: surroundings.nowMs(),
+          random: surroundings.random,
+        })
   return {
     claimed: isOurFault ? { ...delivery, probes: delivery.probes + 1 } : delivery,
     tryNo,

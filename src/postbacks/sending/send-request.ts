@@ -217,7 +217,8 @@ class Try implements Dispatcher.DispatchHandler {
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     const kept = Math.min(this.#bytes, this.#keptMax)
-    if (kept < this.#keptMax) this.#kept.push(Buffer.from(chunk.subarray(0, this.#keptMax - kept)))
+    const room = this.#keptMax - kept
+    if (room > 0) this.#kept.push(Buffer.from(chunk.length <= room ? chunk : chunk.subarray(0, room)))
     this.#bytes += chunk.length
     if (this.#bytes > RESPONSE_BYTES_MAX) this.#breakOff('body_too_large')
   }

@@ -74,22 +74,32 @@ export type RequestToSign = {
   readonly nowMs: number
 }
 
+export type SigningHeaders = {
+  readonly 'webhook-id': string
+  /** Seconds since the epoch. */
+  readonly 'webhook-timestamp': string
+  /** Left out: there is no secret to sign with. */
+  readonly 'webhook-signature'?: string
+}
+
 /** What finally goes out. */
 export type SignedRequest = {
   readonly url: string
-  readonly headers: Readonly<Record<string, string>>
+  readonly headers: SigningHeaders
   readonly body: string | undefined
 }
 
 const SIG = '{sig}'
-const LATE_MACRO = /\{(?:sig|ts)\}/
+const TS = '{ts}'
+/** Two searches for a text are several times as fast as one for a pattern. */
+const hasLateMacro = (text: string): boolean => text.includes(SIG) || text.includes(TS)
 const requestTarget = (url: URL): string => url.pathname + url.search
 
 /** Adds what a template does not place itself: event_id, ts and, last, sig. */
 function withSignedQuery(url: string, eventId: string): string {
   if (url.includes(SIG)) return url
   const joint = url.includes('?') ? (/[?&]$/.test(url) ? '' : '&') : '?'
-  const ts = url.includes('{ts}') ? '' : 'ts={ts}&'
+  const ts = url.includes(TS) ? '' : `ts=${TS}&`
   return `${url}${joint}event_id=${eventId}&${ts}sig=${SIG}`
 }
 
@@ -102,13 +112,13 @@ export function signRequest(request: RequestToSign): SignedRequest {
   const keys = keysOf(request.secrets)
   const ts = String(Math.floor(request.nowMs / 1000))
   const { url, body, digits } = fillMacros(request, keys, ts)
-  const headers = { 'webhook-id': eventId, 'webhook-timestamp': ts }
-  if (keys.length === 0) return { url, body, headers }
+  if (keys.length === 0) return { url, body, headers: { 'webhook-id': eventId, 'webhook-timestamp': ts } }
   const signatures =
     method === 'GET'
       ? digits.map((one) => `get1,${one}`)
       : keys.map((key) => `v1,${hmacSha256(key, webhookContent(eventId, ts, body ?? ''), 'base64')}`)
-  return { url, body, headers: { ...headers, 'webhook-signature': signatures.join(' ') } }
+  const headers = { 'webhook-id': eventId, 'webhook-timestamp': ts, 'webhook-signature': signatures.join(' ') }
+  return { url, body, headers }
 }
 
 type Filled = Pick<SignedRequest, 'url' | 'body'> & {
@@ -121,13 +131,13 @@ const NO_DIGITS: readonly string[] = []
 function fillMacros(request: RequestToSign, keys: readonly SigningKey[], ts: string): Filled {
   const { eventId, method } = request
   // By what is stored: the template of the endpoint may be another by now.
-  const hasMacrosInBody = request.body !== undefined && LATE_MACRO.test(request.body)
+  const hasMacrosInBody = request.body !== undefined && hasLateMacro(request.body)
   const isSignedGet = method === 'GET' && keys.length > 0
   const template = isSignedGet ? withSignedQuery(request.url, eventId) : request.url
   // As most that are sent by POST.
   if (!hasMacrosInBody && !template.includes('{')) return { url: template, body: request.body, digits: NO_DIGITS }
-  const url = template.replaceAll('{ts}', ts)
-  const body = hasMacrosInBody ? request.body?.replaceAll('{ts}', ts) : request.body
+  const url = template.replaceAll(TS, ts)
+  const body = hasMacrosInBody ? request.body?.replaceAll(TS, ts) : request.body
   const emptied = hasMacrosInBody ? body?.replaceAll(SIG, '') : body
   const isInBody = body !== emptied
   if (keys.length === 0 && (isInBody || url.includes(SIG)))

@@ -126,7 +126,7 @@ test('at most once: what a killed worker had under way ends with its reason, and
 
 test('a mark that a dead worker left on what may arrive once is taken by nobody; one of which the own worker is unsure, by it', async (t) => {
   await using bench = await openBench(t, [localEndpoint({})])
-  const mark = { deliveryId: 1n, endpointId: 'tracker', runAtMicros: 1e15, isOnce: true, isRepeat: false }
+  const mark = { deliveryId: 1, endpointId: 'tracker', runAtMicros: 1e15, isOnce: true, isRepeat: false }
   await enterWorker(bench.pool, WORKER, 60_000)
   const count = async (isRepeat: boolean) => (await markUnderWay(bench.pool, WORKER, [{ ...mark, isRepeat }])).size
   assert.deepEqual([await count(false), await count(false), await count(true)], [1, 0, 1])

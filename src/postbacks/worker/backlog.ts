@@ -25,7 +25,7 @@ export type KnownReceiver = Receiver & { readonly endpoint: PostbackEndpoint }
 export type Line = Mutable<KnownReceiver> & {
   readonly shard: number
   /** Deliveries up to this one are marked before they are sent. */
-  readonly suspectTo: bigint
+  readonly suspectTo: number
   /** Read, not yet sent; `head` is the first of them. */
   waiting: Claimed[]
   head: number
@@ -33,9 +33,9 @@ export type Line = Mutable<KnownReceiver> & {
   readAt: number[]
   bytes: number
   /** Read and not on record, with the characters of each: a second reading of the same rows adds nothing. */
-  readonly known: Map<bigint, number>
+  readonly known: Map<number, number>
   /** Ended while a reading was under way, which may still have seen their rows. */
-  readonly lately: Set<bigint>
+  readonly lately: Set<number>
   position: ReadPosition
   /** Why it is to be read; undefined: nothing new is expected. */
   wanted: Look | 'more' | undefined
@@ -74,7 +74,7 @@ export class Backlog {
   }
 
   /** Begins with an endpoint, or takes its changed configuration over. */
-  open(receiver: KnownReceiver, shard: number, suspectTo: bigint): Line {
+  open(receiver: KnownReceiver, shard: number, suspectTo: number): Line {
     const known = this.#lines.get(receiver.endpointId)
     if (known !== undefined) {
       return Object.assign(known, receiver)
@@ -161,8 +161,8 @@ export class Backlog {
     lines: readonly Line[],
     readings: readonly Reading[],
     rows: readonly Claimed[],
-    underWay: { readonly has: (deliveryId: bigint) => boolean },
-    admitted: ReadonlySet<bigint>,
+    underWay: { readonly has: (deliveryId: number) => boolean },
+    admitted: ReadonlySet<number>,
   ): readonly Line[] {
     const counts = new Map<string, number>()
     const filled = new Set<Line>()
@@ -213,7 +213,7 @@ export class Backlog {
   }
 
   /** A delivery has its outcome on record, or will be tried by another. */
-  forget(line: Line, deliveryId: bigint): void {
+  forget(line: Line, deliveryId: number): void {
     this.#characters -= line.known.get(deliveryId) ?? 0
     line.known.delete(deliveryId)
     const current = line.isClosed ? this.#lines.get(line.endpointId) : line

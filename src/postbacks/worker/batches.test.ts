@@ -11,7 +11,7 @@ const limits: PostbackBatch = {
   ...{ format: 'json_array', wrapper_key: 'events' },
 }
 const message = (number: number, over: Partial<Claimed> = {}): Claimed => ({
-  ...{ place: '(0,1)', runAtMicros: 0, deliveryId: BigInt(number), createdAt: new Date(0), endpointId: 'tracker' },
+  ...{ place: '(0,1)', runAtMicros: 0, deliveryId: number, createdAt: new Date(0), endpointId: 'tracker' },
   ...{ attempts: 0, probes: 0, eventId: `01890a5d-ac96-774b-bcce-00000000000${number}`, method: 'POST' },
   ...{ url: 'https://a.example/', contentType: 'application/json', headers: null, body: `{"n":${number}}` },
   ...over,

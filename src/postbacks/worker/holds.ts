@@ -65,8 +65,8 @@ export class Holds {
   async keep(
     rows: readonly Claimed[],
     mayLookAhead: (endpointId: string) => boolean,
-    underWay: () => readonly bigint[],
-  ): Promise<ReadonlySet<bigint>> {
+    underWay: () => readonly number[],
+  ): Promise<ReadonlySet<number>> {
     if (rows.length === 0) return new Set()
     const { pool, workerId } = this.#options
     const kept = await holdRead(pool, workerId, this.#subjects, rows)

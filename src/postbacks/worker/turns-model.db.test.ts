@@ -40,16 +40,16 @@ const readAll = async (bench: Bench): Promise<readonly Claimed[]> =>
   readDue(bench.pool, [{ endpointId: 'tracker', count: 1_000, after: FROM_THE_BEGINNING, againSeconds: 0 }])
 
 /** As the completion of a try does, or as expiry does. */
-const remove = (bench: Bench, deliveryId: bigint) =>
+const remove = (bench: Bench, deliveryId: number) =>
   bench.pool.query('DELETE FROM delivery_ready WHERE delivery_id = $1', [deliveryId])
 
-const clicksById = async (bench: Bench): Promise<ReadonlyMap<bigint, number>> => {
+const clicksById = async (bench: Bench): Promise<ReadonlyMap<number, number>> => {
   const rows = await bench.rows('SELECT delivery_id, click_id FROM deliveries')
-  return new Map(rows.map((row) => [row['delivery_id'] as bigint, clickNumber(row['click_id'] as string)]))
+  return new Map(rows.map((row) => [Number(row['delivery_id']), clickNumber(row['click_id'] as string)]))
 }
 
-const newRow = (deliveryId: bigint, clicks: ReadonlyMap<bigint, number>): Row => ({
-  ...{ id: Number(deliveryId), clickId: clicks.get(deliveryId)!, place: '', isParked: false },
+const newRow = (deliveryId: number, clicks: ReadonlyMap<number, number>): Row => ({
+  ...{ id: deliveryId, clickId: clicks.get(deliveryId)!, place: '', isParked: false },
 })
 
 const isParkedOf = async (bench: Bench): Promise<ReadonlyMap<number, boolean>> => {
@@ -112,29 +112,29 @@ for (let number = 0; number < 3; number += 1)
         for (let left = 1 + pick(4); left > 0; left -= 1) await enqueueOf(bench, pick(CLICKS))
       },
       admit: async () => {
-        const due = (await readAll(bench)).filter(({ deliveryId }) => !underWay.has(Number(deliveryId)))
+        const due = (await readAll(bench)).filter(({ deliveryId }) => !underWay.has(deliveryId))
         const read = some(due)
         const clicks = await clicksById(bench)
-        const known = read.map(({ deliveryId }) => model.rows.get(Number(deliveryId)) ?? newRow(deliveryId, clicks))
+        const known = read.map(({ deliveryId }) => model.rows.get(deliveryId) ?? newRow(deliveryId, clicks))
         const expected = model.admit(known)
         const admitted = await turns.admit(read, [])
-        assert.deepEqual(new Set([...admitted].map(Number)), expected)
-        for (const row of read) if (admitted.has(row.deliveryId)) underWay.set(Number(row.deliveryId), row)
+        assert.deepEqual(admitted, expected)
+        for (const row of read) if (admitted.has(row.deliveryId)) underWay.set(row.deliveryId, row)
       },
       end: async () => {
         const ended = some([...underWay.values()])
         for (const row of ended) {
           await remove(bench, row.deliveryId)
-          underWay.delete(Number(row.deliveryId))
+          underWay.delete(row.deliveryId)
         }
-        model.end(ended.map(({ deliveryId }) => Number(deliveryId)))
+        model.end(ended.map(({ deliveryId }) => deliveryId))
         turns.end(ended)
         await turns.idle()
       },
       vanish: async () => {
         const lost = some([...model.rows.keys()].filter((id) => !underWay.has(id))).slice(0, 1)
         for (const id of lost) {
-          await remove(bench, BigInt(id))
+          await remove(bench, id)
           model.lose(id)
         }
       },

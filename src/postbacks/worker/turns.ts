@@ -155,17 +155,17 @@ export class Turns {
    * @returns those whose turn it is
    * @throws what the database throws
    */
-  async admit(fresh: readonly Claimed[], underWay: readonly Claimed[]): Promise<ReadonlySet<bigint>> {
+  async admit(fresh: readonly Claimed[], underWay: readonly Claimed[]): Promise<ReadonlySet<number>> {
     return this.#inTurn(async () => {
       if (underWay.length > 0) await this.#rank(underWay)
-      if (fresh.length === 0) return new Set<bigint>()
+      if (fresh.length === 0) return new Set<number>()
       await this.#rank(fresh)
       const { rows } = await this.#options.pool.query<{ deliveryId: bigint }>(PARK, [
         fresh.map((row) => row.deliveryId),
         fresh.map((row) => row.place),
         this.#options.workerId,
       ])
-      return new Set(rows.map((row) => row.deliveryId))
+      return new Set(rows.map((row) => Number(row.deliveryId)))
     })
   }
 

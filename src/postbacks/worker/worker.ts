@@ -79,11 +79,11 @@ export class Worker {
   readonly #room = new WeakMap<Line, number>()
   /** When the gate opens for the first of those that it stopped, on performance.now(). */
   #opensAt = Number.POSITIVE_INFINITY
-  readonly #suspectTo = new Map<number, bigint>()
+  readonly #suspectTo = new Map<number, number>()
   /** Sent and not on record. */
-  readonly #unsettled = new Map<bigint, Line>()
+  readonly #unsettled = new Map<number, Line>()
   /** They may be marked for this worker and were not sent. */
-  readonly #unsureMarks = new Set<bigint>()
+  readonly #unsureMarks = new Set<number>()
   /** How much is under way of each shard. */
   readonly #heldShards = new Int32Array(SHARDS)
   readonly #leaving = new Set<number>()
@@ -114,7 +114,7 @@ export class Worker {
   }
 
   /** Deliveries whose try has begun and is not on record. */
-  get underWay(): readonly bigint[] {
+  get underWay(): readonly number[] {
     return [...this.#unsettled.keys()]
   }
 
@@ -128,7 +128,7 @@ export class Worker {
     return [...this.#backlog.lines].map((line) => line.endpointId)
   }
 
-  own(shards: readonly { readonly shard: number; readonly suspectTo: bigint }[]): void {
+  own(shards: readonly { readonly shard: number; readonly suspectTo: number }[]): void {
     for (const { shard, suspectTo } of shards) this.#suspectTo.set(shard, suspectTo)
     this.#openLines()
   }
@@ -216,7 +216,7 @@ export class Worker {
       const admitted = await this.#admitToOrder(lines, rows)
       const kept = isHolding ? await this.#keepBack(rows, admitted) : NONE
       const notFree =
-        kept.size === 0 ? this.#unsettled : { has: (id: bigint) => kept.has(id) || this.#unsettled.has(id) }
+        kept.size === 0 ? this.#unsettled : { has: (id: number) => kept.has(id) || this.#unsettled.has(id) }
       for (const line of this.#backlog.endReadings(lines, readings, rows, notFree, admitted)) this.#enlist(line)
     } catch (error) {
       this.#backlog.failReadings(lines)
@@ -240,7 +240,7 @@ export class Worker {
   }
 
   /** Of what was read for endpoints with an order: those whose turn it is. */
-  async #admitToOrder(lines: readonly Line[], rows: readonly Claimed[]): Promise<ReadonlySet<bigint>> {
+  async #admitToOrder(lines: readonly Line[], rows: readonly Claimed[]): Promise<ReadonlySet<number>> {
     const ordered = new Map(lines.filter(isOrdered).map((line) => [line.endpointId, line]))
     if (ordered.size === 0) return NONE
     this.#turns.advance()
@@ -255,7 +255,7 @@ export class Worker {
   }
 
   /** Of what was read: what is about somebody who is paused. What is parked behind an earlier message of its click stays there. */
-  async #keepBack(rows: readonly Claimed[], admitted: ReadonlySet<bigint>): Promise<ReadonlySet<bigint>> {
+  async #keepBack(rows: readonly Claimed[], admitted: ReadonlySet<number>): Promise<ReadonlySet<number>> {
     const fresh = rows.filter(({ endpointId, deliveryId }) => {
       const line = this.#backlog.lineOf(endpointId)
       if (line === undefined || line.known.has(deliveryId) || this.#unsettled.has(deliveryId)) return false
@@ -448,13 +448,13 @@ export class Worker {
   }
 
   #start(line: Line, messages: number, marking: Started[]): void {
-    const [delivery, ...more] = this.#takeInTime(line, messages)
+    const inTime = this.#takeInTime(line, messages)
+    const delivery = inTime[0]
     if (delivery === undefined) return
-    const others = isForMany(line) && isPart(delivery) ? more : undefined
+    const others = isForMany(line) && isPart(delivery) ? inTime.slice(1) : undefined
     const asksReceiver = this.#scheduler.start(line, performance.now()).isProbe
-    const isProbe = this.#options.gate.start(line.endpoint, 1 + more.length).isProbe || asksReceiver
-    const isToBeMarked = ({ deliveryId }: Claimed): boolean => needsMark(line.endpoint, deliveryId, line.suspectTo)
-    const isMarked = isToBeMarked(delivery) || others?.some(isToBeMarked) === true
+    const isProbe = this.#options.gate.start(line.endpoint, inTime.length).isProbe || asksReceiver
+    const isMarked = inTime.some(({ deliveryId }) => needsMark(line.endpoint, deliveryId, line.suspectTo))
     const started = { line, host: line.host, endpoint: line.endpoint, delivery, others, isProbe, isMarked }
     if (isMarked) marking.push(started)
     else void this.#try(started)
@@ -506,7 +506,7 @@ export class Worker {
   /** What is not sent after all is read again: at once, or, where another worker's mark stands in the way, at one of the next looks.
    * @param marked undefined: the database was away
    */
-  #putBack(started: Started, tried: ReadonlySet<Claimed | undefined>, marked: ReadonlyMap<bigint, number> | undefined) {
+  #putBack(started: Started, tried: ReadonlySet<Claimed | undefined>, marked: ReadonlyMap<number, number> | undefined) {
     const left = messagesOf(started).filter((delivery) => !tried.has(delivery))
     if (left.length === 0) return
     for (const { deliveryId } of left) {
@@ -550,7 +550,7 @@ export class Worker {
   }
 
   /** @returns the line that it was sent for; undefined: it was none of this worker's */
-  #settleOne(deliveryId: bigint): Line | undefined {
+  #settleOne(deliveryId: number): Line | undefined {
     const line = this.#unsettled.get(deliveryId)
     if (line === undefined) return undefined
     this.#unsettled.delete(deliveryId)
@@ -563,13 +563,13 @@ export class Worker {
 const messagesOf = ({ delivery, others = [] }: Started): readonly Claimed[] => [delivery, ...others]
 
 /** Of messages that would go together those that may: one that a worker died with goes alone, so that it takes no others along. */
-function messagesToTry(messages: readonly Claimed[], marked: ReadonlyMap<bigint, number>): readonly Claimed[] {
+function messagesToTry(messages: readonly Claimed[], marked: ReadonlyMap<number, number>): readonly Claimed[] {
   const allowed = messages.filter(({ deliveryId }) => marked.has(deliveryId))
   const innocent = allowed.filter(({ deliveryId }) => marked.get(deliveryId) === 0)
   return innocent.length > 0 ? innocent : allowed.slice(0, 1)
 }
 
-const NONE: ReadonlySet<bigint> = new Set()
+const NONE: ReadonlySet<number> = new Set()
 
 /** Waits for more of the same request: read anew its wait would begin again, and with too little memory never end. */
 const isGathering = (line: Line, now: number): boolean =>
