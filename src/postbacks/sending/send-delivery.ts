@@ -44,10 +44,8 @@ export const fixedHeaders = (
  */
 function composeRequest(delivery: Claimed, endpoint: PostbackEndpoint, nowMs: number): OutgoingRequest {
   const { eventId, method, contentType } = delivery
-  const stored = {
-    ...{ url: delivery.url, body: delivery.body ?? undefined, contentType },
-    headers: openHeaders(delivery.headers),
-  }
+  const own = openHeaders(delivery.headers)
+  const stored = { url: delivery.url, body: delivery.body ?? undefined, contentType, headers: own }
   // What is signed is what goes out.
   const { url, body, headers } = fillSecrets(stored, endpoint)
   const secrets = signingSecrets(endpoint, nowMs)

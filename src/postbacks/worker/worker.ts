@@ -524,10 +524,14 @@ export class Worker {
     const message = others === undefined ? delivery : putTogether([delivery, ...others], endpoint)
     const exchange = await sendDelivery(sender, message, endpoint, surroundings)
     this.#end(started, { sign: signOf(exchange), tookMs: exchange.totalMs })
-    const seen = { endpoint, exchange, surroundings, isProbe, isMarked }
-    if (others === undefined) return recorder.record([judgeTry({ ...seen, delivery, tryNo: this.#nextTryNo() })])
+    if (others === undefined) {
+      const tryNo = this.#nextTryNo()
+      recorder.record([judgeTry({ delivery, endpoint, exchange, surroundings, isProbe, isMarked, tryNo })])
+      return
+    }
     const batch = { id: message.eventId, size: 1 + others.length }
-    recorder.record(judgeTogether([delivery, ...others], { ...seen, batch }, this.#nextTryNo))
+    const seen = { endpoint, exchange, surroundings, isProbe, isMarked, batch }
+    recorder.record(judgeTogether([delivery, ...others], seen, this.#nextTryNo))
   }
 
   readonly #nextTryNo = (): number => (this.#tries += 1)
