@@ -1,5 +1,5 @@
 import type { PostbackEndpoint } from '#routing'
-import { decideOutcome, DELIVERED } from './decide-outcome.ts'
+import { decideOutcome, DELIVERED, type Outcome } from './decide-outcome.ts'
 import { fillSecrets, hiderOf } from './fill-secrets.ts'
 import type { Claimed, Completion } from '../queue/queue.ts'
 import { unsentExchange, type Exchange, type OutgoingRequest, type Sender } from './send-request.ts'
@@ -64,7 +64,7 @@ function composeRequest(delivery: Claimed, endpoint: PostbackEndpoint, nowMs: nu
   }
 }
 
-/** Those of most requests are written out: to copy them together costs as much as all else that is done to compose one. */
+/** As fixedHeaders with what signs; those of most requests are written out, because each is made once and copying objects together is not free. */
 function allHeaders(
   contentType: string | null,
   own: Readonly<Record<string, string>> | null,
@@ -155,23 +155,10 @@ export function judgeTry(
 ): Completion {
   // A failure of our own proxy uses up nothing, as a probe does: it is counted with them.
   const isOurFault = exchange.error === 'proxy_error' && !isProbe
+  const countsNot = isProbe || isOurFault
   // A success needs none of what a failure is judged by.
   const outcome =
-    answer === 'success'
-      ? DELIVERED
-      : decideOutcome({
-          result: exchange.result,
-          answer,
-          mustNotRepeat: mustNotRepeat(endpoint, exchange),
-          attempts: delivery.attempts - delivery.probes + (isProbe || isOurFault ? 0 : 1),
-          tries: delivery.attempts + 1,
-          maxAttempts: endpoint.max_attempts,
-          scheduleMs: endpoint.retry?.schedule_seconds.map((seconds) => seconds * 1_000),
-          rules: answerRulesOf(endpoint),
-          expiresInMs: delivery.createdAt.getTime() + endpoint.expires_hours * 3_600_000 - surroundings.nowMs(),
-          nowMs: surroundings.nowMs(),
-          random: surroundings.random,
-        })
+    answer === 'success' ? DELIVERED : outcomeOf({ delivery, endpoint, exchange, surroundings }, answer, countsNot)
   return {
     claimed: isOurFault ? { ...delivery, probes: delivery.probes + 1 } : delivery,
     tryNo,
@@ -197,6 +184,28 @@ export function judgeTry(
     responseHeaders: exchange.responseHeaders,
     responseBytes: exchange.responseBytes,
   }
+}
+
+/** @param countsNot the try uses up no attempt where it failed */
+function outcomeOf(
+  { delivery, endpoint, exchange, surroundings }: Pick<Try, 'delivery' | 'endpoint' | 'exchange' | 'surroundings'>,
+  answer: AnswerClass | undefined,
+  countsNot: boolean,
+): Outcome {
+  const nowMs = surroundings.nowMs()
+  return decideOutcome({
+    result: exchange.result,
+    answer,
+    mustNotRepeat: mustNotRepeat(endpoint, exchange),
+    attempts: delivery.attempts - delivery.probes + (countsNot ? 0 : 1),
+    tries: delivery.attempts + 1,
+    maxAttempts: endpoint.max_attempts,
+    scheduleMs: endpoint.retry?.schedule_seconds.map((seconds) => seconds * 1_000),
+    rules: answerRulesOf(endpoint),
+    expiresInMs: delivery.createdAt.getTime() + endpoint.expires_hours * 3_600_000 - nowMs,
+    nowMs,
+    random: surroundings.random,
+  })
 }
 
 /** What the sender saw, seen with the rules of the endpoint: a 200 may be a failure and a 404 a success. */

@@ -410,6 +410,16 @@ test('several workers share the queue and none sends what another has', async (t
 })
 
 /** Lets workers lose their leases, as if they had been stopped for too long. */
+/** Waits for so many rows of ends, or for 20 s. @returns how many there are */
+async function endsOf(bench: Bench, sql: string, count: number): Promise<number> {
+  const deadline = AbortSignal.timeout(20_000)
+  for (;;) {
+    const { length } = await bench.rows(sql)
+    if (length >= count || deadline.aborted) return length
+    await delay(20)
+  }
+}
+
 const EXPIRE_LEASES = "UPDATE delivery_workers SET lease_until = now() - interval '1 s'"
 const expireLeases = async (bench: Bench): Promise<void> => {
   // A worker that renews its lease in between is alive.
@@ -564,7 +574,7 @@ test('with every connection cut again and again nothing is lost and the worker g
   }
   await bench.recorded(200)
   // Left to itself from here on: who is taken for dead again and again comes to nothing.
-  while ((await bench.rows('SELECT FROM delivery_ends')).length < 200) await delay(20)
+  assert.equal(await endsOf(bench, 'SELECT FROM delivery_ends', 200), 200)
   assert.equal(new Set(receiver.arrivals.map((arrival) => arrival.headers['webhook-id'])).size, 200)
   assert.deepEqual(await reconcileDeliveries(bench.pool), [])
 })
@@ -647,8 +657,7 @@ test('what expired while it waited is not sent, neither alone nor with others, a
   await bench.start()
   const inTime = 6
   await bench.recorded(inTime)
-  const deadline = AbortSignal.timeout(20_000)
-  while ((await bench.rows(FINALS)).length < 20 && !deadline.aborted) await delay(50)
+  await endsOf(bench, FINALS, 20)
   assert.equal((await bench.rows("SELECT FROM delivery_ends WHERE reason = 'expired' AND attempts = 0")).length, 14)
   assert.equal((await bench.rows('SELECT FROM delivery_attempts')).length, inTime)
   const paths = receiver.arrivals.map(({ requestTarget }) => requestTarget.split('?')[0])
