@@ -427,6 +427,21 @@ const expireLeases = async (bench: Bench): Promise<void> => {
   while ((await buryDeadWorkers(bench.pool, 0)) === 0)
 }
 
+test('a request has the same headers with and without some of the endpoint, and says that it wants its answer as it is', async (t) => {
+  const receiver = await startReceiver(t)
+  const post = { method: 'POST', url: receiver.url, body: '{"sum":{payout}}' } as const
+  const endpoints = [localEndpoint(post), localEndpoint({ ...post, endpoint_id: 'other', headers: { 'x-a': '1' } })]
+  await using bench = await openBench(t, endpoints)
+  await bench.start()
+  await bench.enqueue([sampleCause()])
+  await bench.recorded(2)
+  const [plain, own] = receiver.arrivals
+    .map(({ headers }) => ({ ...headers, 'webhook-signature': '', 'webhook-id': '', 'webhook-timestamp': '' }))
+    .toSorted((one) => ('x-a' in one ? 1 : -1))
+  assert.deepEqual(own, { ...plain, 'x-a': '1' })
+  assert.equal(receiver.arrivals[0]!.headers['accept-encoding'], 'identity')
+})
+
 test('a lost lease is taken over, and the late answer of the first worker decides nothing', async (t) => {
   const late = Promise.withResolvers<void>()
   const receiver = await startReceiver(t, (response, _arrival, position) => {
